@@ -13,13 +13,14 @@
 
 typedef double lanes __attribute__((vector_size(32)));
 
-__attribute__((target("avx2"))) static lanes spin(lanes sum, unsigned long count)
+__attribute__((target("avx2"))) static void spin(lanes *in_out, unsigned long count)
 {
+	lanes sum = *in_out;
 	const lanes factor = { 1.0000001, 0.9999999, 1.0000003, 0.9999997 };
 	const lanes step = { 0.125, 0.25, 0.5, 0.0625 };
 	for (unsigned long i = 0; i < count; i++)
 		sum = sum * factor + step;
-	return sum;
+	*in_out = sum;
 }
 
 int main(int argc, char **argv)
@@ -35,7 +36,7 @@ int main(int argc, char **argv)
 	time_t last = 0;
 	for (unsigned long round = 0; round < rounds; round++) {
 		struct timespec ts;
-		sum = spin(sum, 100000);
+		spin(&sum, 100000);
 		extended = sqrtl(extended + round) * 1.5L;
 		scalar += sin(round * 0.001);
 		clock_gettime(CLOCK_REALTIME, &ts);
