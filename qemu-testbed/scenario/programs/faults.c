@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 	sigwait(&set, &number);
 	for (size_t n = 0; n < pages; n++) { /* the tables themselves come home first */
 		took[n] = 2;
-		order[n] ^= 0;
+		(void)*(volatile uint32_t *)&order[n];
 	}
 	for (size_t n = 0; n < pages; n++) {
 		size_t i = order[n];
