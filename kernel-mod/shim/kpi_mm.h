@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
+/*
+ * The seam for memory that lives on another node: a pool of pages that the
+ * processor cannot reach, putting such pages where a process expects its own,
+ * bringing them home, and reading the pages of a process that has left.
+ *
+ * A page of the pool carries a tag: what to ask for, and whom.  The shim keeps
+ * it and hands it back; only the callers above know what it means.  Tag 0 is
+ * "no page".
+ *
+ * Included by kpi.h, which has the integer types.
+ */
+#ifndef HOLON_KPI_MM_H
+#define HOLON_KPI_MM_H
+
+struct mm_struct;
+struct page;
+
+#define KPI_PAGE_SIZE 4096
+/* Most pages in one call to insert, bring home or peek. */
+#define KPI_MM_BATCH_MAX 512
+
+/* What a page of a process that has left turned out to be. */
+#define KPI_PEEK_DATA 0 /* its content is in the page returned */
+#define KPI_PEEK_ZERO 1 /* never written: reads as zeros */
+#define KPI_PEEK_GONE 2 /* not to be had, or not anonymous memory */
+
+/* One batch of pages to put into a process. */
+struct kpi_insert {
+	struct mm_struct *mm;
+	u64 start;	/* user address, page aligned */
+	u64 pages;	/* at most KPI_MM_BATCH_MAX */
+	u64 tag_first;	/* page i gets tag_first + i */
+	u32 replace;	/* also where a private page is already */
+	u32 pad;
+	u64 *src, *dst;	/* scratch, KPI_MM_BATCH_MAX entries each */
+	u64 *pfn;	/* out: pool frame of page i, 0 if it did not go in */
+};
+
+/* One batch of pool pages to replace by real ones. */
+struct kpi_home {
+	u64 pages;	/* at most KPI_MM_BATCH_MAX */
+	const u64 *pfn;	/* pool frames */
+	const u64 *tag;	/* what each frame must still be */
+	struct page **page; /* filled pages; taken (NULL) where used */
+	u64 *src, *dst;	/* scratch, KPI_MM_BATCH_MAX entries each */
+};
+
+/* What the pool holds. */
+struct kpi_pool_stat {
+	u64 chunks;
+	u64 pages;
+	u64 used;
+};
+
+/* A mapping, as far as this seam needs to know. */
+struct kpi_area {
+	u64 start, end;	/* user addresses */
+	u32 anon;	/* plain anonymous memory */
+	u32 cow;	/* private file memory that may hold written pages */
+	u32 special;	/* neither is possible here (device, shared, huge) */
+	u32 pad;
+};
+
+/* A run of pages. */
+struct kpi_run {
+	u64 start;	/* user address */
+	u64 pages;
+};
+
+/* --- pool (mm_pool.c) --- */
+/* Adds a chunk of `bytes` (a multiple of 2 MiB).  May sleep. */
+int kpi_pool_grow(u64 bytes);
+void kpi_pool_stat(struct kpi_pool_stat *out);
+/* Gives all chunks back; -EBUSY while a page is in use. */
+int kpi_pool_exit(void);
+
+/* --- putting pages in (mm_insert.c) --- */
+/*
+ * Works on the mapping at in->start and stops at its end.  Returns how many
+ * pages it looked at (pfn[] says which went in), or -errno: -ENOMEM when the
+ * pool is empty, -EINVAL where no such page can live, -EINTR when killed.
+ */
+long kpi_mm_insert(struct kpi_insert *in);
+/* Gives [start, start + pages) of private file memory pages of its own. */
+long kpi_mm_unshare(struct mm_struct *mm, u64 start, u64 pages);
+
+/* --- bringing pages home (mm_home.c) --- */
+/* Returns how many pages were replaced, or -errno. */
+long kpi_mm_home(struct kpi_home *home);
+
+/* --- reading the memory of a process that has left (mm_serve.c) --- */
+/*
+ * Takes a reference on each page found: page[i] with KPI_PEEK_DATA in what[i].
+ * Returns 0, or -errno if none could be looked at.
+ */
+int kpi_mm_peek(struct mm_struct *mm, u64 start, u64 pages,
+		struct page **page, u8 *what);
+void kpi_mm_get(struct mm_struct *mm);
+void kpi_mm_put(struct mm_struct *mm); /* may sleep */
+struct mm_struct *kpi_mm_current(void);
+
+/* --- pages (mm_page.c) --- */
+struct page *kpi_page_alloc(void);
+void kpi_page_put(struct page *page);
+void *kpi_page_addr(struct page *page);
+void kpi_page_zero(struct page *page);
+
+/* --- where a process has pages (mm_places.c) --- */
+/* The first mapping that ends above addr: 1, or 0 if there is none. */
+int kpi_mm_area(struct mm_struct *mm, u64 addr, struct kpi_area *out);
+/*
+ * Runs within [start, end) whose page tables are not empty, `max` at most.
+ * Returns their number; *next is where to go on (== end when done).
+ */
+long kpi_mm_populated(struct mm_struct *mm, u64 start, u64 end,
+		      struct kpi_run *out, u64 max, u64 *next);
+/* One bit per page: an anonymous page is there.  At most KPI_MM_BATCH_MAX. */
+int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits);
+/* Nonzero if some of its pages are in swap. */
+int kpi_mm_swapped(struct mm_struct *mm);
+
+/* --- called by the shim (kapi/src/mm.rs) --- */
+/*
+ * A process needs the page with this tag now: fill dst.  0, or -errno: the
+ * page is lost (-EIO) or the task is to die (-EINTR).  May sleep.
+ */
+int kapi_mm_page_wanted(u64 tag, struct page *dst);
+/* A pool page was given up by its last user.  Must not sleep. */
+void kapi_mm_page_freed(u64 tag);
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+/* Puts pool pages where a process expects its own. */
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/sched/mm.h>
+
+#include "mm_shim.h"
+
+/* May page i of the batch be replaced by a pool page? */
+static bool insert_wanted(const struct kpi_insert *in, u64 i)
+{
+	if (!(in->src[i] & MIGRATE_PFN_MIGRATE))
+		return false;
+	return in->replace || !(in->src[i] & MIGRATE_PFN_VALID);
+}
+
+static u64 insert_fill(struct kpi_insert *in, u64 pages)
+{
+	struct page *page;
+	u64 i, taken = 0;
+
+	for (i = 0; i < pages; i++) {
+		in->dst[i] = 0;
+		in->pfn[i] = 0;
+		if (!insert_wanted(in, i))
+			continue;
+		page = holon_pool_take(in->tag_first + i);
+		if (!page)
+			break;
+		in->dst[i] = migrate_pfn(page_to_pfn(page));
+		taken++;
+	}
+	for (; i < pages; i++)
+		in->dst[i] = in->pfn[i] = 0;
+	return taken;
+}
+
+/* After the kernel has decided: which pages are in place now. */
+static void insert_note(struct kpi_insert *in, u64 pages)
+{
+	u64 i;
+
+	for (i = 0; i < pages; i++)
+		if (in->dst[i] && (in->src[i] & MIGRATE_PFN_MIGRATE))
+			in->pfn[i] = in->dst[i] >> MIGRATE_PFN_SHIFT;
+}
+
+static long insert_batch(struct kpi_insert *in, struct vm_area_struct *vma)
+{
+	u64 end = min_t(u64, vma->vm_end, in->start + in->pages * PAGE_SIZE);
+	struct migrate_vma args = {
+		.vma = vma,
+		.start = in->start,
+		.end = end,
+		.src = (unsigned long *)in->src,
+		.dst = (unsigned long *)in->dst,
+		.pgmap_owner = holon_pool_owner(),
+		.flags = MIGRATE_VMA_SELECT_SYSTEM,
+	};
+	u64 taken;
+	int rc = migrate_vma_setup(&args);
+
+	if (rc)
+		return rc;
+	taken = insert_fill(in, args.npages);
+	migrate_vma_pages(&args);
+	insert_note(in, args.npages);
+	migrate_vma_finalize(&args);
+	return !taken && args.cpages ? -ENOMEM : (long)args.npages;
+}
+
+long kpi_mm_insert(struct kpi_insert *in)
+{
+	struct vm_area_struct *vma;
+	long rc = -EINVAL;
+
+	if (!in->pages || in->pages > KPI_MM_BATCH_MAX)
+		return -EINVAL;
+	if (mmap_read_lock_killable(in->mm))
+		return -EINTR;
+	vma = vma_lookup(in->mm, in->start);
+	if (vma)
+		rc = insert_batch(in, vma);
+	mmap_read_unlock(in->mm);
+	return rc;
+}
+
+long kpi_mm_unshare(struct mm_struct *mm, u64 start, u64 pages)
+{
+	struct page *page;
+	u64 done;
+	long rc = 0;
+	int locked = 1;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	for (done = 0; done < pages && rc >= 0; done++) {
+		rc = get_user_pages_remote(mm, start + done * PAGE_SIZE, 1,
+					   FOLL_WRITE | FOLL_FORCE, &page, &locked);
+		if (rc == 1)
+			put_page(page);
+		if (!locked && mmap_read_lock_killable(mm))
+			return -EINTR;
+		locked = 1;
+	}
+	mmap_read_unlock(mm);
+	return rc < 0 ? rc : (long)done;
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+/* Single pages of ordinary memory. */
+#include <linux/gfp.h>
+#include <linux/highmem.h>
+
+#include "mm_shim.h"
+
+struct page *kpi_page_alloc(void)
+{
+	return alloc_page(GFP_HIGHUSER_MOVABLE);
+}
+
+void kpi_page_put(struct page *page)
+{
+	put_page(page);
+}
+
+/* All memory is mapped on the machines that we support. */
+void *kpi_page_addr(struct page *page)
+{
+	return page_address(page);
+}
+
+void kpi_page_zero(struct page *page)
+{
+	clear_highpage(page);
+}
