@@ -1,0 +1,3 @@
+//! The cluster's names, as `netproto` defines them.
+
+pub use netproto::id::{AttemptId, Epoch, FileId, GlobalPid, JobId, Pid, Slot, SpaceId};

@@ -1,0 +1,59 @@
+//! Addresses that the kernel holds for a thread.
+
+use crate::error::{DecodeError, EncodeError, Field};
+use crate::image::{Kind, Reader, Record, Writer};
+use crate::limits::ADDRESS_MAX;
+
+/// Addresses that the kernel holds for a thread, 0 where it has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Thread {
+    /// `rseq(2)`: the address.
+    pub rseq_address: u64,
+    /// `rseq(2)`: the length.
+    pub rseq_len: u32,
+    /// `rseq(2)`: the signature.
+    pub rseq_signature: u32,
+    /// `set_robust_list(2)`: the head.
+    pub robust_list: u64,
+    /// `set_tid_address(2)`.
+    pub clear_child_tid: u64,
+    /// `PR_SET_PDEATHSIG`.
+    pub parent_death_signal: u32,
+}
+
+impl Record for Thread {
+    const KIND: Kind = Kind::Thread;
+    const VERSION: u16 = 1;
+
+    fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
+        out.u64(self.rseq_address)?;
+        out.u32(self.rseq_len)?;
+        out.u32(self.rseq_signature)?;
+        out.u64(self.robust_list)?;
+        out.u64(self.clear_child_tid)?;
+        out.u32(self.parent_death_signal)
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let thread = Self {
+            rseq_address: reader.u64()?,
+            rseq_len: reader.u32()?,
+            rseq_signature: reader.u32()?,
+            robust_list: reader.u64()?,
+            clear_child_tid: reader.u64()?,
+            parent_death_signal: reader.u32()?,
+        };
+        if thread.parent_death_signal > 64 {
+            return Err(DecodeError::Bound(Field::Signal));
+        }
+        let addresses = [
+            thread.rseq_address,
+            thread.robust_list,
+            thread.clear_child_tid,
+        ];
+        match addresses.iter().all(|address| *address < ADDRESS_MAX) {
+            true => Ok(thread),
+            false => Err(DecodeError::Bound(Field::Address)),
+        }
+    }
+}
