@@ -1,0 +1,154 @@
+//! From "QEMU runs" to "a node of the cluster": identity, packages, membership.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{anyhow, bail, Context, Result};
+
+use super::client::Instance;
+use super::control::NodeState;
+use crate::node::ssh::Ssh;
+
+/// A warm guest answers in a second; a cold one after its boot.
+const ANSWER_MAX: Duration = Duration::from_secs(400);
+/// How long nodes may take to see each other.
+const JOIN_MAX_S: u32 = 60;
+
+/// Makes all nodes ready, side by side.
+pub(crate) fn all(instance: &Instance, packages: &[PathBuf]) -> Result<()> {
+    let nodes: Vec<usize> = (1..=instance.config.nodes).collect();
+    side_by_side(instance, &nodes, |instance, node| {
+        prepare(instance, node, packages)
+    })?;
+    if !packages.is_empty() {
+        let seen = instance.config.nodes;
+        side_by_side(instance, &nodes, |instance, node| {
+            await_members(instance, node, seen)
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes one node ready after it was started again.
+pub(crate) fn one(instance: &mut Instance, node: usize, packages: &[PathBuf]) -> Result<()> {
+    prepare(instance, node, packages)?;
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let status = instance.status()?;
+    let seen = status
+        .nodes
+        .iter()
+        .filter(|state| **state == NodeState::Running)
+        .count();
+    await_members(instance, node, seen)
+}
+
+fn side_by_side(
+    instance: &Instance,
+    nodes: &[usize],
+    work: impl Fn(&mut Instance, usize) -> Result<()> + Sync,
+) -> Result<()> {
+    let results: Vec<Result<()>> = thread::scope(|scope| {
+        let threads: Vec<_> = nodes
+            .iter()
+            .map(|node| {
+                let work = &work;
+                scope.spawn(move || {
+                    let mut own = instance.again()?;
+                    work(&mut own, *node).with_context(|| format!("node{node}"))
+                })
+            })
+            .collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, Result<()>>| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    results.into_iter().collect()
+}
+
+fn prepare(instance: &mut Instance, node: usize, packages: &[PathBuf]) -> Result<()> {
+    let ssh = instance.ssh_unchecked(node)?;
+    let config = instance.config.clone();
+    let mut watch = instance.again()?;
+    let watch = std::cell::RefCell::new(&mut watch);
+    ssh.await_banner(ANSWER_MAX, || {
+        let status = watch.borrow_mut().status();
+        status.is_ok_and(|status| status.nodes[node - 1] != NodeState::Off)
+    })?;
+    ssh.open_shared()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?
+        .trim()
+        .replace('-', "");
+    ssh.sh(&format!(
+        "/usr/local/lib/testbed/identity {node} {now:.3} {id}"
+    ))?;
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install(&ssh, packages)?;
+    let status = ssh.feed(
+        "mkdir -p /etc/holon && cat >/etc/holon/nodes.toml",
+        nodes_toml(config.nodes).as_bytes(),
+    )?;
+    if !status.success() {
+        bail!("cannot write /etc/holon/nodes.toml: {status}");
+    }
+    ssh.sh("systemctl daemon-reload && systemctl enable --quiet --now holond.service")?;
+    Ok(())
+}
+
+fn install(ssh: &Ssh, packages: &[PathBuf]) -> Result<()> {
+    ssh.sh("mkdir -p /var/tmp/holon")?;
+    let mut names = Vec::new();
+    for package in packages {
+        let name = package
+            .file_name()
+            .context("a package without a name")?
+            .to_string_lossy();
+        ssh.push(package, &format!("/var/tmp/holon/{name}"))?;
+        names.push(format!("/var/tmp/holon/{name}"));
+    }
+    ssh.sh(&format!(
+        "dpkg --force-unsafe-io -i {} && sync",
+        names.join(" ")
+    ))?;
+    Ok(())
+}
+
+fn nodes_toml(nodes: usize) -> String {
+    let node = |n: usize| {
+        format!(
+            "[[node]]\nslot = {}\nname = \"node{n}\"\naddr = \"10.77.0.{n}\"\n",
+            n - 1
+        )
+    };
+    (1..=nodes).map(node).collect::<Vec<_>>().join("\n")
+}
+
+/// Waits until a node's own `clusterctl status` counts `seen` members that are up.
+fn await_members(instance: &mut Instance, node: usize, seen: usize) -> Result<()> {
+    let ssh = instance.ssh_unchecked(node)?;
+    // One connection asks again and again: a session for each try would cost more than the answer.
+    let line = format!(
+        "for try in $(seq {}); do \
+           up=$(clusterctl node list -o json 2>/var/tmp/holon/ready.err | \
+                grep -o '\"state\" *: *\"up\"' | wc -l); \
+           [ \"$up\" -ge {seen} ] && exit 0; sleep 0.25; \
+         done; clusterctl status; cat /var/tmp/holon/ready.err; \
+         journalctl -b --no-pager -n 30 -u holond; exit 1",
+        JOIN_MAX_S * 4
+    );
+    let output = ssh.capture(&line)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        bail!("does not see {seen} nodes up after {JOIN_MAX_S} s:\n{said}");
+    }
+    Ok(())
+}
