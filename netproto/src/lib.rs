@@ -1,0 +1,38 @@
+//! Node-to-node protocol of Holon, without sockets, clocks, threads or locks.
+//!
+//! Purpose: the vocabulary of the cluster ([`id`], [`time`], [`limits`]), the wire formats
+//! ([`wire`], [`msg`]), one reliable session per peer (`link`), the mesh of those sessions with
+//! heartbeats ([`Transport`]), and the stateless datagrams of the page fault path ([`page`]).
+//!
+//! Contract: everything is driven from outside. The caller passes in datagrams and the time, and
+//! drains what comes out; nothing here reads a clock, waits, or calls back. What a peer sends can
+//! at worst be refused with a typed error: no panic, no allocation beyond [`limits`].
+//!
+//! Neighbours: `vm-remote`, `ckpt` and `sched-migrate` use the ids, cursors and messages; the
+//! module's driver owns one [`Transport`] and the UDP socket.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(clippy::as_conversions, clippy::indexing_slicing, clippy::unwrap_used)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod msg;
+pub mod page;
+pub mod stats;
+pub mod time;
+pub mod transport;
+pub mod wire;
+
+pub use config::Config;
+pub use error::{ConfigError, DatagramError, DecodeError, PeerError, SendError};
+pub use id::{
+    AttemptId, Epoch, FileId, GlobalPid, Incarnation, JobId, Pid, RequestId, Slot, SpaceId,
+};
+pub use msg::Kind;
+pub use time::{Duration, Instant};
+pub use transport::{Class, DownReason, Event, Message, PeerInfo, PeerState, Transport};

@@ -1,0 +1,191 @@
+//! The heads of page requests and replies, which travel outside of the links.
+
+use bitflags::bitflags;
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{check_zero, exact, split};
+use crate::error::DecodeError;
+use crate::id::{RequestId, SpaceId};
+use crate::limits::{PAGE_COUNT_MAX, PAGE_HEAD_LEN, PAGE_LEN};
+
+bitflags! {
+    /// Why pages are asked for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct GetFlags: u16 {
+        /// A task waits for the first of them.
+        const FAULT = 1;
+        /// The background stream.
+        const STREAM = 2;
+    }
+}
+
+/// Asks for `count` pages from `index` on; each is answered by a [`PageData`] of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageGet {
+    /// Names the request in the replies; the same again when it is repeated.
+    pub request: RequestId,
+    /// The memory.
+    pub space: SpaceId,
+    /// First page, as a page number (address / 4096).
+    pub index: u64,
+    /// How many, `1..=`[`PAGE_COUNT_MAX`].
+    pub count: u16,
+    /// Why.
+    pub flags: GetFlags,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct GetWire {
+    request: U64,
+    space: U64,
+    index: U64,
+    count: U16,
+    flags: U16,
+    zero: [u8; 4],
+}
+
+/// Page numbers of a 64-bit address space: an address has at most 64 - 12 bits above the page's.
+const INDEX_END: u64 = 1 << 52;
+
+impl PageGet {
+    /// Length on the wire.
+    pub const LEN: usize = PAGE_HEAD_LEN;
+
+    /// The bytes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        transmute!(GetWire {
+            request: U64::new(self.request.0),
+            space: U64::new(self.space.0),
+            index: U64::new(self.index),
+            count: U16::new(self.count),
+            flags: U16::new(self.flags.bits()),
+            zero: [0; 4],
+        })
+    }
+
+    /// Reads and checks a request.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let wire: &GetWire = exact(bytes)?;
+        check_zero(&wire.zero)?;
+        let count = wire.count.get();
+        if count == 0 || count > PAGE_COUNT_MAX {
+            return Err(DecodeError::value("count"));
+        }
+        match wire.index.get().checked_add(u64::from(count)) {
+            Some(end) if end <= INDEX_END => (),
+            _ => return Err(DecodeError::value("index")),
+        }
+        Ok(Self {
+            request: RequestId(wire.request.get()),
+            space: SpaceId(wire.space.get()),
+            index: wire.index.get(),
+            count,
+            flags: GetFlags::from_bits(wire.flags.get()).ok_or(DecodeError::value("flags"))?,
+        })
+    }
+}
+
+/// What the holder has for a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageStatus {
+    /// The page's content, which follows.
+    Data,
+    /// The page was never written; it is zero.
+    Zero,
+    /// The holder does not have it: the space is unknown or the page not mapped.
+    Gone,
+    /// Not now; ask again.
+    Busy,
+}
+
+/// One page, or why there is none. With [`PageStatus::Data`] the page follows the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageData {
+    /// The request that is answered.
+    pub request: RequestId,
+    /// The memory.
+    pub space: SpaceId,
+    /// The page.
+    pub index: u64,
+    /// What follows.
+    pub status: PageStatus,
+    /// CRC-32C of the page's content; zero when none follows.
+    pub page_crc: u32,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct DataWire {
+    request: U64,
+    space: U64,
+    index: U64,
+    page_crc: U32,
+    status: u8,
+    zero: [u8; 3],
+}
+
+impl PageData {
+    /// Length of the head on the wire.
+    pub const LEN: usize = PAGE_HEAD_LEN;
+
+    /// The head's bytes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        transmute!(DataWire {
+            request: U64::new(self.request.0),
+            space: U64::new(self.space.0),
+            index: U64::new(self.index),
+            page_crc: U32::new(self.page_crc),
+            status: match self.status {
+                PageStatus::Data => 1,
+                PageStatus::Zero => 2,
+                PageStatus::Gone => 3,
+                PageStatus::Busy => 4,
+            },
+            zero: [0; 3],
+        })
+    }
+
+    /// Reads and checks the head, and gives the page's content, which is not compared with its
+    /// checksum here. The content is [`PAGE_LEN`] bytes with [`PageStatus::Data`], else nothing.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        let (wire, content): (&DataWire, _) = split(bytes)?;
+        check_zero(&wire.zero)?;
+        let (status, len) = match wire.status {
+            1 => (PageStatus::Data, PAGE_LEN),
+            2 => (PageStatus::Zero, 0),
+            3 => (PageStatus::Gone, 0),
+            4 => (PageStatus::Busy, 0),
+            _ => return Err(DecodeError::value("status")),
+        };
+        if content.len() < len {
+            return Err(DecodeError::Truncated);
+        }
+        if content.len() > len {
+            return Err(DecodeError::Trailing);
+        }
+        if wire.index.get() >= INDEX_END {
+            return Err(DecodeError::value("index"));
+        }
+        if len == 0 && wire.page_crc.get() != 0 {
+            return Err(DecodeError::value("page_crc"));
+        }
+        let head = Self {
+            request: RequestId(wire.request.get()),
+            space: SpaceId(wire.space.get()),
+            index: wire.index.get(),
+            status,
+            page_crc: wire.page_crc.get(),
+        };
+        Ok((head, content))
+    }
+}

@@ -1,0 +1,11 @@
+//! Bytes on the wire: the datagram header, checked cursors and the checksum.
+
+pub mod checksum;
+pub mod header;
+pub mod reader;
+pub mod writer;
+
+pub use checksum::{crc32c, ChecksumFn};
+pub use header::{DatagramKind, Header};
+pub use reader::Reader;
+pub use writer::Writer;
