@@ -1,0 +1,37 @@
+//! Safe wrappers of what the kernel offers, over the C shims of `shim/` (the seam is `kpi.h`).
+//!
+//! This crate holds all the module's `unsafe` code. It offers primitives named as in the kernel and
+//! takes no decision of Holon's; `kernel-mod/src` drives them. Entry points that the shims call
+//! (`kapi_*`) do three things: turn raw arguments into safe values, call a safe function, turn the
+//! result into what C expects.
+#![no_std]
+
+extern crate alloc as rust_alloc;
+
+/// What `kpi.h` declares, by bindgen.
+#[allow(dead_code, missing_docs, unreachable_pub, non_camel_case_types, clippy::all)]
+pub(crate) mod raw {
+    include!(concat!(env!("OUT_DIR"), "/raw.rs"));
+}
+
+pub mod alloc;
+pub mod chardev;
+pub mod clock;
+pub mod errno;
+pub mod global;
+pub mod lock;
+pub mod logger;
+pub mod module;
+mod panic;
+pub mod sysctl;
+pub mod thread;
+pub mod uaccess;
+pub mod udp;
+pub mod wait;
+pub mod workqueue;
+
+pub use errno::{Errno, Result};
+pub use global::Global;
+pub use lock::{Mutex, SpinLock};
+pub use panic::poisoned;
+pub use wait::WaitQueue;

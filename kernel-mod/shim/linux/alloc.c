@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+/* Memory of the module itself. */
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "kpi.h"
+
+void *kpi_alloc(size_t size, bool zeroed)
+{
+	return kvmalloc(size, GFP_KERNEL | (zeroed ? __GFP_ZERO : 0));
+}
+
+void *kpi_realloc(void *old, size_t size)
+{
+	return kvrealloc(old, size, GFP_KERNEL);
+}
+
+void kpi_free(const void *p)
+{
+	kvfree(p);
+}
+
+u32 kpi_noreclaim_enter(void)
+{
+	return memalloc_noreclaim_save();
+}
+
+void kpi_noreclaim_exit(u32 cookie)
+{
+	memalloc_noreclaim_restore(cookie);
+}

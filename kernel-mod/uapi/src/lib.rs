@@ -1,0 +1,3 @@
+//! The interface of `/dev/holon`.
+#![no_std]
+#![forbid(unsafe_code)]
