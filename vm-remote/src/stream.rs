@@ -1,0 +1,216 @@
+//! The order in which the background brings a space's pages home.
+//!
+//! The list of what was put in never changes; a cursor goes round and round over it until nothing
+//! is outstanding. A fault moves the cursor to what follows the page that was touched: memory is
+//! mostly walked upwards, so the stream runs ahead of the process.
+
+use alloc::collections::TryReserveError;
+use alloc::vec::Vec;
+
+/// Neighbouring pages in neighbouring frames of the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// The first page's frame.
+    pub frame: u64,
+    /// The first page's number in the space.
+    pub page: u64,
+    /// How many.
+    pub pages: u64,
+}
+
+impl Chunk {
+    fn part(&self, offset: u64, most: u64) -> Self {
+        Self {
+            frame: self.frame.saturating_add(offset),
+            page: self.page.saturating_add(offset),
+            pages: self.pages.saturating_sub(offset).min(most),
+        }
+    }
+
+    fn ends_before(&self, frame: u64, page: u64) -> bool {
+        self.frame.checked_add(self.pages) == Some(frame)
+            && self.page.checked_add(self.pages) == Some(page)
+    }
+}
+
+/// One space's pages and the cursor over them.
+#[derive(Debug, Default)]
+pub struct Stream {
+    chunks: Vec<Chunk>,
+    total: u64,
+    at: usize,
+    offset: u64,
+    fruitless: u64,
+}
+
+impl Stream {
+    /// Without pages.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            chunks: Vec::new(),
+            total: 0,
+            at: 0,
+            offset: 0,
+            fruitless: 0,
+        }
+    }
+
+    /// The page number `page` was put in and stands in `frame`.
+    ///
+    /// # Errors
+    /// No memory; nothing has changed then.
+    pub fn push(&mut self, frame: u64, page: u64) -> Result<(), TryReserveError> {
+        match self.chunks.last_mut() {
+            Some(last) if last.ends_before(frame, page) => {
+                last.pages = last.pages.saturating_add(1)
+            }
+            _ => {
+                self.chunks.try_reserve(1)?;
+                self.chunks.push(Chunk {
+                    frame,
+                    page,
+                    pages: 1,
+                });
+            }
+        }
+        self.total = self.total.saturating_add(1);
+        Ok(())
+    }
+
+    /// How many pages were put in.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Goes on behind the page number `page`, if it is one of the space's.
+    pub fn seek_behind(&mut self, page: u64) {
+        let found = self.chunks.iter().position(|chunk| {
+            page.checked_sub(chunk.page)
+                .is_some_and(|offset| offset < chunk.pages)
+        });
+        if let Some((at, chunk)) = found.and_then(|at| Some((at, self.chunks.get(at)?))) {
+            self.offset = page.saturating_sub(chunk.page).saturating_add(1);
+            self.at = at;
+        }
+    }
+
+    /// The next pages, `most` at the most; `None` if the space has none.
+    pub fn next(&mut self, most: u64) -> Option<Chunk> {
+        if self.total == 0 || most == 0 {
+            return None;
+        }
+        if self
+            .chunks
+            .get(self.at)
+            .is_none_or(|chunk| self.offset >= chunk.pages)
+        {
+            self.at = self.at.saturating_add(1);
+            self.offset = 0;
+        }
+        if self.at >= self.chunks.len() {
+            self.at = 0;
+        }
+        let part = self.chunks.get(self.at)?.part(self.offset, most);
+        self.offset = self.offset.saturating_add(part.pages);
+        self.fruitless = self.fruitless.saturating_add(part.pages);
+        Some(part)
+    }
+
+    /// A page came home, by whatever way.
+    pub fn progress(&mut self) {
+        self.fruitless = 0;
+    }
+
+    /// Whether a whole round has brought nothing home: what is left is held by someone for now.
+    #[must_use]
+    pub const fn is_stuck(&self) -> bool {
+        self.fruitless >= self.total.saturating_mul(2)
+    }
+
+    /// Starts the count of a round again.
+    pub fn rested(&mut self) {
+        self.fruitless = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> Stream {
+        let mut stream = Stream::new();
+        for page in 0..10 {
+            stream.push(100 + page, 50 + page).expect("memory");
+        }
+        for page in 0..5 {
+            stream.push(300 + page, 90 + page).expect("memory");
+        }
+        stream
+    }
+
+    #[test]
+    fn goes_round_in_pieces() {
+        let mut stream = stream();
+        assert_eq!(stream.total(), 15);
+        let pieces: Vec<_> = core::iter::from_fn(|| stream.next(8)).take(4).collect();
+        let expected = [(100, 50, 8), (108, 58, 2), (300, 90, 5), (100, 50, 8)];
+        assert_eq!(pieces.len(), expected.len());
+        for (piece, (frame, page, pages)) in pieces.iter().zip(expected) {
+            assert_eq!(*piece, Chunk { frame, page, pages });
+        }
+    }
+
+    #[test]
+    fn runs_ahead_of_a_fault() {
+        let mut stream = stream();
+        stream.seek_behind(54);
+        assert_eq!(
+            stream.next(3),
+            Some(Chunk {
+                frame: 105,
+                page: 55,
+                pages: 3
+            })
+        );
+        stream.seek_behind(59);
+        assert_eq!(
+            stream.next(3),
+            Some(Chunk {
+                frame: 300,
+                page: 90,
+                pages: 3
+            }),
+            "next chunk"
+        );
+        stream.seek_behind(1000);
+        assert_eq!(
+            stream.next(9),
+            Some(Chunk {
+                frame: 303,
+                page: 93,
+                pages: 2
+            }),
+            "unknown page"
+        );
+    }
+
+    #[test]
+    fn notices_when_nothing_moves() {
+        let mut stream = stream();
+        while !stream.is_stuck() {
+            assert!(stream.next(4).is_some());
+        }
+        stream.progress();
+        assert!(!stream.is_stuck());
+    }
+
+    #[test]
+    fn an_empty_space_has_nothing() {
+        let mut stream = Stream::new();
+        assert_eq!(stream.next(4), None);
+        stream.seek_behind(0);
+        assert_eq!(stream.next(4), None);
+    }
+}
