@@ -119,6 +119,10 @@ fn make(image: &Image) -> Result<()> {
     let id: String = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
     fs::write(root.join("etc/machine-id"), id.replace('-', ""))?;
     fs::write(root.join("etc/hostname"), "template\n")?;
+    // Newer than /usr, so that the first boot does not rebuild what depends on it.
+    for stamp in ["etc/.updated", "var/.updated"] {
+        fs::write(root.join(stamp), "")?;
+    }
 
     let boot = root.join("boot");
     fs::copy(

@@ -135,9 +135,9 @@ impl Supervisor {
             cluster: Cluster::Switch(self.config.socket(node, "net")),
         };
         let mut child = qemu::spawn(&guest)?;
-        let restored = Qmp::connect(&guest.qmp).and_then(|mut qmp| match boot {
-            Boot::Warm => qmp.await_restore(),
-            Boot::Cold => Ok(()),
+        let restored = Qmp::connect(&guest.qmp).and_then(|mut qmp| match &guest.memory {
+            Memory::Restore { state, .. } => qmp.restore(state),
+            Memory::Fresh | Memory::Template(_) => Ok(()),
         });
         if let Err(error) = restored {
             let _ = child.kill();

@@ -118,7 +118,10 @@ fn arguments(guest: &Guest) -> Vec<String> {
     put("-device", "virtio-rng-pci".into());
     put("-device", "vmgenid,guid=auto".into());
     let forward = format!("hostfwd=tcp:127.0.0.1:{}-:22", guest.ssh_port);
-    put("-netdev", format!("user,id=mgmt,restrict=on,{forward}"));
+    put(
+        "-netdev",
+        format!("user,id=mgmt,ipv6=off,restrict=on,{forward}"),
+    );
     put(
         "-device",
         "virtio-net-pci,netdev=mgmt,mac=52:54:00:88:00:01,romfile=".into(),
@@ -138,13 +141,9 @@ fn arguments(guest: &Guest) -> Vec<String> {
         "-qmp",
         format!("unix:{},server=on,wait=off", guest.qmp.display()),
     );
-    if let Memory::Restore { state, .. } = &guest.memory {
-        put(
-            "-incoming",
-            format!("exec:cat {}", process::quote(&state.to_string_lossy())),
-        );
+    if matches!(guest.memory, Memory::Restore { .. }) {
+        put("-incoming", "defer".into());
     }
-    put("-global", "migration.x-ignore-shared=on".into());
     args.extend(["-nodefaults", "-no-user-config"].map(str::to_owned));
     args.extend(["-display", "none"].map(str::to_owned));
     args
@@ -175,7 +174,7 @@ fn cluster(cluster: &Cluster) -> String {
             "stream,id=cluster,server=off,addr.type=unix,addr.path={}",
             socket.display()
         ),
-        Cluster::Unplugged => "user,id=cluster,restrict=on".into(),
+        Cluster::Unplugged => "user,id=cluster,ipv6=off,restrict=on".into(),
     }
 }
 
@@ -207,7 +206,7 @@ pub(crate) fn fingerprint() -> Result<&'static str> {
     let version = process::output(Command::new(PROGRAM).arg("--version"))?;
     let first = version.lines().next().unwrap_or_default();
     let kvm = if has_kvm() { "kvm" } else { "tcg" };
-    Ok(VERSION.get_or_init(|| format!("{first} {kvm} {KERNEL_ARGS} devices-1")))
+    Ok(VERSION.get_or_init(|| format!("{first} {kvm} {KERNEL_ARGS} devices-2")))
 }
 
 /// Makes a disk that keeps only what differs from `base`.

@@ -64,6 +64,7 @@ impl Qmp {
     /// Saves all but the memory file to `state`. The guest is stopped afterwards.
     pub(crate) fn save(&mut self, state: &Path) -> Result<()> {
         self.execute("stop", json!({}))?;
+        self.leave_memory_file_alone()?;
         let target = format!(
             "exec:cat >{}",
             crate::process::quote(&state.to_string_lossy())
@@ -72,10 +73,26 @@ impl Qmp {
         self.await_migration()
     }
 
-    /// Waits until a state that QEMU was started with is there, and lets the guest run.
-    pub(crate) fn await_restore(&mut self) -> Result<()> {
+    /// Reads a saved state into a QEMU that waits for it, and lets the guest run.
+    pub(crate) fn restore(&mut self, state: &Path) -> Result<()> {
+        self.leave_memory_file_alone()?;
+        let source = format!(
+            "exec:cat {}",
+            crate::process::quote(&state.to_string_lossy())
+        );
+        self.execute("migrate-incoming", json!({ "uri": source }))?;
         self.await_migration()?;
         self.execute("cont", json!({}))?;
+        Ok(())
+    }
+
+    /// What is in a memory file is neither written to the state nor read from it.
+    fn leave_memory_file_alone(&mut self) -> Result<()> {
+        let capability = json!({ "capability": "x-ignore-shared", "state": true });
+        self.execute(
+            "migrate-set-capabilities",
+            json!({ "capabilities": [capability] }),
+        )?;
         Ok(())
     }
 
