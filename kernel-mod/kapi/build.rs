@@ -10,6 +10,7 @@ fn main() {
         .clang_arg("-D__BINDGEN__")
         .use_core()
         .layout_tests(false)
+        .derive_default(true)
         .allowlist_item("kpi_.*|KPI_.*|kapi_event")
         .prepend_enum_name(false)
         .generate()

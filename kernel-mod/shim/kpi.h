@@ -177,7 +177,9 @@ u32 kpi_crc32c(u32 seed, const u8 *data, size_t len);
 
 #include "kpi_mm.h"
 
-/* --- task (K3) --- */
+/* --- task --- */
+
+#include "kpi_task.h"
 
 /* --- file --- */
 

@@ -15,15 +15,22 @@ pub(crate) mod raw {
 }
 
 pub mod alloc;
+pub mod binfmt;
 pub mod chardev;
 pub mod clock;
+pub mod ctl;
 pub mod errno;
+pub mod exits;
+pub mod fileref;
 pub mod global;
 pub mod lock;
 pub mod logger;
 pub mod module;
+pub mod own;
 mod panic;
+pub mod park;
 pub mod sysctl;
+pub mod task;
 pub mod thread;
 pub mod uaccess;
 pub mod udp;

@@ -294,11 +294,11 @@ pub struct ProcCounts {
 }
 
 /// Event: make a helper for an image. Payload `EvRestore`.
-pub const EV_RESTORE: u32 = 0x40;
+pub const EV_RESTORE: u32 = 16;
 /// Event: an attempt to move ended. Payload `EvMigrated`.
-pub const EV_MIGRATED: u32 = 0x41;
+pub const EV_MIGRATED: u32 = 17;
 /// Event: a process record ended or changed by itself. Payload `EvProcess`.
-pub const EV_PROCESS: u32 = 0x42;
+pub const EV_PROCESS: u32 = 18;
 
 /// Payload of `EV_RESTORE`. `holond` gets the job's init here (making it first if needed: root
 /// from `home`), has it `clone3(set_tid = pid)` a helper, which does `IMAGE_ATTACH`.
