@@ -22,6 +22,12 @@ pub enum Event<'a> {
 /// makes one. The handler must stop its threads and registrations before it uses it.
 pub struct Unloading(());
 
+/// For a load that fails half-way: nothing of the module can be reached from outside yet, and the
+/// caller has ended what it had begun.
+pub fn abandon(undo: impl FnOnce(&Unloading)) {
+    undo(&Unloading(()));
+}
+
 /// What the crate with the module's logic offers.
 pub trait Module: Sync {
     /// The module's one event handler.

@@ -20,6 +20,7 @@ pub const PARTS_MAX: usize = 8;
 pub struct UdpSocket {
     raw: NonNull<raw::kpi_udp>,
     readable: Arc<WaitQueue>,
+    port: u16,
 }
 
 // SAFETY: the kernel locks its sockets itself.
@@ -41,7 +42,12 @@ impl UdpSocket {
             raw::kpi_udp_open(addr, local.port(), readable.as_raw(), &raw mut raw)
         };
         Errno::check(rc)?;
-        NonNull::new(raw).map(|raw| Self { raw, readable }).ok_or(Errno::EIO)
+        NonNull::new(raw).map(|raw| Self { raw, readable, port: local.port() }).ok_or(Errno::EIO)
+    }
+
+    /// The port that it is bound to.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The queue that is woken when a datagram comes.
@@ -96,8 +102,8 @@ impl Drop for UdpSocket {
     }
 }
 
-/// CRC-32C of `data`, going on from `seed` (0 to begin).
-pub fn crc32c(seed: u32, data: &[u8]) -> u32 {
+/// Goes on with a CRC-32C: the raw register, which begins as all ones and ends complemented.
+pub fn crc32c_update(register: u32, data: &[u8]) -> u32 {
     // SAFETY: readable for its length.
-    !unsafe { raw::kpi_crc32c(!seed, data.as_ptr(), data.len()) }
+    unsafe { raw::kpi_crc32c(register, data.as_ptr(), data.len()) }
 }

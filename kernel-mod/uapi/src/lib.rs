@@ -1,3 +1,10 @@
-//! The interface of `/dev/holon`.
+//! The interface of `/dev/holon`: control numbers, their structures, the events that `read` gives.
+//!
+//! Shared by the module, the daemon and the tools. Numbers and layouts are only ever added to. All
+//! integers are the machine's; every `flags` and `reserved` must be zero unless said otherwise.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod base;
+pub mod event;
+pub mod number;

@@ -1,0 +1,300 @@
+//! The node's one UDP socket and the transport over it: what all areas send with.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{
+    net::{Ipv4Addr, SocketAddrV4},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use kapi::{
+    alloc::zeroed_vec,
+    clock, lock_class,
+    module::Unloading,
+    thread::{self, KThread},
+    udp::{crc32c_update, UdpSocket},
+    wait::Mode,
+    Errno, Global, Mutex, Result, SpinLock, WaitQueue,
+};
+use netproto::{
+    limits::{DATAGRAM_LEN_MAX, SLOT_COUNT},
+    page::Addresses,
+    Class, Config, DownReason, Incarnation, Instant, Kind, PeerError, PeerInfo, SendError, Slot,
+    Transport,
+};
+
+use super::driver;
+use crate::control::stats;
+
+pub(crate) use super::pages::{page_checksum, send_page_data, send_page_get, set_page_handler};
+
+/// Bytes of a node's name.
+pub(crate) const NAME_LEN: usize = holon_uapi::base::NAME_LEN;
+
+/// Why a session with a peer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Nothing was heard for too long.
+    Silence,
+    /// The peer had given it up.
+    PeerReset,
+    /// The peer said that it leaves.
+    Left,
+    /// The peer broke the protocol.
+    Violation,
+    /// The peer has begun a new life.
+    Restarted,
+}
+
+impl From<DownReason> for Why {
+    fn from(reason: DownReason) -> Self {
+        match reason {
+            DownReason::Silence => Self::Silence,
+            DownReason::PeerReset => Self::PeerReset,
+            DownReason::Left => Self::Left,
+            DownReason::Violation => Self::Violation,
+        }
+    }
+}
+
+/// The end of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Down {
+    /// Why it ended.
+    pub(crate) why: Why,
+    /// The incarnation that it was with.
+    pub(crate) incarnation: Incarnation,
+}
+
+/// A peer as the driver and the page path see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Line {
+    /// Where it is.
+    pub(crate) address: SocketAddrV4,
+    /// What it is called.
+    pub(crate) name: [u8; NAME_LEN],
+    /// Set while a session lasts.
+    pub(crate) up: Option<Addresses>,
+}
+
+/// What the transport's lock guards.
+pub(super) struct Inner {
+    pub(super) transport: Transport,
+    buffer: Vec<u8>,
+    left: bool,
+}
+
+/// The node's end of the network.
+pub(crate) struct Net {
+    pub(super) socket: UdpSocket,
+    pub(super) inner: Mutex<Inner>,
+    lines: SpinLock<[Option<Line>; SLOT_COUNT as usize]>,
+    own: Config,
+    // When the driver will next look at the transport by itself, in ns.
+    pub(super) deadline_ns: AtomicU64,
+    pub(super) poked: AtomicBool,
+    // Woken whenever a queue has room again or a session ended; for `send_waiting`.
+    pub(super) room: WaitQueue,
+    driver: Mutex<Option<KThread>>,
+}
+
+static NET: Global<Net> = Global::new();
+
+/// The network, once it is configured.
+pub(super) fn get() -> Option<&'static Net> {
+    NET.get()
+}
+
+/// The time for the transport.
+pub(crate) fn now() -> Instant {
+    Instant::from_ns(clock::now_ns())
+}
+
+/// Begins to talk: once in the module's life.
+pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) -> Result {
+    if NET.get().is_some() {
+        return Err(Errno::EEXIST);
+    }
+    own.checksum = crc32c_update;
+    let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
+    let socket = UdpSocket::bind(local, Arc::new(WaitQueue::new()?))?;
+    let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
+    let inner = Inner { transport, buffer, left: false };
+    let net = NET.set(Net {
+        socket,
+        inner: Mutex::new(lock_class!(c"holon-transport"), inner)?,
+        lines: SpinLock::new(lock_class!(c"holon-lines"), [None; SLOT_COUNT as usize])?,
+        own,
+        deadline_ns: AtomicU64::new(0),
+        poked: AtomicBool::new(false),
+        room: WaitQueue::new()?,
+        driver: Mutex::new(lock_class!(c"holon-driver"), None)?,
+    })?;
+    let rx = zeroed_vec(DATAGRAM_LEN_MAX + 1)?;
+    *net.driver.lock() = Some(KThread::spawn(c"holon-net", move || driver::run(net, rx))?);
+    let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = core::str::from_utf8(text).unwrap_or("?");
+    log::info!("node {text} in slot {}, {local}, timescale {}", own.slot, own.timescale);
+    Ok(())
+}
+
+/// Says goodbye to all peers. Nothing is sent after it.
+pub(crate) fn leave() {
+    let Some(net) = NET.get() else { return };
+    let mut inner = net.inner.lock();
+    if !inner.left {
+        inner.left = true;
+        inner.transport.shutdown(now());
+        net.transmit(&mut inner);
+    }
+}
+
+/// Leaves and ends the driver. Messages and events stop.
+pub(crate) fn stop() {
+    let Some(net) = NET.get() else { return };
+    leave();
+    let driver = net.driver.lock().take();
+    drop(driver);
+}
+
+/// Closes the socket.
+pub(crate) fn clear(token: &Unloading) {
+    super::pages::clear(token);
+    NET.clear(token);
+}
+
+/// Makes a node known: it will be talked to from now on.
+pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]) -> Result {
+    let net = NET.get().ok_or(Errno::ENOTCONN)?;
+    let port = if port == 0 { net.socket.port() } else { port };
+    let address = SocketAddrV4::new(ip, port);
+    if ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() {
+        return Err(Errno::EINVAL);
+    }
+    let mut inner = net.inner.lock();
+    inner.transport.add_peer(now(), slot).map_err(|error| match error {
+        PeerError::OwnSlot => Errno::EINVAL,
+        PeerError::Exists => Errno::EEXIST,
+        PeerError::Unknown => Errno::ENOENT,
+        PeerError::NoMemory => Errno::ENOMEM,
+    })?;
+    net.lines.lock()[slot.index()] = Some(Line { address, name, up: None });
+    net.transmit(&mut inner);
+    Ok(())
+}
+
+/// What is known of a peer.
+pub(crate) fn peer(slot: Slot) -> Option<(Line, PeerInfo)> {
+    let net = NET.get()?;
+    let info = net.inner.lock().transport.peer(slot)?;
+    Some((net.line(slot)?, info))
+}
+
+/// Own slot, once configured.
+pub(crate) fn own_slot() -> Option<Slot> {
+    NET.get().map(|net| net.own.slot)
+}
+
+/// What all timeouts are multiplied by; 1 before it is configured.
+pub(crate) fn timescale() -> u32 {
+    NET.get().map_or(1, |net| net.own.timescale)
+}
+
+/// Whether there is a session with a peer. From any context.
+pub(crate) fn is_up(slot: Slot) -> bool {
+    incarnation_of(slot).is_some()
+}
+
+/// The incarnation of a peer that is up. From any context.
+pub(crate) fn incarnation_of(slot: Slot) -> Option<Incarnation> {
+    let up = NET.get()?.line(slot)?.up?;
+    Some(up.destination_incarnation)
+}
+
+/// Queues a reliable message and sends what may be sent at once. May sleep for the transport's
+/// lock, never for the peer: `Busy` if the queue is full.
+pub(crate) fn send(
+    slot: Slot,
+    class: Class,
+    kind: Kind,
+    parts: &[&[u8]],
+) -> core::result::Result<(), SendError> {
+    let net = NET.get().ok_or(SendError::UnknownPeer)?;
+    let mut inner = net.inner.lock();
+    inner.transport.send(now(), slot, class, kind, parts)?;
+    net.transmit(&mut inner);
+    Ok(())
+}
+
+/// As [`send`], but waits while the queue is full, at most for `timeout` (it is multiplied by the
+/// time scale) and until a fatal signal. For long streams, on a worker of one's own.
+pub(crate) fn send_waiting(
+    slot: Slot,
+    class: Class,
+    kind: Kind,
+    parts: &[&[u8]],
+    timeout: Duration,
+) -> core::result::Result<(), SendError> {
+    let net = NET.get().ok_or(SendError::UnknownPeer)?;
+    let end = clock::now_ns() + timeout.as_nanos() as u64 * u64::from(net.own.timescale);
+    loop {
+        let generation = driver::room_generation();
+        let result = send(slot, class, kind, parts);
+        let left = end.saturating_sub(clock::now_ns());
+        if result != Err(SendError::Busy) || left == 0 || thread::fatal_signal_pending() {
+            return result;
+        }
+        let moved = || driver::room_generation() != generation;
+        // Whatever ended the wait, the loop looks again.
+        let _ = net.room.wait(Mode::Killable, Some(Duration::from_nanos(left)), moved);
+    }
+}
+
+impl Net {
+    /// The peer in a slot. From any context.
+    pub(super) fn line(&self, slot: Slot) -> Option<Line> {
+        self.lines.lock()[slot.index()]
+    }
+
+    /// Notes whether there is a session.
+    pub(super) fn set_up(&self, slot: Slot, incarnation: Option<Incarnation>) {
+        let up = incarnation.map(|destination_incarnation| Addresses {
+            source: self.own.slot,
+            source_incarnation: self.own.incarnation,
+            destination: slot,
+            destination_incarnation,
+        });
+        if let Some(line) = &mut self.lines.lock()[slot.index()] {
+            line.up = up;
+        }
+    }
+
+    /// Sends all that the transport wants sent, and sees to it that the driver wakes in time.
+    pub(super) fn transmit(&self, inner: &mut Inner) {
+        let Inner { transport, buffer, .. } = inner;
+        while let Some((slot, len)) = transport.poll_transmit(now(), buffer) {
+            let datagram = buffer.get(..len).unwrap_or_default();
+            if let Some(line) = self.line(slot) {
+                self.send_datagram(line.address, &[datagram]);
+            }
+        }
+        let wanted = transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
+        if wanted < self.deadline_ns.load(Ordering::Acquire) {
+            self.poke();
+        }
+    }
+
+    /// Sends one datagram; one that the socket does not take is as good as lost on the way.
+    pub(super) fn send_datagram(&self, to: SocketAddrV4, parts: &[&[u8]]) {
+        if self.socket.send(to, parts).is_err() {
+            stats::TX_FAILED.add(1);
+        }
+    }
+
+    /// Makes the driver look at the transport.
+    pub(super) fn poke(&self) {
+        if !self.poked.swap(true, Ordering::AcqRel) {
+            self.socket.queue().wake_all();
+        }
+    }
+}
