@@ -5,6 +5,7 @@ use std::{env, path::PathBuf};
 fn main() {
     let header = PathBuf::from("../shim/kpi.h");
     println!("cargo::rerun-if-changed={}", header.display());
+    println!("cargo::rerun-if-changed=../shim/kpi_mm.h");
     let bindings = bindgen::Builder::default()
         .header(header.display().to_string())
         .clang_arg("-D__BINDGEN__")

@@ -32,9 +32,10 @@ struct kpi_insert {
 	u64 pages;	/* at most KPI_MM_BATCH_MAX */
 	u64 tag_first;	/* page i gets tag_first + i */
 	u32 replace;	/* also where a private page is already */
-	u32 pad;
+	u32 dry;	/* out: the pool ran empty, the rest was not tried */
 	u64 *src, *dst;	/* scratch, KPI_MM_BATCH_MAX entries each */
 	u64 *pfn;	/* out: pool frame of page i, 0 if it did not go in */
+	u64 taken;	/* out: pages taken out of the pool, each in place or given up */
 };
 
 /* One batch of pool pages to replace by real ones. */
@@ -68,18 +69,20 @@ struct kpi_run {
 	u64 pages;
 };
 
-/* --- pool (mm_pool.c) --- */
+/* --- pool (mm_pool.c, mm_chunk.c) --- */
 /* Adds a chunk of `bytes` (a multiple of 2 MiB).  May sleep. */
 int kpi_pool_grow(u64 bytes);
 void kpi_pool_stat(struct kpi_pool_stat *out);
 /* Gives all chunks back; -EBUSY while a page is in use. */
 int kpi_pool_exit(void);
+/* What a frame of the pool carries now; 0 if nothing, or not a frame of the pool. */
+u64 kpi_frame_tag(u64 pfn);
 
 /* --- putting pages in (mm_insert.c) --- */
 /*
  * Works on the mapping at in->start and stops at its end.  Returns how many
- * pages it looked at (pfn[] says which went in), or -errno: -ENOMEM when the
- * pool is empty, -EINVAL where no such page can live, -EINTR when killed.
+ * pages it looked at (pfn[] says which went in), or -errno: -EINVAL where no
+ * such page can live, -EINTR when killed.
  */
 long kpi_mm_insert(struct kpi_insert *in);
 /* Gives [start, start + pages) of private file memory pages of its own. */
@@ -102,6 +105,7 @@ struct mm_struct *kpi_mm_current(void);
 
 /* --- pages (mm_page.c) --- */
 struct page *kpi_page_alloc(void);
+void kpi_page_get(struct page *page);
 void kpi_page_put(struct page *page);
 void *kpi_page_addr(struct page *page);
 void kpi_page_zero(struct page *page);

@@ -45,10 +45,14 @@ long kpi_mm_home(struct kpi_home *home)
 	unsigned long *src = (unsigned long *)home->src;
 	unsigned long *dst = (unsigned long *)home->dst;
 	long moved;
+	u64 i;
 	int rc;
 
 	if (home->pages > KPI_MM_BATCH_MAX)
 		return -EINVAL;
+	for (i = 0; i < home->pages; i++)
+		if (!holon_pool_has(home->pfn[i]))
+			return -EINVAL;
 	memcpy(home->src, home->pfn, home->pages * sizeof(*home->src));
 	rc = migrate_device_pfns(src, home->pages);
 	if (rc)

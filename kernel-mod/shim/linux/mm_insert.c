@@ -14,10 +14,10 @@ static bool insert_wanted(const struct kpi_insert *in, u64 i)
 	return in->replace || !(in->src[i] & MIGRATE_PFN_VALID);
 }
 
-static u64 insert_fill(struct kpi_insert *in, u64 pages)
+static void insert_fill(struct kpi_insert *in, u64 pages)
 {
 	struct page *page;
-	u64 i, taken = 0;
+	u64 i;
 
 	for (i = 0; i < pages; i++) {
 		in->dst[i] = 0;
@@ -25,14 +25,15 @@ static u64 insert_fill(struct kpi_insert *in, u64 pages)
 		if (!insert_wanted(in, i))
 			continue;
 		page = holon_pool_take(in->tag_first + i);
-		if (!page)
+		if (!page) {
+			in->dry = 1;
 			break;
+		}
 		in->dst[i] = migrate_pfn(page_to_pfn(page));
-		taken++;
+		in->taken++;
 	}
 	for (; i < pages; i++)
 		in->dst[i] = in->pfn[i] = 0;
-	return taken;
 }
 
 /* After the kernel has decided: which pages are in place now. */
@@ -57,16 +58,15 @@ static long insert_batch(struct kpi_insert *in, struct vm_area_struct *vma)
 		.pgmap_owner = holon_pool_owner(),
 		.flags = MIGRATE_VMA_SELECT_SYSTEM,
 	};
-	u64 taken;
 	int rc = migrate_vma_setup(&args);
 
 	if (rc)
 		return rc;
-	taken = insert_fill(in, args.npages);
+	insert_fill(in, args.npages);
 	migrate_vma_pages(&args);
 	insert_note(in, args.npages);
 	migrate_vma_finalize(&args);
-	return !taken && args.cpages ? -ENOMEM : (long)args.npages;
+	return args.npages;
 }
 
 long kpi_mm_insert(struct kpi_insert *in)
@@ -74,6 +74,8 @@ long kpi_mm_insert(struct kpi_insert *in)
 	struct vm_area_struct *vma;
 	long rc = -EINVAL;
 
+	in->taken = 0;
+	in->dry = 0;
 	if (!in->pages || in->pages > KPI_MM_BATCH_MAX)
 		return -EINVAL;
 	if (mmap_read_lock_killable(in->mm))

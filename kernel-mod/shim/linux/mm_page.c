@@ -10,6 +10,11 @@ struct page *kpi_page_alloc(void)
 	return alloc_page(GFP_HIGHUSER_MOVABLE);
 }
 
+void kpi_page_get(struct page *page)
+{
+	get_page(page);
+}
+
 void kpi_page_put(struct page *page)
 {
 	put_page(page);

@@ -6,26 +6,11 @@
  * of a page by its frame number can tell whether it is still the one meant.
  */
 #include <linux/bitmap.h>
-#include <linux/ioport.h>
-#include <linux/list.h>
-#include <linux/slab.h>
-#include <linux/spinlock.h>
 
 #include "mm_shim.h"
 
-struct holon_chunk {
-	struct dev_pagemap pgmap;
-	struct resource *res;
-	struct list_head link;
-	unsigned long first;	/* frame number */
-	unsigned long pages;
-	unsigned long hint;	/* where to look for a free page */
-	unsigned long used;
-	unsigned long *map;	/* bit set: in use */
-};
-
-static LIST_HEAD(chunks);		/* added to, under pool_lock */
-static DEFINE_SPINLOCK(pool_lock);	/* also the chunks' maps */
+LIST_HEAD(holon_chunks);		/* under holon_pool_lock; only grows */
+DEFINE_SPINLOCK(holon_pool_lock);	/* also the chunks' maps */
 static int owner;
 
 void *holon_pool_owner(void)
@@ -47,20 +32,20 @@ static void pool_free(struct folio *folio)
 	unsigned long flags;
 
 	WRITE_ONCE(folio->page.zone_device_data, NULL);
-	spin_lock_irqsave(&pool_lock, flags);
+	spin_lock_irqsave(&holon_pool_lock, flags);
 	__clear_bit(bit, chunk->map);
 	chunk->hint = min(chunk->hint, bit);
 	chunk->used--;
-	spin_unlock_irqrestore(&pool_lock, flags);
+	spin_unlock_irqrestore(&holon_pool_lock, flags);
 	kapi_mm_page_freed(tag);
 }
 
-static const struct dev_pagemap_ops pool_ops = {
+const struct dev_pagemap_ops holon_pool_ops = {
 	.folio_free = pool_free,
 	.migrate_to_ram = holon_mm_fault,
 };
 
-/* Under pool_lock: a free frame of the chunk, or 0. */
+/* Under holon_pool_lock: a free frame of the chunk, or 0. */
 static unsigned long chunk_take(struct holon_chunk *chunk)
 {
 	unsigned long bit;
@@ -81,15 +66,15 @@ static struct holon_chunk *pool_take(unsigned long *pfn)
 	struct holon_chunk *chunk, *found = NULL;
 	unsigned long flags;
 
-	spin_lock_irqsave(&pool_lock, flags);
-	list_for_each_entry(chunk, &chunks, link) {
+	spin_lock_irqsave(&holon_pool_lock, flags);
+	list_for_each_entry(chunk, &holon_chunks, link) {
 		*pfn = chunk_take(chunk);
 		if (*pfn) {
 			found = chunk;
 			break;
 		}
 	}
-	spin_unlock_irqrestore(&pool_lock, flags);
+	spin_unlock_irqrestore(&holon_pool_lock, flags);
 	return found;
 }
 
@@ -108,64 +93,23 @@ struct page *holon_pool_take(u64 tag)
 	return page;
 }
 
-static void chunk_free(struct holon_chunk *chunk)
+/* Is this a frame of the pool? */
+bool holon_pool_has(unsigned long pfn)
 {
-	if (chunk->res)
-		release_mem_region(chunk->res->start, resource_size(chunk->res));
-	kvfree(chunk->map);
-	kfree(chunk);
-}
-
-static struct holon_chunk *chunk_alloc(u64 bytes)
-{
-	struct holon_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL);
-
-	if (!chunk)
-		return NULL;
-	chunk->pages = bytes >> PAGE_SHIFT;
-	chunk->map = kvzalloc(BITS_TO_LONGS(chunk->pages) * sizeof(long), GFP_KERNEL);
-	chunk->res = request_free_mem_region(&iomem_resource, bytes, "holon");
-	if (IS_ERR(chunk->res))
-		chunk->res = NULL;
-	if (chunk->map && chunk->res)
-		return chunk;
-	chunk_free(chunk);
-	return NULL;
-}
-
-static int chunk_map(struct holon_chunk *chunk)
-{
-	struct dev_pagemap *pgmap = &chunk->pgmap;
-	void *at;
-
-	pgmap->type = MEMORY_DEVICE_PRIVATE;
-	pgmap->range.start = chunk->res->start;
-	pgmap->range.end = chunk->res->end;
-	pgmap->nr_range = 1;
-	pgmap->ops = &pool_ops;
-	pgmap->owner = &owner;
-	chunk->first = chunk->res->start >> PAGE_SHIFT;
-	at = memremap_pages(pgmap, numa_node_id());
-	return PTR_ERR_OR_ZERO(at);
-}
-
-int kpi_pool_grow(u64 bytes)
-{
-	struct holon_chunk *chunk = chunk_alloc(bytes);
+	struct holon_chunk *chunk;
 	unsigned long flags;
-	int err;
+	bool found = false;
 
-	if (!chunk)
-		return -ENOMEM;
-	err = chunk_map(chunk);
-	if (err) {
-		chunk_free(chunk);
-		return err;
-	}
-	spin_lock_irqsave(&pool_lock, flags);
-	list_add_tail(&chunk->link, &chunks);
-	spin_unlock_irqrestore(&pool_lock, flags);
-	return 0;
+	spin_lock_irqsave(&holon_pool_lock, flags);
+	list_for_each_entry(chunk, &holon_chunks, link)
+		found |= pfn >= chunk->first && pfn - chunk->first < chunk->pages;
+	spin_unlock_irqrestore(&holon_pool_lock, flags);
+	return found;
+}
+
+u64 kpi_frame_tag(u64 pfn)
+{
+	return holon_pool_has(pfn) ? holon_pool_tag(pfn_to_page(pfn)) : 0;
 }
 
 void kpi_pool_stat(struct kpi_pool_stat *out)
@@ -174,27 +118,11 @@ void kpi_pool_stat(struct kpi_pool_stat *out)
 	unsigned long flags;
 
 	memset(out, 0, sizeof(*out));
-	spin_lock_irqsave(&pool_lock, flags);
-	list_for_each_entry(chunk, &chunks, link) {
+	spin_lock_irqsave(&holon_pool_lock, flags);
+	list_for_each_entry(chunk, &holon_chunks, link) {
 		out->chunks++;
 		out->pages += chunk->pages;
 		out->used += chunk->used;
 	}
-	spin_unlock_irqrestore(&pool_lock, flags);
-}
-
-int kpi_pool_exit(void)
-{
-	struct holon_chunk *chunk, *next;
-	struct kpi_pool_stat stat;
-
-	kpi_pool_stat(&stat);
-	if (stat.used)
-		return -EBUSY;
-	list_for_each_entry_safe(chunk, next, &chunks, link) {
-		list_del(&chunk->link);
-		memunmap_pages(&chunk->pgmap);
-		chunk_free(chunk);
-	}
-	return 0;
+	spin_unlock_irqrestore(&holon_pool_lock, flags);
 }

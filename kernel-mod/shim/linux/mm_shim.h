@@ -3,11 +3,28 @@
 #ifndef HOLON_MM_SHIM_H
 #define HOLON_MM_SHIM_H
 
+#include <linux/list.h>
 #include <linux/memremap.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
+#include <linux/spinlock.h>
 
 #include "kpi.h"
+
+struct holon_chunk {
+	struct dev_pagemap pgmap;
+	struct resource *res;
+	struct list_head link;
+	unsigned long first;	/* frame number */
+	unsigned long pages;
+	unsigned long hint;	/* where to look for a free page */
+	unsigned long used;
+	unsigned long *map;	/* bit set: in use */
+};
+
+extern struct list_head holon_chunks;
+extern spinlock_t holon_pool_lock;
+extern const struct dev_pagemap_ops holon_pool_ops;
 
 /* The owner that identifies our device pages to the kernel. */
 void *holon_pool_owner(void);
@@ -15,6 +32,7 @@ void *holon_pool_owner(void);
 /* A locked page of the pool with this tag, or NULL when the pool is empty. */
 struct page *holon_pool_take(u64 tag);
 u64 holon_pool_tag(const struct page *page);
+bool holon_pool_has(unsigned long pfn);
 
 vm_fault_t holon_mm_fault(struct vm_fault *vmf);
 

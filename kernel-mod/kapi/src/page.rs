@@ -1,0 +1,214 @@
+//! Single pages of ordinary memory, and the pool of pages that the processor cannot reach.
+
+use core::ptr::NonNull;
+
+use rust_alloc::vec::Vec;
+
+use crate::{
+    errno::{Errno, Result},
+    module::Unloading,
+    raw, Global,
+};
+
+/// Bytes in a page.
+pub const PAGE_LEN: usize = raw::KPI_PAGE_SIZE as usize;
+
+/// Most pages in one operation of a batch.
+pub const BATCH_MAX: usize = raw::KPI_MM_BATCH_MAX as usize;
+
+/// A page of ordinary memory that is to become a process's.
+///
+/// # Invariants
+/// `raw` is a page that we have a reference to, and whose content nobody else uses before this
+/// value is given up.
+#[repr(transparent)]
+pub struct Page {
+    raw: NonNull<raw::page>,
+}
+
+// SAFETY: a page is memory; the reference to it may be given up by any task.
+unsafe impl Send for Page {}
+
+impl Page {
+    /// A new page with any content, or `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        // SAFETY: no condition on the caller.
+        NonNull::new(unsafe { raw::kpi_page_alloc() }).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
+    }
+
+    /// Its content.
+    pub fn bytes_mut(&mut self) -> &mut [u8; PAGE_LEN] {
+        // SAFETY: all memory is mapped, and by the invariant this page's content is only ours.
+        unsafe { &mut *raw::kpi_page_addr(self.raw.as_ptr()).cast() }
+    }
+
+    /// Makes it all zeros.
+    pub fn zero(&mut self) {
+        // SAFETY: as above.
+        unsafe { raw::kpi_page_zero(self.raw.as_ptr()) }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // SAFETY: our reference is given up.
+        unsafe { raw::kpi_page_put(self.raw.as_ptr()) }
+    }
+}
+
+/// What the pool holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStat {
+    /// Chunks added so far.
+    pub chunks: u64,
+    /// Pages in them.
+    pub pages: u64,
+    /// Those in use.
+    pub used: u64,
+}
+
+/// The pool's present state.
+pub fn pool_stat() -> PoolStat {
+    let mut stat = raw::kpi_pool_stat { chunks: 0, pages: 0, used: 0 };
+    // SAFETY: writes one such structure.
+    unsafe { raw::kpi_pool_stat(&raw mut stat) };
+    PoolStat { chunks: stat.chunks, pages: stat.pages, used: stat.used }
+}
+
+/// Scratch memory for a batch.
+pub(crate) fn words() -> Result<Vec<u64>> {
+    let mut words = Vec::new();
+    words.try_reserve_exact(BATCH_MAX)?;
+    words.resize(BATCH_MAX, 0);
+    Ok(words)
+}
+
+/// Adds a chunk of `bytes`, a multiple of 2 MiB. May sleep.
+pub fn pool_grow(bytes: u64) -> Result {
+    // SAFETY: no condition on the caller but to be allowed to sleep.
+    Errno::check(unsafe { raw::kpi_pool_grow(bytes) }).map(drop)
+}
+
+/// Gives the pool back; `EBUSY` while a page of it is in use.
+pub fn pool_release(_token: &Unloading) -> Result {
+    // SAFETY: the token says that nobody puts pages in any more.
+    Errno::check(unsafe { raw::kpi_pool_exit() }).map(drop)
+}
+
+/// What a frame of the pool carries now; 0 if nothing, or if it is no frame of the pool.
+pub fn frame_tag(frame: u64) -> u64 {
+    // SAFETY: the frame is checked.
+    unsafe { raw::kpi_frame_tag(frame) }
+}
+
+/// Replaces pages of the pool by ordinary ones, wherever they are mapped.
+pub struct HomeBatch {
+    src: Vec<u64>,
+    dst: Vec<u64>,
+}
+
+impl HomeBatch {
+    /// With its scratch memory, or `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        Ok(Self { src: words()?, dst: words()? })
+    }
+
+    /// Puts `pages[i]`, filled, where `frames[i]` is, if that still carries `tags[i]`. A page that
+    /// was used is taken out of `pages`. Gives the number of those.
+    pub fn run(
+        &mut self,
+        frames: &[u64],
+        tags: &[u64],
+        pages: &mut [Option<Page>],
+    ) -> Result<usize> {
+        let count = frames.len();
+        let whole = tags.len() == count && pages.len() == count && pages.iter().all(Option::is_some);
+        if count > BATCH_MAX || !whole {
+            return Err(Errno::EINVAL);
+        }
+        let mut home = raw::kpi_home {
+            pages: count as u64,
+            pfn: frames.as_ptr(),
+            tag: tags.as_ptr(),
+            // An Option<Page> is a pointer that is null for None.
+            page: pages.as_mut_ptr().cast(),
+            src: self.src.as_mut_ptr(),
+            dst: self.dst.as_mut_ptr(),
+        };
+        // SAFETY: all arrays have `pages` entries at least, and all pages are there; a reference
+        // that is used up is replaced by null, which is None.
+        Errno::check_len(unsafe { raw::kpi_mm_home(&raw mut home) })
+    }
+}
+
+/// What pages of the pool stand for; the one pager of the module.
+pub trait Pager: Sync {
+    /// A task needs the page with this tag: fill `page`. May sleep, but for a bounded time, and
+    /// not against a fatal signal. An error is SIGBUS to the task.
+    fn page_wanted(&self, tag: u64, page: Page) -> Result;
+    /// A page of the pool was given up by its last user. Any context: must not sleep.
+    fn page_freed(&self, tag: u64);
+}
+
+static PAGER: Global<&'static (dyn Pager + Send)> = Global::new();
+
+/// Names the pager. Before that the pool must not be used.
+pub fn set_pager(pager: &'static (dyn Pager + Send)) -> Result {
+    PAGER.set(pager).map(drop)
+}
+
+/// Forgets the pager.
+pub fn clear_pager(token: &Unloading) {
+    PAGER.clear(token);
+}
+
+#[no_mangle]
+extern "C" fn kapi_mm_page_wanted(tag: u64, page: *mut raw::page) -> i32 {
+    let (Some(pager), Some(raw)) = (PAGER.get(), NonNull::new(page)) else {
+        return Errno::EIO.code();
+    };
+    // SAFETY: the shim holds a reference until we return.
+    unsafe { raw::kpi_page_get(raw.as_ptr()) };
+    // The shim doesn't look at the content before we return, and the pager has given the page up
+    // by then.
+    crate::errno::to_code(pager.page_wanted(tag, Page { raw }))
+}
+
+#[no_mangle]
+extern "C" fn kapi_mm_page_freed(tag: u64) {
+    if let Some(pager) = PAGER.get() {
+        pager.page_freed(tag);
+    }
+}
+
+/// A page that is a process's, and that we only read.
+///
+/// # Invariants
+/// `raw` is a page that we have a reference to.
+pub struct PeekedPage {
+    raw: NonNull<raw::page>,
+}
+
+impl PeekedPage {
+    /// # Safety
+    /// `raw` is a page with a reference, which is given up.
+    pub(crate) unsafe fn from_raw(raw: *mut raw::page) -> Option<Self> {
+        NonNull::new(raw).map(|raw| Self { raw })
+    }
+
+    /// Copies its content out: the process's own devices might still write to it.
+    pub fn copy_to(&self, to: &mut [u8; PAGE_LEN]) {
+        // SAFETY: all memory is mapped, and our reference keeps the page; `to` is as long.
+        unsafe {
+            let from: *const u8 = raw::kpi_page_addr(self.raw.as_ptr()).cast();
+            core::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), PAGE_LEN);
+        }
+    }
+}
+
+impl Drop for PeekedPage {
+    fn drop(&mut self) {
+        // SAFETY: our reference is given up.
+        unsafe { raw::kpi_page_put(self.raw.as_ptr()) }
+    }
+}
