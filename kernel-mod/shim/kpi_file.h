@@ -91,14 +91,12 @@ void kpi_watch_exit(void); /* runs what is queued to its end */
 struct kpi_watch *kpi_watch_new(struct kpi_file *f, u64 id);
 void kpi_watch_kick(struct kpi_watch *w); /* kapi_watch_run(id) soon, in a worker; never twice at once */
 void kpi_watch_kick_after(struct kpi_watch *w, u32 delay_ms);
-void kpi_watch_arm(struct kpi_watch *w); /* kick once when the file's state changes */
-bool kpi_watch_fired(struct kpi_watch *w); /* it changed since it was armed last */
+/* Kicks once when the file's state changes. True if it had changed since the last time. */
+bool kpi_watch_arm(struct kpi_watch *w);
 void kpi_watch_free(struct kpi_watch *w); /* may be called from kapi_watch_run */
 void kapi_watch_run(u64 id);
 
 /* --- files of ours (rfile_fs.c, rfile_ops.c) --- */
-int kpi_rfile_init(void);
-void kpi_rfile_exit(void);
 /* `ctx` is given to the callbacks; kapi_rfile_release ends its life, also when this fails. */
 int kpi_rfile_new(void *ctx, const struct kpi_file_info *info, const char *name, u32 flags,
 		  struct kpi_file **out);

@@ -59,6 +59,12 @@ pub struct PollTable<'a> {
 }
 
 impl PollTable<'_> {
+    /// # Safety
+    /// `file` and `raw` are those of a running poll call that outlives the value.
+    pub(crate) unsafe fn new(file: *mut raw::kpi_file, raw: *mut raw::kpi_poll) -> Self {
+        Self { file, raw, _call: core::marker::PhantomData }
+    }
+
     /// Wakes the poller when `queue` is woken. The queue must live as long as the open file.
     pub fn register(&self, queue: &WaitQueue) {
         // SAFETY: file and table are those of the poll call that lent us this value.
@@ -150,8 +156,8 @@ unsafe extern "C" fn kapi_chardev_poll(
     file: *mut raw::kpi_file,
     table: *mut raw::kpi_poll,
 ) -> u32 {
-    let table = PollTable { file, raw: table, _call: core::marker::PhantomData };
     // SAFETY: by the function's contract.
-    let ready = unsafe { stored(handle) }.map(|handle| handle.poll(&table));
+    let (table, handle) = unsafe { (PollTable::new(file, table), stored(handle)) };
+    let ready = handle.map(|handle| handle.poll(&table));
     ready.unwrap_or(Ready { readable: false, hangup: true }).mask()
 }

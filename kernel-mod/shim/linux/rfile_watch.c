@@ -107,21 +107,16 @@ void kpi_watch_kick_after(struct kpi_watch *w, u32 delay_ms)
 	queue_delayed_work(workers, &w->work, msecs_to_jiffies(delay_ms));
 }
 
-void kpi_watch_arm(struct kpi_watch *w)
+bool kpi_watch_arm(struct kpi_watch *w)
 {
-	atomic_set(&w->armed, 1);
-	if (w->hooked) {
-		smp_mb(); /* armed before the caller looks at the state again */
-		return;
-	}
+	bool was_armed = atomic_xchg(&w->armed, 1); /* a full barrier: the caller looks after it */
+
+	if (w->hooked)
+		return !was_armed;
 	w->hooked = true;
 	init_poll_funcptr(&w->table, hook);
 	vfs_poll(w->file, &w->table);
-}
-
-bool kpi_watch_fired(struct kpi_watch *w)
-{
-	return w->hooked && !atomic_read(&w->armed);
+	return false;
 }
 
 void kpi_watch_free(struct kpi_watch *w)
