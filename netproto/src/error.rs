@@ -138,11 +138,14 @@ pub enum DatagramError {
     /// A fragment that contradicts those before it; the session was ended.
     #[error("protocol violation")]
     Violation,
+    /// This node's own fault: its caller does not take the events.
+    #[error("events not taken")]
+    Overrun,
 }
 
 impl DatagramError {
     /// Number of variants.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
 
     /// All variants, in the order of [`DatagramError::index`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -162,6 +165,7 @@ impl DatagramError {
         Self::Malformed,
         Self::BadAck,
         Self::Violation,
+        Self::Overrun,
     ];
 
     /// The variant's place in a table of counters.
@@ -184,6 +188,7 @@ impl DatagramError {
             Self::Malformed => 13,
             Self::BadAck => 14,
             Self::Violation => 15,
+            Self::Overrun => 16,
         }
     }
 }

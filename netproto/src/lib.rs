@@ -21,6 +21,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod limits;
+mod link;
 pub mod msg;
 pub mod page;
 pub mod stats;

@@ -66,11 +66,21 @@ pub const SEND_QUEUE_BYTES_MAX: usize = 16 * MESSAGE_LEN_MAX;
 /// receiver stops to consume, so the sender's window closes.
 pub const RECV_QUEUE_MESSAGES_MAX: usize = 64;
 
+/// Bytes of such messages, per peer and class. The last message may go past it.
+pub const RECV_QUEUE_BYTES_MAX: usize = 16 * MESSAGE_LEN_MAX;
+
+/// Fragments of the control or bulk class that may wait for one acknowledgement.
+pub const ACK_EVERY: u32 = 4;
+
 /// Pongs owed to one peer. More pings than that without a transmission between are a flood.
 pub const PONGS_OWED_MAX: usize = 2;
 
-/// Events not yet taken, per peer: at most up, down or restarted, and one writable per class, twice.
-pub const EVENTS_PER_PEER: usize = 16;
+/// Events that the caller has not taken yet.
+pub const EVENTS_MAX: usize = 1024;
+
+/// Free places for events without which no datagram is taken: one end of a session for each peer,
+/// and what a single datagram can cause.
+pub const EVENTS_SPARE: usize = 128;
 
 /// Fragments that must have been acknowledged out of order before one is held for lost.
 pub const REORDER_FRAGMENTS_MAX: u64 = 3;
@@ -111,5 +121,6 @@ const _: () = {
         SEND_QUEUE_BYTES_MAX >= MESSAGE_LEN_MAX,
         "the longest message can be queued"
     );
+    assert!(EVENTS_SPARE > 64 + 8 && EVENTS_MAX > EVENTS_SPARE);
     assert!(RTO_DOUBLINGS_MAX < 32, "doubling is a shift");
 };

@@ -11,12 +11,18 @@
 //! Down or Restarted, `poll_message` gives nothing of that session any more, and nothing of the next
 //! one before its Up was queued.
 
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
 use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, PeerError, SendError};
 use crate::id::Slot;
+use crate::limits::{EVENTS_MAX, EVENTS_SPARE, SLOT_COUNT};
+use crate::link::{Context, Link};
 use crate::msg::Kind;
 use crate::stats::Counters;
 use crate::time::Instant;
+use crate::wire::{DatagramKind, Header};
 
 pub use crate::event::{Class, DownReason, Event, Message, PeerInfo, PeerState};
 
@@ -25,6 +31,14 @@ pub use crate::event::{Class, DownReason, Event, Message, PeerInfo, PeerState};
 pub struct Transport {
     config: Config,
     counters: Counters,
+    /// By slot.
+    links: Vec<Option<Link>>,
+    events: VecDeque<Event>,
+    /// The slot that transmits, or whose message is taken, next among equals.
+    transmit_turn: u8,
+    message_turn: u8,
+    /// Latest time heard of.
+    now: Instant,
 }
 
 impl Transport {
@@ -33,9 +47,25 @@ impl Transport {
     /// # Errors
     /// Names the setting that is out of its range.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        let config = config.scaled()?;
+        let count = usize::from(SLOT_COUNT);
+        let mut links = Vec::new();
+        links
+            .try_reserve_exact(count)
+            .map_err(|_| ConfigError::NoMemory)?;
+        links.resize_with(count, || None);
+        let mut events = VecDeque::new();
+        events
+            .try_reserve_exact(EVENTS_MAX)
+            .map_err(|_| ConfigError::NoMemory)?;
         Ok(Self {
-            config: config.scaled()?,
+            config,
             counters: Counters::default(),
+            links,
+            events,
+            transmit_turn: 0,
+            message_turn: 0,
+            now: Instant::ZERO,
         })
     }
 
@@ -44,94 +74,208 @@ impl Transport {
     /// # Errors
     /// The slot is taken or this node's own, or there is no memory.
     pub fn add_peer(&mut self, now: Instant, slot: Slot) -> Result<(), PeerError> {
-        let _ = (now, slot);
-        Err(PeerError::Unknown)
+        if slot == self.config.slot {
+            return Err(PeerError::OwnSlot);
+        }
+        let place = self.links.get_mut(slot.index()).ok_or(PeerError::Unknown)?;
+        if place.is_some() {
+            return Err(PeerError::Exists);
+        }
+        *place = Some(Link::new(now, slot).ok_or(PeerError::NoMemory)?);
+        Ok(())
     }
 
-    /// Forgets the peer in a slot, without an event: all in flight is gone. It is told.
+    /// Forgets the peer in a slot, without an event: all in flight is gone. The peer is not told;
+    /// [`Transport::disconnect`] and a drain of `poll_transmit` before it do that.
     ///
     /// # Errors
     /// There is no such peer.
-    pub fn remove_peer(&mut self, now: Instant, slot: Slot) -> Result<(), PeerError> {
-        let _ = (now, slot);
-        Err(PeerError::Unknown)
+    pub fn remove_peer(&mut self, slot: Slot) -> Result<(), PeerError> {
+        let place = self.links.get_mut(slot.index()).ok_or(PeerError::Unknown)?;
+        place
+            .take()
+            .map(|_| self.events.retain(|event| event.slot() != slot))
+            .ok_or(PeerError::Unknown)
     }
 
-    /// Says goodbye to all peers: drain `poll_transmit` after it. No session is opened after that.
-    pub fn shutdown(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// Takes a datagram from the network. The caller has checked that its source address is the
-    /// one of the slot that [`crate::wire::header::source_slot`] reads, if it cares.
+    /// Says goodbye to a peer and connects to it no more, without an event; the next drain of
+    /// `poll_transmit` tells it.
     ///
     /// # Errors
-    /// Why the datagram was refused; it is counted by kind too. Nothing is left to do for the caller.
+    /// There is no such peer.
+    pub fn disconnect(&mut self, now: Instant, slot: Slot) -> Result<(), PeerError> {
+        self.with_link(slot, |link, cx| link.close(now, cx))
+            .ok_or(PeerError::Unknown)
+    }
+
+    /// Says goodbye to all peers; drain `poll_transmit` after it. For unloading.
+    pub fn shutdown(&mut self, now: Instant) {
+        for slot in Slot::all() {
+            self.with_link(slot, |link, cx| link.close(now, cx));
+        }
+    }
+
+    /// Takes a datagram from the network.
+    ///
+    /// # Errors
+    /// Why the datagram was refused. It is counted; nothing is left to do for the caller.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DatagramError> {
-        let _ = (now, datagram);
-        Err(DatagramError::UnknownPeer)
+        self.observe(now);
+        let outcome = self.dispatch(now, datagram);
+        match outcome {
+            Ok(()) => {
+                let len = u64::try_from(datagram.len()).unwrap_or(u64::MAX);
+                self.counters.rx_datagrams = self.counters.rx_datagrams.saturating_add(1);
+                self.counters.rx_bytes = self.counters.rx_bytes.saturating_add(len);
+            }
+            Err(error) => self.counters.count_bad(error),
+        }
+        outcome
     }
 
-    /// Lets time pass: call at or after [`Transport::poll_timeout`]'s time; calling early is harmless.
+    fn dispatch(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DatagramError> {
+        let (header, body) = Header::decode(datagram, self.config.checksum)?;
+        if header.destination != self.config.slot {
+            return Err(DatagramError::NotForUs);
+        }
+        if matches!(header.kind, DatagramKind::PageGet | DatagramKind::PageData) {
+            return Err(DatagramError::WrongPath);
+        }
+        if self.events.len().saturating_add(EVENTS_SPARE) > EVENTS_MAX {
+            return Err(DatagramError::Overrun);
+        }
+        self.with_link(header.source, |link, cx| {
+            link.on_datagram(now, &header, body, cx)
+        })
+        .unwrap_or(Err(DatagramError::UnknownPeer))
+    }
+
+    /// Lets time pass: call at or after [`Transport::poll_timeout`]'s time; early is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.observe(now);
+        for slot in Slot::all() {
+            self.with_link(slot, |link, cx| link.on_time(now, cx));
+        }
     }
 
-    /// Queues a message to a peer: the pieces one after the other.
+    /// Notes the time. A node that itself stood still (stopped guest, starved driver) must not take
+    /// its own silence for its peers': every heartbeat should have brought it here.
+    fn observe(&mut self, now: Instant) {
+        let gap = now.since(self.now);
+        if self.now > Instant::ZERO && gap > self.config.heartbeat.times(2) {
+            self.counters.stalls = self.counters.stalls.saturating_add(1);
+            let stood_still = gap.minus(self.config.heartbeat);
+            for link in self.links.iter_mut().flatten() {
+                link.forgive(now, stood_still);
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// Queues a message to a peer: the pieces one after the other. It leaves by `poll_transmit`.
     ///
     /// # Errors
     /// Nothing was queued; see [`SendError`].
     pub fn send(
         &mut self,
-        now: Instant,
+        _now: Instant,
         slot: Slot,
         class: Class,
         kind: Kind,
         pieces: &[&[u8]],
     ) -> Result<(), SendError> {
-        let _ = (now, slot, class, kind, pieces);
-        Err(SendError::UnknownPeer)
+        let outcome = self
+            .with_link(slot, |link, _| link.send(class, kind, pieces))
+            .unwrap_or(Err(SendError::UnknownPeer));
+        match outcome {
+            Ok(()) => self.counters.tx_messages = self.counters.tx_messages.saturating_add(1),
+            Err(SendError::Busy) => self.counters.tx_busy = self.counters.tx_busy.saturating_add(1),
+            Err(_) => (),
+        }
+        outcome
     }
 
     /// Writes the next datagram to be sent into `buffer` (at least [`Config::mtu_payload`] bytes)
-    /// and gives its peer and length.
+    /// and gives its peer and length. The most urgent first, peers in turn.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(Slot, usize)> {
-        let _ = (now, buffer);
-        None
+        let urgency_of = |link: &Link| link.urgency(now).map(|urgency| (urgency, link.slot()));
+        let (front, back) = self
+            .links
+            .split_at_checked(usize::from(self.transmit_turn))?;
+        let in_turn = back.iter().chain(front).flatten();
+        let (_, slot) = in_turn
+            .filter_map(urgency_of)
+            .min_by_key(|(urgency, _)| *urgency)?;
+        self.transmit_turn = slot.get().saturating_add(1);
+        let len = self.with_link(slot, |link, cx| link.write(now, buffer, cx))??;
+        self.counters.tx_datagrams = self.counters.tx_datagrams.saturating_add(1);
+        let bytes = u64::try_from(len).unwrap_or(u64::MAX);
+        self.counters.tx_bytes = self.counters.tx_bytes.saturating_add(bytes);
+        Some((slot, len))
     }
 
-    /// The next message, highest class first.
+    /// The next message: the highest class first, peers in turn.
     pub fn poll_message(&mut self) -> Option<Message> {
-        None
+        let now = self.now;
+        let (front, back) = self
+            .links
+            .split_at_checked(usize::from(self.message_turn))?;
+        let first_class = |link: &Link| {
+            let class = Class::ALL.into_iter().find(|class| link.is_ready(*class))?;
+            Some((class, link.slot()))
+        };
+        let in_turn = back.iter().chain(front).flatten();
+        let (class, slot) = in_turn
+            .filter_map(first_class)
+            .min_by_key(|(class, _)| *class)?;
+        self.message_turn = slot.get().saturating_add(1);
+        self.with_link(slot, |link, cx| link.pop_message(now, class, cx))?
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
     }
 
     /// When to call [`Transport::handle_timeout`] next; may be in the past.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.links
+            .iter()
+            .flatten()
+            .filter_map(|link| link.deadline(&self.config))
+            .min()
     }
 
     /// What is known about the peer in a slot.
     #[must_use]
     pub fn peer(&self, slot: Slot) -> Option<PeerInfo> {
-        let _ = slot;
-        None
+        self.links.get(slot.index())?.as_ref().map(Link::info)
     }
 
     /// What happened so far.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
+    pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// The settings, with all times scaled.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    fn with_link<T>(
+        &mut self,
+        slot: Slot,
+        act: impl FnOnce(&mut Link, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        let link = self.links.get_mut(slot.index())?.as_mut()?;
+        let mut cx = Context {
+            config: &self.config,
+            counters: &mut self.counters,
+            events: &mut self.events,
+        };
+        Some(act(link, &mut cx))
     }
 }

@@ -1,0 +1,122 @@
+//! Hello and bye: which datagrams begin and end a session. The rules are told in [`super`].
+
+use super::state::{Candidate, Context, HelloOwed, Identity, Link};
+use crate::error::DatagramError;
+use crate::event::DownReason;
+use crate::msg::member::Hello;
+use crate::time::Instant;
+use crate::wire::Header;
+
+impl Link {
+    /// Takes a hello that is for this node's slot.
+    pub(super) fn on_hello(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        body: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Result<(), DatagramError> {
+        let hello = Hello::decode(body).map_err(|_| DatagramError::Malformed)?;
+        if header.source_session == 0 {
+            return Err(DatagramError::BadField);
+        }
+        if self.is_closed {
+            return Err(DatagramError::StaleSession);
+        }
+        let identity = identity_of(header);
+        let candidate = Candidate { identity, hello };
+        let is_answer = header.destination_incarnation == cx.config.incarnation;
+        if let Some(session) = self
+            .session
+            .as_mut()
+            .filter(|session| session.peer == identity)
+        {
+            if is_answer && header.destination_session == session.own_session {
+                // The peer may still wait for a sign that we are in session.
+                session.is_ping_owed = true;
+            } else {
+                self.hello_owed = Some(HelloOwed {
+                    own_session: session.own_session,
+                    to: Some(identity),
+                });
+            }
+            return Ok(());
+        }
+        if is_answer && header.destination_session == self.opening {
+            self.establish(now, candidate, cx);
+            return Ok(());
+        }
+        if self.is_outdated(identity) {
+            return Err(DatagramError::StaleSession);
+        }
+        self.candidate = Some(candidate);
+        self.hello_owed = Some(HelloOwed {
+            own_session: self.opening,
+            to: Some(identity),
+        });
+        Ok(())
+    }
+
+    /// Whether the peer has since begun a later session in the same life.
+    fn is_outdated(&self, identity: Identity) -> bool {
+        let session = self.session.as_ref().map(|session| session.peer);
+        let known = self.known.map(|known| known.peer.identity);
+        let candidate = self.candidate.map(|candidate| candidate.identity);
+        [session, known, candidate]
+            .into_iter()
+            .flatten()
+            .any(|later| {
+                later.incarnation == identity.incarnation && later.session > identity.session
+            })
+    }
+
+    /// Takes the peer's farewell.
+    pub(super) fn on_bye(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        body: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Result<(), DatagramError> {
+        if !body.is_empty() {
+            return Err(DatagramError::Malformed);
+        }
+        self.check_session(header)?;
+        self.end(now, DownReason::Left, cx);
+        Ok(())
+    }
+
+    /// Lets a datagram that names our opening number, from the candidate, begin the session. Our
+    /// incarnation was checked before.
+    pub(super) fn on_confirmation(&mut self, now: Instant, header: &Header, cx: &mut Context<'_>) {
+        let Some(candidate) = self.candidate else {
+            return;
+        };
+        if header.destination_session == self.opening && identity_of(header) == candidate.identity {
+            self.establish(now, candidate, cx);
+        }
+    }
+
+    /// Checks that a datagram belongs to the present session. Our incarnation was checked before.
+    pub(super) fn check_session(&self, header: &Header) -> Result<(), DatagramError> {
+        let Some(session) = &self.session else {
+            return Err(DatagramError::StaleSession);
+        };
+        if header.source_incarnation != session.peer.incarnation {
+            return Err(DatagramError::StaleIncarnation);
+        }
+        if header.source_session != session.peer.session
+            || header.destination_session != session.own_session
+        {
+            return Err(DatagramError::StaleSession);
+        }
+        Ok(())
+    }
+}
+
+fn identity_of(header: &Header) -> Identity {
+    Identity {
+        incarnation: header.source_incarnation,
+        session: header.source_session,
+    }
+}

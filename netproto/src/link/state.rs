@@ -1,0 +1,289 @@
+//! What a link knows, and how a session begins and ends.
+
+use alloc::collections::VecDeque;
+
+use super::congestion::Congestion;
+use super::recv::RecvQueue;
+use super::rtt::Rtt;
+use super::send::SendQueue;
+use crate::config::Config;
+use crate::error::SendError;
+use crate::event::{Class, DownReason, Event, Message, PeerInfo, PeerState};
+use crate::id::{Incarnation, Slot};
+use crate::limits::{CLASS_COUNT, PONGS_OWED_MAX};
+use crate::msg::member::Hello;
+use crate::msg::Kind;
+use crate::stats::Counters;
+use crate::time::Instant;
+
+/// What a link may use of the transport that owns it.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) counters: &'a mut Counters,
+    /// Has room for what one datagram or one end of a session causes.
+    pub(crate) events: &'a mut VecDeque<Event>,
+}
+
+/// A peer's life and the number that it gave to a session with us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) incarnation: Incarnation,
+    pub(super) session: u32,
+}
+
+/// A peer that said hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) identity: Identity,
+    pub(super) hello: Hello,
+}
+
+/// A hello that must leave: our number in it, and whom it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HelloOwed {
+    pub(super) own_session: u32,
+    pub(super) to: Option<Identity>,
+}
+
+/// The present session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) peer: Identity,
+    pub(super) own_session: u32,
+    pub(super) last_heard: Instant,
+    pub(super) packet: u64,
+    pub(super) ping_at: Instant,
+    pub(super) is_ping_owed: bool,
+    /// The time in the last ping; only its pong measures.
+    pub(super) ping_stamp: Option<u64>,
+    pub(super) pongs: [Option<u64>; PONGS_OWED_MAX],
+    pub(super) rtt: Rtt,
+    pub(super) congestion: Congestion,
+}
+
+/// The last session, present or past.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) peer: Candidate,
+    pub(super) last_heard: Instant,
+}
+
+/// The link to one peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) slot: Slot,
+    /// The number of the next session. Only grows, so it is not in any datagram of an old one.
+    pub(super) opening: u32,
+    pub(super) hello_at: Instant,
+    pub(super) hello_owed: Option<HelloOwed>,
+    pub(super) hello_packet: u64,
+    pub(super) candidate: Option<Candidate>,
+    pub(super) session: Option<Session>,
+    pub(super) known: Option<Known>,
+    /// The session whose peer is to be told that we leave.
+    pub(super) bye_owed: Option<(Identity, u32)>,
+    pub(super) is_closed: bool,
+    pub(super) send: [SendQueue; CLASS_COUNT],
+    pub(super) recv: [RecvQueue; CLASS_COUNT],
+}
+
+impl Link {
+    /// A link that begins to connect; `None` when there is no memory.
+    pub(crate) fn new(now: Instant, slot: Slot) -> Option<Self> {
+        Some(Self {
+            slot,
+            opening: 1,
+            hello_at: now,
+            hello_owed: None,
+            hello_packet: 0,
+            candidate: None,
+            session: None,
+            known: None,
+            bye_owed: None,
+            is_closed: false,
+            send: [
+                SendQueue::new(Class::Fault)?,
+                SendQueue::new(Class::Control)?,
+                SendQueue::new(Class::Bulk)?,
+            ],
+            recv: [
+                RecvQueue::new(Class::Fault)?,
+                RecvQueue::new(Class::Control)?,
+                RecvQueue::new(Class::Bulk)?,
+            ],
+        })
+    }
+
+    /// The peer's slot.
+    pub(crate) const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Begins a session with a candidate that has named our opening number.
+    pub(super) fn establish(&mut self, now: Instant, peer: Candidate, cx: &mut Context<'_>) {
+        let incarnation = peer.identity.incarnation;
+        if let Some(old) = &self.session {
+            let old = old.peer.incarnation;
+            if old == incarnation {
+                self.end(now, DownReason::PeerReset, cx);
+            } else {
+                self.end_with(now, cx);
+                let slot = self.slot;
+                let new = incarnation;
+                cx.events.push_back(Event::Restarted { slot, old, new });
+            }
+        }
+        self.session = Some(Session {
+            peer: peer.identity,
+            own_session: self.opening,
+            last_heard: now,
+            packet: 0,
+            ping_at: now.after(cx.config.heartbeat),
+            is_ping_owed: true,
+            ping_stamp: None,
+            pongs: [None; PONGS_OWED_MAX],
+            rtt: Rtt::new(cx.config),
+            congestion: Congestion::new(),
+        });
+        self.opening = self.opening.saturating_add(1);
+        self.candidate = None;
+        self.hello_owed = None;
+        self.known = Some(Known {
+            peer,
+            last_heard: now,
+        });
+        cx.counters.peer_up = cx.counters.peer_up.saturating_add(1);
+        let slot = self.slot;
+        log::debug!("peer {slot}: session with {incarnation} begins");
+        cx.events.push_back(Event::Up { slot, incarnation });
+    }
+
+    /// Ends the session, if there is one, and says why.
+    pub(super) fn end(&mut self, now: Instant, reason: DownReason, cx: &mut Context<'_>) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        let incarnation = session.peer.incarnation;
+        let slot = self.slot;
+        self.end_with(now, cx);
+        cx.events.push_back(Event::Down {
+            slot,
+            incarnation,
+            reason,
+        });
+    }
+
+    /// Ends the session without a word.
+    fn end_with(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        log::debug!(
+            "peer {}: session with {} ends",
+            self.slot,
+            session.peer.incarnation
+        );
+        if let Some(known) = &mut self.known {
+            known.last_heard = session.last_heard;
+        }
+        for queue in &mut self.send {
+            queue.reset();
+        }
+        let dropped = self.recv.iter_mut().map(RecvQueue::reset).sum::<usize>();
+        let dropped = u64::try_from(dropped).unwrap_or(u64::MAX);
+        cx.counters.rx_messages_dropped = cx.counters.rx_messages_dropped.saturating_add(dropped);
+        cx.counters.peer_down = cx.counters.peer_down.saturating_add(1);
+        self.hello_owed = None;
+        self.hello_at = now;
+    }
+
+    /// Leaves: no session from now on, and the peer is told.
+    pub(crate) fn close(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.is_closed = true;
+        if let Some(session) = &self.session {
+            self.bye_owed = Some((session.peer, session.own_session));
+        }
+        self.end_with(now, cx);
+        self.candidate = None;
+    }
+
+    /// Queues a message.
+    pub(crate) fn send(
+        &mut self,
+        class: Class,
+        kind: Kind,
+        pieces: &[&[u8]],
+    ) -> Result<(), SendError> {
+        if self.session.is_none() {
+            return Err(SendError::Down);
+        }
+        class.of_mut(&mut self.send).push(kind, pieces)
+    }
+
+    /// Whether a whole message of the class waits.
+    pub(crate) fn is_ready(&self, class: Class) -> bool {
+        class.of(&self.recv).is_ready()
+    }
+
+    /// Takes the next whole message of the class, which may open the window again.
+    pub(crate) fn pop_message(
+        &mut self,
+        now: Instant,
+        class: Class,
+        cx: &mut Context<'_>,
+    ) -> Option<Message> {
+        let (kind, payload) = class.of_mut(&mut self.recv).pop()?;
+        self.advance(now, class, cx);
+        Some(Message {
+            from: self.slot,
+            class,
+            kind,
+            payload,
+        })
+    }
+
+    /// Consumes held fragments. A contradiction among them ends the session.
+    pub(super) fn advance(&mut self, now: Instant, class: Class, cx: &mut Context<'_>) {
+        let queue = class.of_mut(&mut self.recv);
+        let before = queue.ready_len();
+        let outcome = queue.advance();
+        let whole = queue.ready_len().saturating_sub(before);
+        let whole = u64::try_from(whole).unwrap_or(u64::MAX);
+        cx.counters.rx_messages = cx.counters.rx_messages.saturating_add(whole);
+        if outcome.is_err() {
+            self.end(now, DownReason::Violation, cx);
+        }
+    }
+
+    /// Gives the peer back the time that this node stood still.
+    pub(crate) fn forgive(&mut self, now: Instant, stood_still: crate::Duration) {
+        if let Some(session) = &mut self.session {
+            session.last_heard = session.last_heard.after(stood_still).min(now);
+        }
+    }
+
+    /// What is known about the peer.
+    pub(crate) fn info(&self) -> PeerInfo {
+        let state = match (&self.session, &self.known) {
+            (Some(_), _) => PeerState::Up,
+            (None, Some(_)) => PeerState::Down,
+            (None, None) => PeerState::Connecting,
+        };
+        let session = self.session.as_ref();
+        let last_heard = session.map(|session| session.last_heard);
+        let queued = |queue: &SendQueue| u64::try_from(queue.queued_bytes()).unwrap_or(u64::MAX);
+        let [fault, control, bulk] = &self.send;
+        PeerInfo {
+            state,
+            incarnation: self.known.map(|known| known.peer.identity.incarnation),
+            module_version: self
+                .known
+                .map_or(0, |known| known.peer.hello.module_version),
+            features: self.known.map_or(0, |known| known.peer.hello.features),
+            rtt: session.and_then(|session| session.rtt.smoothed()),
+            last_heard: last_heard.or(self.known.map(|known| known.last_heard)),
+            queued_bytes: [queued(fault), queued(control), queued(bulk)],
+        }
+    }
+}
