@@ -47,7 +47,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Prepare(args) => prepare(&args)?,
         Command::Build => {
-            build::packages(&image::prepare(Consent::Ask)?)?;
+            for package in build::packages(&image::prepare(Consent::Ask)?)? {
+                println!("{}", package.display());
+            }
         }
         Command::Up(args) => up(&dir, &args)?,
         Command::Down => up::down(&dir)?,
@@ -177,8 +179,9 @@ fn exec(dir: &Path, args: &cli::Exec) -> Result<()> {
 
 fn start(dir: &Path, NodeName(node): NodeName, fresh: bool) -> Result<()> {
     let mut instance = Instance::open(dir)?;
-    instance.start(node, if fresh { Boot::Warm } else { Boot::Cold })?;
-    ready::one(&mut instance, node, &[])
+    let boot = if fresh { Boot::Warm } else { Boot::Cold };
+    instance.start(node, boot)?;
+    ready::one(&mut instance, node, boot)
 }
 
 fn link(dir: &Path, args: &cli::Link) -> Result<()> {

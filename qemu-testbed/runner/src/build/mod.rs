@@ -1,12 +1,73 @@
-//! Builds the module and the tools, and packs them for the guests.
+//! Builds the module (`module`, in the guest root) and the tools (`tools`, on the host), and packs
+//! them (`deb`) for the guests.
 
+mod deb;
+mod module;
+mod tools;
+
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::image::disk::Image;
+use crate::place;
+use crate::ui;
 
-/// The packages to install in a guest; none as long as the tree has no Holon to build.
-pub(crate) fn packages(_image: &Image) -> Result<Vec<PathBuf>> {
-    Ok(Vec::new())
+/// The packages to install in a guest: of the parts that the tree has.
+pub(crate) fn packages(image: &Image) -> Result<Vec<PathBuf>> {
+    let repo = place::repo();
+    let _lock = place::lock("build")?;
+    let mut packages = Vec::new();
+    if repo.join("kernel-mod/Makefile").exists() {
+        packages.push(module_package(module::build(&image.root)?, &image.root.kernel));
+    } else {
+        ui::note("the tree has no module yet: guests get none");
+    }
+    if repo.join("tools/holond/src/main.rs").exists() {
+        packages.extend(tool_packages(&tools::build()?));
+    } else {
+        ui::note("the tree has no holond yet: guests get none");
+    }
+    let out = repo.join("target/packages");
+    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
+    packages.iter().map(|package| package.write(&out)).collect()
+}
+
+fn module_package(module: PathBuf, kernel: &str) -> deb::Package {
+    deb::Package {
+        name: "holon-module",
+        depends: format!("linux-image-{kernel}, kmod"),
+        summary: "Single-system-image kernel module",
+        files: vec![(module, format!("usr/lib/modules/{kernel}/updates/holon.ko"))],
+        extra: place::repo().join("kernel-mod/pkg"),
+        postinst: format!("depmod {kernel}"),
+    }
+}
+
+fn tool_packages(tools: &[(String, PathBuf)]) -> [deb::Package; 2] {
+    let extra = |name: &str| place::repo().join("tools").join(name).join("pkg");
+    let (ctl, daemon): (Vec<_>, Vec<_>) = tools.iter().partition(|(name, _)| name == "clusterctl");
+    [
+        deb::Package {
+            name: "holond",
+            depends: "holon-module, libc6, nfs-common, nfs-kernel-server, systemd".into(),
+            summary: "Agent of a Holon node",
+            files: daemon.into_iter().map(|tool| into_dir(tool, "usr/sbin")).collect(),
+            extra: extra("holond"),
+            postinst: String::new(),
+        },
+        deb::Package {
+            name: "clusterctl",
+            depends: "libc6".into(),
+            summary: "Command line of a Holon cluster",
+            files: ctl.into_iter().map(|tool| into_dir(tool, "usr/bin")).collect(),
+            extra: extra("clusterctl"),
+            postinst: String::new(),
+        },
+    ]
+}
+
+fn into_dir((name, path): &(String, PathBuf), dir: &str) -> (PathBuf, String) {
+    (path.clone(), format!("{dir}/{name}"))
 }

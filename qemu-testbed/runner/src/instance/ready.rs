@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{anyhow, bail, Context, Result};
 
 use super::client::Instance;
-use super::control::NodeState;
+use super::control::{Boot, NodeState};
 use crate::node::ssh::Ssh;
 
 /// A warm guest answers in a second; a cold one after its boot.
@@ -17,32 +17,24 @@ const ANSWER_MAX: Duration = Duration::from_secs(400);
 const JOIN_MAX_S: u32 = 60;
 
 /// Makes all nodes ready, side by side.
-pub(crate) fn all(instance: &Instance, packages: &[PathBuf]) -> Result<()> {
+pub(crate) fn all(instance: &Instance) -> Result<()> {
     let nodes: Vec<usize> = (1..=instance.config.nodes).collect();
-    side_by_side(instance, &nodes, |instance, node| {
-        prepare(instance, node, packages)
-    })?;
-    if !packages.is_empty() {
+    side_by_side(instance, &nodes, |instance, node| prepare(instance, node, Boot::Warm))?;
+    if instance.config.has_holond() {
         let seen = instance.config.nodes;
-        side_by_side(instance, &nodes, |instance, node| {
-            await_members(instance, node, seen)
-        })?;
+        side_by_side(instance, &nodes, |instance, node| await_members(instance, node, seen))?;
     }
     Ok(())
 }
 
 /// Makes one node ready after it was started again.
-pub(crate) fn one(instance: &mut Instance, node: usize, packages: &[PathBuf]) -> Result<()> {
-    prepare(instance, node, packages)?;
-    if packages.is_empty() {
+pub(crate) fn one(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
+    prepare(instance, node, boot)?;
+    if !instance.config.has_holond() {
         return Ok(());
     }
     let status = instance.status()?;
-    let seen = status
-        .nodes
-        .iter()
-        .filter(|state| **state == NodeState::Running)
-        .count();
+    let seen = status.nodes.iter().filter(|state| **state == NodeState::Running).count();
     await_members(instance, node, seen)
 }
 
@@ -72,53 +64,43 @@ fn side_by_side(
     results.into_iter().collect()
 }
 
-fn prepare(instance: &mut Instance, node: usize, packages: &[PathBuf]) -> Result<()> {
+fn prepare(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     let ssh = instance.ssh_unchecked(node)?;
-    let config = instance.config.clone();
     let mut watch = instance.again()?;
-    let watch = std::cell::RefCell::new(&mut watch);
     ssh.await_banner(ANSWER_MAX, || {
-        let status = watch.borrow_mut().status();
+        let status = watch.status();
         status.is_ok_and(|status| status.nodes[node - 1] != NodeState::Off)
     })?;
     ssh.open_shared()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-    let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?
-        .trim()
-        .replace('-', "");
-    ssh.sh(&format!(
-        "/usr/local/lib/testbed/identity {node} {now:.3} {id}"
-    ))?;
-    if packages.is_empty() {
-        return Ok(());
+    if boot == Boot::Warm {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+        let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().replace('-', "");
+        ssh.sh(&format!("/usr/local/lib/testbed/identity {node} {now:.3} {id}"))?;
     }
-    install(&ssh, packages)?;
-    let status = ssh.feed(
-        "mkdir -p /etc/holon && cat >/etc/holon/nodes.toml",
-        nodes_toml(config.nodes).as_bytes(),
-    )?;
-    if !status.success() {
-        bail!("cannot write /etc/holon/nodes.toml: {status}");
+    let config = &instance.config;
+    if boot == Boot::Warm && !config.packages.is_empty() {
+        install(&ssh, &config.packages, &nodes_toml(config.nodes))?;
     }
-    ssh.sh("systemctl daemon-reload && systemctl enable --quiet --now holond.service")?;
+    if config.has_holond() {
+        ssh.sh("systemctl enable --quiet --now holond.service")?;
+    }
     Ok(())
 }
 
-fn install(ssh: &Ssh, packages: &[PathBuf]) -> Result<()> {
-    ssh.sh("mkdir -p /var/tmp/holon")?;
+fn install(ssh: &Ssh, packages: &[PathBuf], nodes: &str) -> Result<()> {
+    ssh.sh("mkdir -p /etc/holon /var/tmp/holon")?;
     let mut names = Vec::new();
     for package in packages {
-        let name = package
-            .file_name()
-            .context("a package without a name")?
-            .to_string_lossy();
-        ssh.push(package, &format!("/var/tmp/holon/{name}"))?;
+        let name = package.file_name().context("a package without a name")?.to_string_lossy();
+        ssh.push(package, "/var/tmp/holon/")?;
         names.push(format!("/var/tmp/holon/{name}"));
     }
-    ssh.sh(&format!(
-        "dpkg --force-unsafe-io -i {} && sync",
-        names.join(" ")
-    ))?;
+    let written = ssh.feed("cat >/etc/holon/nodes.toml", nodes.as_bytes())?;
+    if !written.success() {
+        bail!("cannot write /etc/holon/nodes.toml: {written}");
+    }
+    ssh.sh(&format!("dpkg --force-unsafe-io -i {} && sync", names.join(" ")))?;
+    ssh.sh("systemctl daemon-reload")?;
     Ok(())
 }
 
@@ -138,11 +120,11 @@ fn await_members(instance: &mut Instance, node: usize, seen: usize) -> Result<()
     // One connection asks again and again: a session for each try would cost more than the answer.
     let line = format!(
         "for try in $(seq {}); do \
-           up=$(clusterctl node list -o json 2>/var/tmp/holon/ready.err | \
-                grep -o '\"state\" *: *\"up\"' | wc -l); \
-           [ \"$up\" -ge {seen} ] && exit 0; sleep 0.25; \
+           up=$(clusterctl status -o json 2>/var/tmp/holon/ready.err | \
+                jq '[.nodes[] | select(.state == \"up\")] | length'); \
+           [ \"${{up:-0}}\" -ge {seen} ] && exit 0; sleep 0.25; \
          done; clusterctl status; cat /var/tmp/holon/ready.err; \
-         journalctl -b --no-pager -n 30 -u holond; exit 1",
+         journalctl -b --no-pager -n 30 -u holond; dmesg | tail -n 30; exit 1",
         JOIN_MAX_S * 4
     );
     let output = ssh.capture(&line)?;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,6 +74,7 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
         seed,
         ssh_ports,
         template: template.dir,
+        packages: keep(&packages, dir)?,
     };
     let mut instance = supervise(&config)?;
     instance.tie()?;
@@ -83,9 +84,21 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
             instance.start(node, Boot::Cold)?;
         }
     }
-    ready::all(&instance, &packages)?;
+    ready::all(&instance)?;
     step.done();
     Ok(instance)
+}
+
+/// Copies packages to the instance: a later build must not change what its nodes get.
+fn keep(packages: &[PathBuf], dir: &Path) -> Result<Vec<PathBuf>> {
+    let into = dir.join("packages");
+    fs::create_dir_all(&into)?;
+    let copy = |from: &PathBuf| -> Result<PathBuf> {
+        let to = into.join(from.file_name().context("a package without a name")?);
+        fs::copy(from, &to).with_context(|| format!("copy {}", from.display()))?;
+        Ok(to)
+    };
+    packages.iter().map(copy).collect()
 }
 
 /// Ends an instance, or clears up after one that was killed.

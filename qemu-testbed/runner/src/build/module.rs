@@ -1,0 +1,90 @@
+//! Builds the module in the guest root, where its kernel's headers and the distribution's Rust
+//! are. Nothing is fetched there: crates are vendored on the host beforehand.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+
+use crate::host;
+use crate::image::root::Root;
+use crate::place::{self, Key};
+use crate::process;
+use crate::ui::Step;
+
+/// How much of a failed build's output is shown; the rest is in its log.
+const SHOWN_LINES: usize = 60;
+
+/// Builds and gives the path of `holon.ko`.
+pub(crate) fn build(root: &Root) -> Result<PathBuf> {
+    host::require_root("building the module in the guest root")?;
+    let step = Step::start("build the module");
+    let vendor = vendor(root)?;
+    let out = place::repo().join("target/module").join(&root.kernel);
+    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
+    let log = out.join("build.log");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--net", "--propagation", "private", "sh", "-euc", INSIDE, "sh"]);
+    command.arg(&root.path).arg(place::repo()).arg(&out).arg(&vendor).arg(&root.kernel);
+    command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let file = File::create(&log)?;
+    command.stdout(file.try_clone()?).stderr(file);
+    let status = command.status().context("run unshare")?;
+    if !status.success() {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+        bail!("{tail}\nthe module does not build; all of the output is in {}", log.display());
+    }
+    step.done();
+    Ok(out.join("holon.ko"))
+}
+
+/// What runs in a mount namespace of its own: root, repository, output, crates, kernel. The
+/// repository is read-only, and there is no network.
+const INSIDE: &str = r#"
+mkdir -p "$1/src" "$1/out" "$1/vendor"
+mount -t proc proc "$1/proc"
+mount --rbind /dev "$1/dev"
+mount --rbind "$2" "$1/src"
+mount -o remount,bind,ro "$1/src"
+mount --bind "$3" "$1/out"
+mount --bind "$4" "$1/vendor"
+exec chroot "$1" /usr/bin/env HOME=/root CARGO_HOME=/out/cargo-home LC_ALL=C \
+    make -C /src/kernel-mod "KDIR=/usr/src/linux-headers-$5" OUT=/out VENDOR=/vendor
+"#;
+
+/// All crates of the module, and of the toolchain's own library, at the versions that the root
+/// has: `core` and `alloc` are built for the kernel.
+fn vendor(root: &Root) -> Result<PathBuf> {
+    let manifest = place::repo().join("kernel-mod/Cargo.toml");
+    let library = library(&root.path)?;
+    let mut key = Key::default();
+    key.add_tree(&manifest.with_file_name("Cargo.lock"))?;
+    key.add(fs::read(library.join("Cargo.lock"))?);
+    let dir = place::cache()?.join(format!("vendor-{}", key.finish()));
+    let _lock = place::lock("vendor")?;
+    if !dir.exists() {
+        let part = dir.with_extension("part");
+        if part.exists() {
+            fs::remove_dir_all(&part)?;
+        }
+        let mut command = Command::new("cargo");
+        // The library's manifest uses features that only its own toolchain may.
+        command.env("RUSTC_BOOTSTRAP", "1").args(["vendor", "-q", "--locked", "--manifest-path"]);
+        command.arg(&manifest).arg("-s").arg(library.join("Cargo.toml")).arg(&part);
+        process::output(&mut command)?;
+        fs::rename(&part, &dir)?;
+    }
+    Ok(dir)
+}
+
+/// Where rust-src keeps the library's workspace.
+fn library(root: &Path) -> Result<PathBuf> {
+    let sources = root.join("usr/src");
+    let found = fs::read_dir(&sources)?.flatten().map(|entry| entry.path().join("library"));
+    let mut found: Vec<_> = found.filter(|path| path.join("Cargo.lock").exists()).collect();
+    found.sort();
+    found.pop().with_context(|| format!("no rust-src in {}", sources.display()))
+}
