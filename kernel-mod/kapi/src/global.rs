@@ -56,7 +56,7 @@ impl<T> Global<T> {
     pub fn clear(&self, _token: &Unloading) {
         self.state.store(EMPTY, Ordering::Release);
         // SAFETY: the token says that no other context of the module runs, so nobody has a reference.
-        drop(unsafe { (*self.value.get()).take() });
+        unsafe { *self.value.get() = None };
     }
 }
 

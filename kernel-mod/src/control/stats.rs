@@ -133,6 +133,7 @@ static BAD: [Counter; DatagramError::COUNT] = [
     Counter::new(c"rx_bad_malformed"),
     Counter::new(c"rx_bad_ack"),
     Counter::new(c"rx_bad_violation"),
+    Counter::new(c"rx_bad_overrun"),
 ];
 
 /// Shows what the transport counted.

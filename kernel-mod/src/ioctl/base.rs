@@ -83,7 +83,7 @@ fn write_list<T: IntoBytes + zerocopy::Immutable>(arg: u64, entries: &[T]) -> Re
     uaccess::write(arg, &list).map(|()| 0)
 }
 
-fn peer_entry(slot: Slot, line: &net::Line, info: &PeerInfo) -> uapi::Peer {
+fn peer_entry(slot: Slot, line: &net::Line, info: &PeerInfo, name: [u8; uapi::NAME_LEN]) -> uapi::Peer {
     let silence = info.last_heard.map(|heard| net::now().since(heard).as_ms());
     uapi::Peer {
         slot: u32::from(slot.get()),
@@ -102,16 +102,16 @@ fn peer_entry(slot: Slot, line: &net::Line, info: &PeerInfo) -> uapi::Peer {
         rtt_us: info.rtt.map_or(0, |rtt| rtt.as_us()),
         silence_ms: silence.unwrap_or(u64::MAX),
         queued_bytes: info.queued_bytes,
-        name: line.name,
+        name,
     }
 }
 
 fn peer_list(_file: &OpenFile, arg: u64) -> Result<u64> {
     let mut entries = Vec::new();
     for slot in Slot::all() {
-        if let Some((line, info)) = net::peer(slot) {
+        if let Some((line, info, name)) = net::peer(slot) {
             entries.try_reserve(1)?;
-            entries.push(peer_entry(slot, &line, &info));
+            entries.push(peer_entry(slot, &line, &info, name));
         }
     }
     write_list(arg, &entries)

@@ -71,8 +71,6 @@ pub(crate) struct Down {
 pub(crate) struct Line {
     /// Where it is.
     pub(crate) address: SocketAddrV4,
-    /// What it is called.
-    pub(crate) name: [u8; NAME_LEN],
     /// Set while a session lasts.
     pub(crate) up: Option<Addresses>,
 }
@@ -81,6 +79,7 @@ pub(crate) struct Line {
 pub(super) struct Inner {
     pub(super) transport: Transport,
     buffer: Vec<u8>,
+    names: Vec<[u8; NAME_LEN]>,
     left: bool,
 }
 
@@ -88,7 +87,8 @@ pub(super) struct Inner {
 pub(crate) struct Net {
     pub(super) socket: UdpSocket,
     pub(super) inner: Mutex<Inner>,
-    lines: SpinLock<[Option<Line>; SLOT_COUNT as usize]>,
+    // By slot.
+    lines: SpinLock<Vec<Option<Line>>>,
     own: Config,
     // When the driver will next look at the transport by itself, in ns.
     pub(super) deadline_ns: AtomicU64,
@@ -119,11 +119,11 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
     let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
     let socket = UdpSocket::bind(local, Arc::new(WaitQueue::new()?))?;
     let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
-    let inner = Inner { transport, buffer, left: false };
+    let inner = Inner { transport, buffer, names: by_slot([0; NAME_LEN])?, left: false };
     let net = NET.set(Net {
         socket,
         inner: Mutex::new(lock_class!(c"holon-transport"), inner)?,
-        lines: SpinLock::new(lock_class!(c"holon-lines"), [None; SLOT_COUNT as usize])?,
+        lines: SpinLock::new(lock_class!(c"holon-lines"), by_slot(None)?)?,
         own,
         deadline_ns: AtomicU64::new(0),
         poked: AtomicBool::new(false),
@@ -136,6 +136,13 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
     let text = core::str::from_utf8(text).unwrap_or("?");
     log::info!("node {text} in slot {}, {local}, timescale {}", own.slot, own.timescale);
     Ok(())
+}
+
+fn by_slot<T: Copy>(value: T) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(usize::from(SLOT_COUNT))?;
+    list.resize(usize::from(SLOT_COUNT), value);
+    Ok(list)
 }
 
 /// Says goodbye to all peers. Nothing is sent after it.
@@ -178,16 +185,18 @@ pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]
         PeerError::Unknown => Errno::ENOENT,
         PeerError::NoMemory => Errno::ENOMEM,
     })?;
-    net.lines.lock()[slot.index()] = Some(Line { address, name, up: None });
+    inner.names[slot.index()] = name;
+    net.lines.lock()[slot.index()] = Some(Line { address, up: None });
     net.transmit(&mut inner);
     Ok(())
 }
 
-/// What is known of a peer.
-pub(crate) fn peer(slot: Slot) -> Option<(Line, PeerInfo)> {
+/// What is known of a peer, and its name.
+pub(crate) fn peer(slot: Slot) -> Option<(Line, PeerInfo, [u8; NAME_LEN])> {
     let net = NET.get()?;
-    let info = net.inner.lock().transport.peer(slot)?;
-    Some((net.line(slot)?, info))
+    let inner = net.inner.lock();
+    let info = inner.transport.peer(slot)?;
+    Some((net.line(slot)?, info, inner.names[slot.index()]))
 }
 
 /// Own slot, once configured.

@@ -1,0 +1,116 @@
+//! The holder's side: requests of other nodes, and what goes back to them.
+
+use core::time::Duration;
+
+use kapi::{Errno, Result};
+use netproto::{
+    msg::file::{Cancel, Event, Op, Ref, Reply, Request},
+    Kind, RequestId, SendError, Slot,
+};
+
+use super::{
+    counters,
+    request::{Answer, Task},
+    Files,
+};
+use crate::port::net;
+
+/// How long one turn of waiting for room lasts; a peer that is down ends it for good.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+
+/// Takes a request. On the driver thread.
+pub(super) fn request(files: &'static Files, from: Slot, request: Request, data: &[u8]) {
+    if let Err(errno) = accept(files, from, request, data) {
+        counters::REFUSED.add(1);
+        reply_late(files, from, request.request, Answer::number(Err(errno)));
+    }
+}
+
+fn accept(files: &'static Files, from: Slot, head: Request, data: &[u8]) -> Result {
+    if head.op == Op::OPEN_REF {
+        return open(files, from, head);
+    }
+    match head.op {
+        Op::READ => counters::SERVED_READ.add(1),
+        Op::WRITE => counters::SERVED_WRITE.add(1),
+        Op::POLL => counters::SERVED_POLL.add(1),
+        Op::IOCTL => counters::SERVED_IOCTL.add(1),
+        _ => counters::SERVED_OTHER.add(1),
+    }
+    let object = files.table.held_by(head.file, from).ok_or(Errno::ESTALE)?;
+    object.push(Task::new(from, head, data)?)
+}
+
+/// A reference for the asking node, taken now: a later message may give it back.
+fn open(files: &'static Files, from: Slot, head: Request) -> Result {
+    let object = files.table.take(head.file, from)?;
+    files.late.push(move || {
+        let name = object.file().display_name().unwrap_or_default();
+        answer(from, head.request, &Answer::status(object.file(), &name));
+    })
+}
+
+fn reply_late(files: &'static Files, to: Slot, request: RequestId, result: Answer) {
+    if files.late.push(move || answer(to, request, &result)).is_err() {
+        counters::REPLY_LOST.add(1);
+    }
+}
+
+/// Ends a request early. On the driver thread.
+pub(super) fn cancel(files: &'static Files, from: Slot, cancel: Cancel) {
+    if let Some(object) = files.table.held_by(cancel.file, from) {
+        if object.cancel(from, cancel.request).is_err() {
+            counters::REFUSED.add(1);
+        }
+    }
+}
+
+/// Changes a node's count of references. On the driver thread.
+pub(super) fn change(files: &'static Files, from: Slot, change: Ref) {
+    match u32::try_from(change.delta) {
+        Ok(more) => {
+            for _ in 0..more.min(1) {
+                if files.table.take(change.file, from).is_err() {
+                    counters::REFUSED.add(1);
+                }
+            }
+        }
+        Err(_) => files.table.give(change.file, from, change.delta.unsigned_abs()),
+    }
+}
+
+/// A node's session ended: so do its references and requests.
+pub(super) fn node_lost(files: &'static Files, slot: Slot) {
+    for object in files.table.give_all(slot) {
+        object.forget(slot);
+    }
+}
+
+/// Sends a result. On a worker: waits for room in the queue to the peer.
+pub(super) fn answer(to: Slot, request: RequestId, answer: &Answer) {
+    let head = Reply { request, result: answer.result }.encode();
+    if send(to, Kind::FILE_REPLY, &[&head, &answer.data]).is_err() {
+        counters::REPLY_LOST.add(1);
+    }
+}
+
+/// Tells that a polled file is ready. On a worker.
+pub(super) fn event(to: Slot, event: Event) {
+    if send(to, Kind::FILE_EVENT, &[&event.encode()]).is_err() {
+        counters::REPLY_LOST.add(1);
+    }
+}
+
+/// Sends, and waits for room while the peer is up.
+pub(super) fn send(
+    to: Slot,
+    kind: Kind,
+    parts: &[&[u8]],
+) -> core::result::Result<(), SendError> {
+    loop {
+        match net::send_waiting(to, kind.class(), kind, parts, ROOM_WAIT) {
+            Err(SendError::Busy) if !kapi::thread::fatal_signal_pending() => {}
+            result => return result,
+        }
+    }
+}
