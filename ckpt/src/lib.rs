@@ -14,6 +14,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(clippy::as_conversions, clippy::indexing_slicing, clippy::unwrap_used)]
 
 extern crate alloc;
 

@@ -86,8 +86,8 @@ impl Manifest {
                 part.put(&self.files)?;
                 part.put(&memory.mm)?;
                 part.put(&memory.vmas)?;
-                memory.check_places().map_err(EncodeError::Bound)?;
                 part.put(&memory.places)?;
+                memory.check_places().map_err(EncodeError::Bound)?;
             }
             Body::Exec(exec) => {
                 self.expect(ImageKind::Exec)?;

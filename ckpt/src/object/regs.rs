@@ -3,7 +3,7 @@
 use crate::bytes::Bytes;
 use crate::error::{DecodeError, EncodeError, Field};
 use crate::image::{Kind, Reader, Record, Writer};
-use crate::limits::{REGS, XSTATE_LEN_MAX};
+use crate::limits::{ADDRESS_MAX, REGS, XSTATE_LEN_MAX};
 
 /// `user_regs_struct`, in its order, as the kernel's regset gives it: raw, nothing emulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,10 @@ impl Regs {
     fn check(&self) -> Result<(), Field> {
         const USER_CS: u64 = 0x33;
         const USER_SS: u64 = 0x2b;
-        let [cs, ss] = [self.0[Self::CS], self.0[Self::SS]];
-        let user_half = [Self::RIP, Self::FS_BASE, Self::GS_BASE]
-            .iter()
-            .all(|index| self.0[*index] < crate::limits::ADDRESS_MAX);
+        let word = |index: usize| self.0.get(index).copied().unwrap_or_default();
+        let (cs, ss) = (word(Self::CS), word(Self::SS));
+        let mut addresses = [Self::RIP, Self::FS_BASE, Self::GS_BASE].into_iter();
+        let user_half = addresses.all(|index| word(index) < ADDRESS_MAX);
         match cs == USER_CS && ss == USER_SS && user_half {
             true => Ok(()),
             false => Err(Field::Regs),

@@ -1,11 +1,8 @@
 //! What the module sees of a live task.
 
-use super::reason::{Reason, Reasons};
+use ckpt::limits::{FDS_MAX, PENDING_MAX, VMAS_MAX};
 
-/// Most that an image may hold: the same as `ckpt`'s bounds.
-const FDS_MAX: u32 = 4096;
-const MAPPINGS_MAX: u32 = 1 << 16;
-const PENDING_MAX: u32 = 1024;
+use super::reason::{Reason, Reasons};
 
 /// What the task is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,8 +139,12 @@ pub fn check(facts: &Facts) -> Reasons {
     reasons.add_if(!facts.flags.contains(Flags::IN_JOB), Reason::NotInJob);
     reasons.add_if(facts.threads > 1, Reason::Threads);
     reasons.add_if(facts.children > 0, Reason::Children);
-    let too_many =
-        facts.fds > FDS_MAX || facts.mappings > MAPPINGS_MAX || facts.pending > PENDING_MAX;
+    let counts = [
+        (facts.fds, FDS_MAX),
+        (facts.mappings, VMAS_MAX),
+        (facts.pending, PENDING_MAX),
+    ];
+    let too_many = counts.into_iter().any(|(count, max)| exceeds(count, max));
     reasons.add_if(too_many, Reason::TooMany);
     match facts.state {
         State::Interruptible => {}
@@ -159,6 +160,10 @@ pub fn check(facts: &Facts) -> Reasons {
         reasons.add_if(facts.open.contains(kind), reason);
     }
     reasons
+}
+
+fn exceeds(count: u32, max: usize) -> bool {
+    usize::try_from(count).map_or(true, |count| count > max)
 }
 
 const OF_FLAGS: [(Flags, Reason); 26] = [
@@ -249,7 +254,7 @@ mod tests {
             open: OpenKinds::all(),
             threads: 2,
             children: 1,
-            fds: FDS_MAX + 1,
+            fds: u32::MAX,
             ..movable()
         };
         let states = [
