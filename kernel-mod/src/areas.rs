@@ -29,6 +29,8 @@ pub(crate) struct Area {
     pub(crate) writable: fn(Slot, Class),
     /// The daemon closed the device.
     pub(crate) daemon_died: fn(),
+    /// Somebody closed the device, by the opener's number.
+    pub(crate) opener_closed: fn(u64),
     /// Its control calls.
     pub(crate) ioctls: &'static [Record],
 }
@@ -47,6 +49,7 @@ impl Area {
         peer_down: |_, _| (),
         writable: |_, _| (),
         daemon_died: || (),
+        opener_closed: |_| (),
         ioctls: &[],
     };
 }

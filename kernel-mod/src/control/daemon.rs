@@ -28,7 +28,13 @@ pub(crate) fn attached() -> bool {
 pub(crate) fn attach(opener: u64) -> Result {
     DAEMON
         .compare_exchange(NOBODY, opener, Ordering::AcqRel, Ordering::Acquire)
-        .map_err(|other| if other == opener { Errno::EEXIST } else { Errno::EBUSY })?;
+        .map_err(|other| {
+            if other == opener {
+                Errno::EEXIST
+            } else {
+                Errno::EBUSY
+            }
+        })?;
     events::tell_present_peers();
     Ok(())
 }

@@ -25,6 +25,7 @@ pub(crate) static AREA: Area = Area {
     message: daemon::message,
     peer_up: events::peer_up,
     peer_down: events::peer_down,
+    opener_closed: daemon::closed,
     ioctls: base::RECORDS,
     ..Area::NONE
 };

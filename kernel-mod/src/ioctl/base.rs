@@ -36,13 +36,21 @@ pub(crate) static RECORDS: &[Record] = &[
 ];
 
 fn slot_of(number: u32) -> Result<Slot> {
-    u8::try_from(number).ok().and_then(Slot::new).ok_or(Errno::EINVAL)
+    u8::try_from(number)
+        .ok()
+        .and_then(Slot::new)
+        .ok_or(Errno::EINVAL)
 }
 
 fn version(_file: &OpenFile, arg: u64) -> Result<u64> {
     let incarnation = node::incarnation().0;
     let (abi, module_version) = (uapi::ABI, node::MODULE_VERSION);
-    let version = uapi::Version { abi, module_version, features: node::FEATURES, incarnation };
+    let version = uapi::Version {
+        abi,
+        module_version,
+        features: node::FEATURES,
+        incarnation,
+    };
     uaccess::write(arg, &version).map(|()| 0)
 }
 
@@ -83,7 +91,12 @@ fn write_list<T: IntoBytes + zerocopy::Immutable>(arg: u64, entries: &[T]) -> Re
     uaccess::write(arg, &list).map(|()| 0)
 }
 
-fn peer_entry(slot: Slot, line: &net::Line, info: &PeerInfo, name: [u8; uapi::NAME_LEN]) -> uapi::Peer {
+fn peer_entry(
+    slot: Slot,
+    line: &net::Line,
+    info: &PeerInfo,
+    name: [u8; uapi::NAME_LEN],
+) -> uapi::Peer {
     let silence = info.last_heard.map(|heard| net::now().since(heard).as_ms());
     uapi::Peer {
         slot: u32::from(slot.get()),
@@ -95,7 +108,9 @@ fn peer_entry(slot: Slot, line: &net::Line, info: &PeerInfo, name: [u8; uapi::NA
         ipv4: line.address.ip().octets(),
         port: line.address.port(),
         reserved: 0,
-        incarnation: info.incarnation.map_or([0; 16], |incarnation| incarnation.0),
+        incarnation: info
+            .incarnation
+            .map_or([0; 16], |incarnation| incarnation.0),
         module_version: info.module_version,
         reserved2: 0,
         features: info.features,

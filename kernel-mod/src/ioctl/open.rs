@@ -9,7 +9,10 @@ use kapi::{
 };
 
 use super::table;
-use crate::control::{daemon, events, stats};
+use crate::{
+    areas::AREAS,
+    control::{daemon, events, stats},
+};
 
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
@@ -21,7 +24,9 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     /// With a number of its own.
     pub(crate) fn new() -> Self {
-        Self { id: OPENED.fetch_add(1, Ordering::Relaxed) + 1 }
+        Self {
+            id: OPENED.fetch_add(1, Ordering::Relaxed) + 1,
+        }
     }
 
     /// Its number, never 0.
@@ -46,13 +51,16 @@ impl Handle for OpenFile {
         if daemon::is(self.id) {
             events::poll(table)
         } else {
-            Ready { readable: false, hangup: true }
+            Ready {
+                readable: false,
+                hangup: true,
+            }
         }
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        daemon::closed(self.id);
+        AREAS.iter().for_each(|area| (area.opener_closed)(self.id));
     }
 }

@@ -85,7 +85,10 @@ fn turn(net: &Net) {
     let mut inner = net.inner.lock();
     net.transmit(&mut inner);
     stats::publish(inner.transport.counters());
-    let deadline = inner.transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
+    let deadline = inner
+        .transport
+        .poll_timeout()
+        .map_or(u64::MAX, Instant::as_ns);
     net.deadline_ns.store(deadline, Ordering::Release);
 }
 
@@ -105,17 +108,33 @@ fn tell(net: &Net, event: Event) {
             log::info!("peer {slot} is up");
             dispatch::peer_up(slot);
         }
-        Event::Down { slot, incarnation, reason } => {
+        Event::Down {
+            slot,
+            incarnation,
+            reason,
+        } => {
             net.set_up(slot, None);
             log::info!("peer {slot} is down: {reason:?}");
             made_room(net);
-            dispatch::peer_down(slot, Down { why: Why::from(reason), incarnation });
+            dispatch::peer_down(
+                slot,
+                Down {
+                    why: Why::from(reason),
+                    incarnation,
+                },
+            );
         }
         Event::Restarted { slot, old, .. } => {
             net.set_up(slot, None);
             log::info!("peer {slot} has restarted");
             made_room(net);
-            dispatch::peer_down(slot, Down { why: Why::Restarted, incarnation: old });
+            dispatch::peer_down(
+                slot,
+                Down {
+                    why: Why::Restarted,
+                    incarnation: old,
+                },
+            );
         }
         Event::Writable { slot, class } => {
             made_room(net);
@@ -135,9 +154,8 @@ fn wait(net: &Net) {
     let left = deadline_ns.saturating_sub(clock::now_ns());
     if left != 0 {
         let timeout = (deadline_ns != u64::MAX).then_some(Duration::from_nanos(left));
-        let something = || {
-            net.socket.readable() || net.poked.load(Ordering::Acquire) || thread::should_stop()
-        };
+        let something =
+            || net.socket.readable() || net.poked.load(Ordering::Acquire) || thread::should_stop();
         // An idle wait ends by its condition or its time.
         let _ = net.socket.queue().wait(Mode::Idle, timeout, something);
     }

@@ -1,8 +1,8 @@
 //! What `read` on `/dev/holon` gives the daemon: whole records, one after the other, each a
 //! [`Head`] and its payload, without padding between them.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use zerocopy::{native_endian::U16, native_endian::U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// A peer came up: [`PeerUp`].
 pub const PEER_UP: u16 = 1;
