@@ -1,0 +1,180 @@
+//! Answering `clusterctl`.
+
+use crate::gather;
+use crate::jobs::users::{account, user_name};
+use crate::node::{Node, ACTION_TIME};
+use crate::peer::message::{PeerReply, PeerRequest};
+use crate::{drain, events_all, kernel, run};
+use holon_api::frame::Connection;
+use holon_api::request::{Reply, Request};
+use holon_api::rows::List;
+use holon_api::{ApiError, Code, ProcessId};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a move may take, with its forwarding.
+const MOVE_TIME: Duration = Duration::from_secs(90);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// User number.
+    pub(crate) uid: u32,
+}
+
+impl Caller {
+    fn is_root(self) -> bool {
+        self.uid == 0
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) fn serve(node: &Arc<Node>, socket: UnixStream) {
+    let Ok(credentials) = getsockopt(&socket, PeerCredentials) else { return };
+    let caller = Caller { uid: credentials.uid() };
+    let connection = Arc::new(Connection::new(socket));
+    let frame = match connection.receive::<Request>() {
+        Ok(Some(frame)) => frame,
+        Ok(None) => return,
+        Err(error) => {
+            let why = format!("{error} (is clusterctl of another version?)");
+            let error = ApiError::new(Code::Usage, "holond can't understand the request", why);
+            let _ = connection.send(&Reply::Error(error));
+            return;
+        }
+    };
+    if let Err(error) = answer(node, &connection, caller, frame.value, frame.fds) {
+        let _ = connection.send(&Reply::Error(error));
+    }
+}
+
+fn send(connection: &Connection, reply: &Reply) -> Result<(), ApiError> {
+    connection.send(reply).map_err(|e| ApiError::new(Code::Cancelled, "the client is gone", e))
+}
+
+fn answer(
+    node: &Arc<Node>,
+    connection: &Arc<Connection>,
+    caller: Caller,
+    request: Request,
+    fds: Vec<OwnedFd>,
+) -> Result<(), ApiError> {
+    let reply = match request {
+        Request::Status => Reply::Status(Box::new(gather::status(node))),
+        Request::NodeList => Reply::Nodes(List::new("NodeList", gather::nodes(node))),
+        Request::JobList { all } => Reply::Jobs(gather::jobs(node, all)),
+        Request::Ps => Reply::Processes(gather::processes(node)),
+        Request::Events { follow } => return events_all::serve(node, connection, follow),
+        Request::Run(spec) => {
+            let wanted = spec.uid.clone().unwrap_or_else(|| caller.uid.to_string());
+            let account = account(&wanted)?;
+            if account.uid != caller.uid && !caller.is_root() {
+                return Err(permission("can't run as somebody else").with_code(Code::RunFailed));
+            }
+            return run::serve(node, connection, *spec, account, fds);
+        }
+        Request::Migrate { process, to } => {
+            own_job(node, caller, process.job, &format!("can't move {process}"))?;
+            migrate(node, process, &to)?
+        }
+        Request::Explain { process } => {
+            let what = format!("can't explain {process}");
+            let slot = gather::where_is(node, process)
+                .map_err(|error| ApiError { what: what.clone(), ..error })?;
+            match node.ask(slot, PeerRequest::Explain { process }, &[], ACTION_TIME) {
+                Ok(PeerReply::Explained(explanation)) => Reply::Explained(explanation),
+                other => return Err(unexpected(node, slot, &what, other)),
+            }
+        }
+        Request::Drain { node: name, reason, dry_run, timeout_ms } => {
+            root_only(caller, &format!("can't drain {name}"))?;
+            let time = Duration::from_millis(timeout_ms);
+            return drain::serve(node, connection, &name, &reason, dry_run, time);
+        }
+        Request::Undrain { node: name } => {
+            root_only(caller, &format!("can't undrain {name}"))?;
+            drain::undrain(node, &name)?
+        }
+        Request::JobKill { job, signal } => {
+            let what = format!("can't signal job {job}");
+            own_job(node, caller, job, &what)?;
+            kill(node, job, signal, &what)?
+        }
+        Request::Version => Reply::Version {
+            daemon: env!("CARGO_PKG_VERSION").into(),
+            module: kernel::module::version(),
+        },
+    };
+    send(connection, &reply)
+}
+
+fn permission(what: &str) -> ApiError {
+    ApiError::new(Code::Permission, what, "only root may").fix("use sudo")
+}
+
+fn root_only(caller: Caller, what: &str) -> Result<(), ApiError> {
+    caller.is_root().then_some(()).ok_or_else(|| permission(what))
+}
+
+fn own_job(node: &Node, caller: Caller, job: u32, what: &str) -> Result<(), ApiError> {
+    let record = node.job(job).filter(|record| !record.state.is_over());
+    let Some(record) = record else {
+        return Err(ApiError::new(Code::NotFound, what, format!("no job {job} runs"))
+            .fix("see `clusterctl job list`"));
+    };
+    if caller.is_root() || caller.uid == record.account.uid {
+        return Ok(());
+    }
+    let why = format!("the job is {}'s", user_name(record.account.uid));
+    Err(ApiError::new(Code::Permission, what, why))
+}
+
+/// An error from an answer that is not the hoped-for one.
+pub(crate) fn unexpected(
+    node: &Node,
+    slot: u32,
+    what: &str,
+    reply: Result<PeerReply, crate::peer::rpc::CallError>,
+) -> ApiError {
+    let error = reply.err().unwrap_or(crate::peer::rpc::CallError::Nonsense);
+    error.for_user(what, &node.config.name(slot))
+}
+
+fn migrate(node: &Arc<Node>, process: ProcessId, to: &str) -> Result<Reply, ApiError> {
+    let what = format!("can't move {process}");
+    let target = match to {
+        "home" => node.job(process.job).map(|r| r.home),
+        name => node.config.by_name(name).map(|n| n.slot),
+    };
+    let Some(target) = target else {
+        return Err(ApiError::new(Code::NotFound, what, format!("no node is named \"{to}\""))
+            .fix("see `clusterctl node list`"));
+    };
+    let slot = gather::where_is(node, process)
+        .map_err(|error| ApiError { what: what.clone(), ..error })?;
+    let request = PeerRequest::Migrate { process, to: target };
+    match node.ask(slot, request, &[], MOVE_TIME) {
+        Ok(PeerReply::Moved(moved)) => Ok(Reply::Moved(moved)),
+        other => Err(unexpected(node, slot, &what, other)),
+    }
+}
+
+fn kill(node: &Arc<Node>, job: u32, signal: i32, what: &str) -> Result<Reply, ApiError> {
+    // Surrogates pass signals on, but a process that a body forked elsewhere has none.
+    let mut told = 0;
+    let mut problem = None;
+    let up = node.all_up();
+    for (slot, reply) in node.ask_each(&up, &PeerRequest::Signal { job, signal }, ACTION_TIME) {
+        match reply {
+            Ok(PeerReply::Done) => told += 1,
+            other => problem = Some(unexpected(node, slot, what, other)),
+        }
+    }
+    match problem {
+        Some(error) => Err(error.with_code(Code::Partial)),
+        None => Ok(Reply::Done { note: format!("signal {signal} sent to job {job} on {told} nodes") }),
+    }
+}

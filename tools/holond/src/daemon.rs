@@ -1,0 +1,234 @@
+//! The daemon from start to end.
+
+use crate::config::{self, Config};
+use crate::jobs::record::JobState;
+use crate::jobs::{end, inits, lost, start};
+use crate::kernel::event::Event;
+use crate::kernel::{module, Device};
+use crate::node::Node;
+use crate::peer::serve;
+use crate::{client, moves, nfs, tick};
+use anyhow::{Context, Result};
+use holon_api::rows::EventRow;
+use holon_api::SOCKET_PATH;
+use holon_uapi::proc as uapi;
+use nix::unistd::{chown, Gid, Uid};
+use std::fs::{self, File, Permissions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
+use std::sync::Arc;
+
+const STATE_DIR: &str = "/var/lib/holon";
+const HELPER: &str = "/usr/libexec/holon/holon-restore";
+
+/// Runs the daemon; returns only on an error.
+pub fn run() -> Result<()> {
+    let config = Config::load(Path::new(config::PATH))?;
+    fs::create_dir_all(STATE_DIR).with_context(|| format!("can't make {STATE_DIR}"))?;
+    fs::create_dir_all("/run/holon").context("can't make /run/holon")?;
+    let device = connect(&config);
+    if let Err(problem) = &device {
+        log::error!("{problem}");
+        log::error!("without the module jobs run here, but nothing can move");
+    }
+    let node = Node::new(config, device, Path::new(STATE_DIR));
+    node.state().jobs.note_number(read_number_max());
+    adopt(&node);
+    if let Some(device) = node.device.clone() {
+        for slot in device.peers_up()? {
+            lost::on_peer_up(&node, slot);
+        }
+        let reader = node.clone();
+        std::thread::Builder::new()
+            .name("events".into())
+            .spawn(move || read_events(&reader, &device))?;
+    }
+    let worker = node.clone();
+    std::thread::Builder::new().name("tick".into()).spawn(move || tick::run(&worker))?;
+    let exporter = node.clone();
+    std::thread::Builder::new().name("nfs".into()).spawn(move || {
+        if let Err(error) = nfs::export(&exporter.config) {
+            log::error!("jobs of this home can't be seen from other nodes: {error:#}");
+        }
+    })?;
+    listen(&node)
+}
+
+/// Loads the module, tells it who we are, and becomes its daemon.
+fn connect(config: &Config) -> Result<Arc<Device>, String> {
+    module::ensure()?;
+    let open = || -> Result<Arc<Device>> {
+        let device = Device::open()?;
+        device.check_version()?;
+        device.attach()?;
+        device.configure(config)?;
+        // A file of its own for helpers, so that what one of them does can't end our attachment.
+        let spare = Device::open()?;
+        match File::open(HELPER) {
+            Ok(helper) => device.helper_set(helper.as_fd(), &spare).context("HELPER_SET")?,
+            Err(error) => log::error!("{HELPER}: {error}: processes can't come home"),
+        }
+        Ok(Arc::new(device))
+    };
+    open().map_err(|error| format!("{error:#}"))
+}
+
+/// Takes over the inits that an earlier daemon made, and clears up after those that died with it.
+fn adopt(node: &Arc<Node>) {
+    for record in read_records() {
+        node.state().jobs.merge(record);
+    }
+    for job in inits::left_behind() {
+        let listener = node.clone();
+        let news = move |news| end::on_news(&listener, job, news);
+        let adopted = node.inits.get_or_make(job, || inits::adopt(job, news));
+        let record = node.job(job).filter(|r| !r.state.is_over());
+        match (adopted, record) {
+            (Ok(init), Some(record)) => {
+                if let Err(error) = start::register(node, &record, &init) {
+                    log::warn!("job {job}: {error:#}");
+                }
+            }
+            _ => end::forget(node, job),
+        }
+    }
+    for record in node.state().jobs.alive_at(node.own()) {
+        if node.inits.get(record.job).is_none() {
+            let reason = "its home was started anew";
+            let node = node.clone();
+            end::over(&node, record.job, JobState::Lost, Some(reason.into()));
+        }
+    }
+}
+
+fn read_number_max() -> u32 {
+    let text = fs::read_to_string(Path::new(STATE_DIR).join("job-max")).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
+fn read_records() -> Vec<crate::jobs::record::JobRecord> {
+    let bytes = fs::read(Path::new(STATE_DIR).join("jobs.json")).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// Keeps the job table over a restart of the daemon.
+pub(crate) fn write_records(node: &Node) {
+    let (records, max) = {
+        let state = node.state();
+        (state.jobs.all().cloned().collect::<Vec<_>>(), state.jobs.number_max())
+    };
+    let put = |name: &str, bytes: &[u8]| -> std::io::Result<()> {
+        let path = Path::new(STATE_DIR).join(name);
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, bytes)?;
+        fs::rename(fresh, path)
+    };
+    let json = serde_json::to_vec(&records).unwrap_or_default();
+    let written = put("jobs.json", &json).and(put("job-max", max.to_string().as_bytes()));
+    if let Err(error) = written {
+        log::warn!("can't keep the job table: {error}");
+    }
+}
+
+fn read_events(node: &Arc<Node>, device: &Device) {
+    loop {
+        match device.read_events() {
+            Ok(events) => {
+                for event in events {
+                    on_event(node, event);
+                }
+            }
+            Err(error) => {
+                log::error!("/dev/holon: {error}: giving up");
+                std::process::exit(1);
+            }
+        }
+    }
+}
+
+fn on_event(node: &Arc<Node>, event: Event) {
+    match event {
+        Event::PeerUp(slot) => lost::on_peer_up(node, slot),
+        Event::PeerDown(slot, reason) => lost::on_peer_down(node, slot, reason),
+        Event::Message(slot, part) => {
+            if let Some(incoming) = node.rpc.take(slot, &part) {
+                serve::on_incoming(node, incoming);
+            }
+        }
+        Event::Restore(restore) => {
+            let node = node.clone();
+            std::thread::spawn(move || start::restore(&node, &restore));
+        }
+        Event::Migrated(migrated) => moves::on_migrated(node, migrated),
+        Event::Process(process) => on_process(node, &process),
+        Event::Lost => {
+            log::warn!("the module had more events than we read: looking at the peers again");
+            look_at_peers(node);
+        }
+    }
+}
+
+fn look_at_peers(node: &Arc<Node>) {
+    let Some(device) = &node.device else { return };
+    let Ok(up) = device.peers_up() else { return };
+    let known: Vec<u32> = node.state().up.iter().copied().collect();
+    for slot in known.iter().filter(|slot| !up.contains(slot)) {
+        lost::on_peer_down(node, *slot, "it went away unnoticed");
+    }
+    for slot in up {
+        lost::on_peer_up(node, slot);
+    }
+}
+
+fn on_process(node: &Arc<Node>, event: &uapi::EvProcess) {
+    let process = end::process(event.job, event.pid);
+    let other = Some(node.config.name(event.slot));
+    let (kind, from, to) = match event.what {
+        // The ordinary end of a body is no news: its surrogate tells it.
+        uapi::PEV_EXITED => return,
+        uapi::PEV_NODE_LOST => {
+            node.state().lost.insert((event.job, process.pid));
+            ("node-lost", other, None)
+        }
+        uapi::PEV_ORIGIN_LOST => ("origin-lost", other, None),
+        uapi::PEV_PLACED => ("placed", None, other),
+        uapi::PEV_PLACED_AGAIN => ("placed-again", None, other),
+        _ => ("process", other, None),
+    };
+    node.note(EventRow {
+        kind: kind.into(),
+        process: Some(process),
+        job: Some(event.job),
+        from,
+        to,
+        ..EventRow::default()
+    });
+}
+
+fn listen(node: &Arc<Node>) -> Result<()> {
+    let _ = fs::remove_file(SOCKET_PATH);
+    let listener = UnixListener::bind(SOCKET_PATH).context("can't listen")?;
+    // Anybody may ask; who may do what is decided by the caller's uid.
+    fs::set_permissions(SOCKET_PATH, Permissions::from_mode(0o666))?;
+    chown(SOCKET_PATH, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
+    tell_systemd("READY=1");
+    log::info!("{} (slot {}) is ready", node.name(), node.own());
+    for socket in listener.incoming() {
+        let node = node.clone();
+        match socket {
+            Ok(socket) => drop(std::thread::spawn(move || client::serve(&node, socket))),
+            Err(error) => log::warn!("accept: {error}"),
+        }
+    }
+    Ok(())
+}
+
+fn tell_systemd(word: &str) {
+    let Ok(path) = std::env::var("NOTIFY_SOCKET") else { return };
+    let socket = UnixDatagram::unbound();
+    if let Err(error) = socket.and_then(|socket| socket.send_to(word.as_bytes(), path)) {
+        log::warn!("systemd was not told: {error}");
+    }
+}

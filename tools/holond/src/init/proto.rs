@@ -1,0 +1,135 @@
+//! What `holond` and a job init say to each other, as frames on a Unix socket.
+
+use holon_api::request::RunSpec;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// How a job init is to be set up; given as JSON in its first argument.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InitConfig {
+    /// The job.
+    pub job: u32,
+    /// This node's slot: PIDs are allocated in its range.
+    pub slot: u32,
+    /// The host name that the job sees: its home's.
+    pub hostname: String,
+    /// Where to listen.
+    pub socket: PathBuf,
+    /// The home's tree, if this is not the home.
+    pub view: Option<ViewConfig>,
+}
+
+/// How to see the home's root from here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ViewConfig {
+    /// The home's IP address.
+    pub server: String,
+    /// Ours, for callbacks.
+    pub client: String,
+    /// NFS time-out in tenths of a second, before retries.
+    pub timeo: u32,
+}
+
+/// A request to the job init. Replies come in the order of requests.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum InitRequest {
+    /// Starts a command; the frame has its stdin, stdout and stderr.
+    Spawn(Box<SpawnSpec>),
+    /// Forks a restore helper with this PID for this image.
+    Restore {
+        /// The module's number of the image.
+        image: u64,
+        /// The PID that the process has.
+        pid: i32,
+    },
+    /// Sends a signal: to a PID, to a group if negative, to all if -1.
+    Signal {
+        /// PID inside the job.
+        pid: i32,
+        /// Signal number.
+        signal: i32,
+    },
+}
+
+/// A command with the user's numbers looked up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SpawnSpec {
+    /// The command and its surroundings.
+    pub run: RunSpec,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// What the job init says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum InitReply {
+    /// To a request: done; the PID inside the job where one was made.
+    Done {
+        /// PID or 0.
+        pid: i32,
+    },
+    /// To a request: failed.
+    Failed {
+        /// At which step.
+        step: SpawnStep,
+        /// With which errno.
+        errno: i32,
+    },
+    /// Unasked: a command that `Spawn` started ended.
+    Exited {
+        /// Its PID.
+        pid: i32,
+        /// Its wait status as the kernel gives it.
+        status: i32,
+    },
+    /// Unasked: the last process of the job here is gone, or the first one came.
+    Count {
+        /// Whether there are processes other than the init.
+        empty: bool,
+    },
+}
+
+/// Steps of starting a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpawnStep {
+    /// The fork.
+    Fork,
+    /// Session and terminal.
+    Terminal,
+    /// Standard streams.
+    Streams,
+    /// Resource limits.
+    Limits,
+    /// User and groups.
+    User,
+    /// Working directory.
+    Directory,
+    /// The exec; ENOENT means that the command was not found.
+    Exec,
+    /// A signal could not be sent.
+    Signal,
+    /// The request made no sense.
+    Request,
+}
+
+impl SpawnStep {
+    /// All, at their numbers on the pipe between child and init.
+    pub const ALL: [Self; 9] = [
+        Self::Fork,
+        Self::Terminal,
+        Self::Streams,
+        Self::Limits,
+        Self::User,
+        Self::Directory,
+        Self::Exec,
+        Self::Signal,
+        Self::Request,
+    ];
+}

@@ -1,0 +1,191 @@
+//! How a job ends: its command, then its last process anywhere, then its namespaces everywhere.
+
+use super::inits::{self, InitNews};
+use super::lost;
+use super::record::{JobRecord, JobState};
+use crate::cgroup;
+use crate::node::{Node, ACTION_TIME, ANSWER_TIME};
+use crate::peer::message::{PeerReply, PeerRequest};
+use holon_api::rows::EventRow;
+use holon_api::ProcessId;
+use std::sync::Arc;
+
+const SIGNAL_BASE: i32 = 128;
+
+/// A wait status as a shell tells it.
+pub(crate) fn status_code(status: i32) -> i32 {
+    if libc::WIFEXITED(status) {
+        libc::WEXITSTATUS(status)
+    } else {
+        SIGNAL_BASE + libc::WTERMSIG(status)
+    }
+}
+
+/// A job's init on this node says something.
+pub(crate) fn on_news(node: &Arc<Node>, job: u32, news: InitNews) {
+    match news {
+        InitNews::Exited(pid, status) => {
+            let is_main = |r: &JobRecord| {
+                r.home == node.own() && r.main_pid == pid.unsigned_abs() && !r.state.is_over()
+            };
+            if node.job(job).as_ref().is_some_and(is_main) {
+                // May wait for the module's word about a lost node, so not on the reader's thread.
+                let node = node.clone();
+                std::thread::spawn(move || main_ended(&node, job, status));
+            } else if let Some(record) = node.job(job) {
+                if record.state == JobState::Starting {
+                    node.state().early_exits.insert((job, pid), status);
+                }
+            }
+        }
+        InitNews::Count => look_again(node, job),
+        InitNews::Gone => init_gone(node, job),
+    }
+}
+
+/// After the record of a start was written: has the command ended already?
+pub(crate) fn look_again(node: &Arc<Node>, job: u32) {
+    let Some(record) = node.job(job) else { return };
+    if record.home != node.own() {
+        return;
+    }
+    let pid = i32::try_from(record.main_pid).unwrap_or(0);
+    let early = node.state().early_exits.remove(&(job, pid));
+    let node = node.clone();
+    match early {
+        Some(status) => drop(std::thread::spawn(move || main_ended(&node, job, status))),
+        None if record.state == JobState::Finishing => {
+            drop(std::thread::spawn(move || finish_if_empty(&node, job)));
+        }
+        None => {}
+    }
+}
+
+/// The job's first process ended.
+fn main_ended(node: &Arc<Node>, job: u32, status: i32) {
+    let code = status_code(status);
+    if code == holon_api::EXIT_NODE_LOST && lost::run_again_here(node, job) {
+        return;
+    }
+    let changed = node.change_job(job, |r| {
+        r.state = JobState::Finishing;
+        r.status = Some(code);
+    });
+    let lost = changed.is_some_and(|r| {
+        code == holon_api::EXIT_NODE_LOST && node.state().lost.contains(&(job, r.main_pid))
+    });
+    let note = lost.then(|| "the node that it ran on was lost".to_owned());
+    if let Some(session) = node.sessions.of_job(job) {
+        session.finish(node, code, note);
+    }
+    finish_if_empty(node, job);
+}
+
+/// Ends a job of ours whose command has ended, if no process of it is left anywhere.
+pub(crate) fn finish_if_empty(node: &Arc<Node>, job: u32) {
+    let is_finishing = node.job(job).is_some_and(|r| r.state == JobState::Finishing);
+    let is_empty_here = node.inits.get(job).is_none_or(|init| init.is_empty());
+    if !is_finishing || !is_empty_here {
+        return;
+    }
+    let peers: Vec<u32> = node.state().up.iter().copied().collect();
+    let request = PeerRequest::HasProcesses { job };
+    for (_, reply) in node.ask_each(&peers, &request, ANSWER_TIME) {
+        // Who does not answer is asked again at the next tick; who died has none.
+        match reply {
+            Ok(PeerReply::HasProcesses { has: false })
+            | Err(crate::peer::rpc::CallError::Down) => {}
+            _ => return,
+        }
+    }
+    over(node, job, JobState::Ended, None);
+}
+
+/// A job of ours is over: tells everybody and clears up.
+pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<String>) {
+    let mut first = false;
+    let changed = node.change_job(job, |r| {
+        first = !r.state.is_over();
+        r.state = state;
+    });
+    let Some(record) = changed.filter(|_| first) else { return };
+    forget(node, job);
+    node.tell_peers(PeerRequest::Forget { job });
+    let status = record.status.map(|status| format!("status {status}"));
+    node.note(EventRow {
+        kind: "job-ended".into(),
+        job: Some(job),
+        reason: reason.or(status),
+        ..EventRow::default()
+    });
+}
+
+/// Ends what is left of a job on this node.
+pub(crate) fn forget(node: &Arc<Node>, job: u32) {
+    node.restartables.drop_job(job);
+    let had = node.inits.remove(job);
+    if !had && !cgroup::path(job).exists() {
+        return;
+    }
+    let _ = cgroup::kill(job);
+    if !cgroup::wait_empty(job, node.time(ACTION_TIME)) {
+        log::warn!("processes of job {job} do not end");
+    }
+    if let Some(device) = &node.device {
+        // ENOENT: the module has seen the init's end itself.
+        let _ = device.job_del(job);
+    }
+    inits::forget_files(job);
+}
+
+/// The init is gone: killed with its job, or by somebody.
+fn init_gone(node: &Arc<Node>, job: u32) {
+    if !node.inits.remove(job) {
+        return;
+    }
+    let node = node.clone();
+    std::thread::spawn(move || {
+        forget(&node, job);
+        let Some(record) = node.job(job) else { return };
+        if record.home != node.own() || record.state.is_over() {
+            return;
+        }
+        let killed = SIGNAL_BASE + libc::SIGKILL;
+        node.change_job(job, |r| r.status = r.status.or(Some(killed)));
+        if let Some(session) = node.sessions.of_job(job) {
+            session.finish(&node, killed, Some("the job was ended as a whole".into()));
+        }
+        over(&node, job, JobState::Ended, Some("its init was killed".into()));
+    });
+}
+
+/// Sends a signal to a job's processes here.
+pub(crate) fn signal(node: &Node, job: u32, signal: i32) -> anyhow::Result<()> {
+    use crate::init::proto::{InitReply, InitRequest};
+    let Some(init) = node.inits.get(job) else { return Ok(()) };
+    match init.call(&InitRequest::Signal { pid: -1, signal }, &[], node.time(ANSWER_TIME))? {
+        InitReply::Failed { errno, .. } if errno != libc::ESRCH => {
+            anyhow::bail!("{}", nix::errno::Errno::from_raw(errno).desc())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The name of a process in an event.
+pub(crate) fn process(job: u32, pid: i32) -> ProcessId {
+    ProcessId { job, pid: pid.unsigned_abs() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_as_a_shell_tells_them() {
+        assert_eq!(status_code(0), 0);
+        assert_eq!(status_code(7 << 8), 7);
+        assert_eq!(status_code(9), 137);
+        assert_eq!(status_code(11 | 0x80), 139);
+        assert_eq!(status_code(245 << 8), holon_api::EXIT_NODE_LOST);
+    }
+}

@@ -1,0 +1,197 @@
+//! What becomes of jobs when nodes die.
+//!
+//! A home's death ends its jobs. Those with `--restart exec` run again elsewhere: the lowest node that
+//! is up decides, only with a quorum, and only after a delay in which a home that was merely cut off has
+//! noticed that it has no quorum and has ended them itself ([`on_peer_down`]).
+
+use super::end;
+use super::record::{JobRecord, JobState};
+use super::start;
+use crate::node::{Node, ACTION_TIME};
+use crate::nodes;
+use crate::peer::message::{PeerReply, PeerRequest};
+use holon_api::request::Restart;
+use holon_api::rows::EventRow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a home that was cut off has to end its jobs, once it knows.
+const FENCE_TIME: Duration = Duration::from_secs(3);
+/// How long the module's word about a lost body may come after the surrogate's end.
+const WORD_TIME: Duration = Duration::from_secs(1);
+
+/// A peer is gone.
+pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
+    if !node.state().up.remove(&slot) {
+        return;
+    }
+    node.rpc.peer_down(slot);
+    node.state().infos.remove(&slot);
+    node.note(EventRow {
+        kind: "node-down".into(),
+        from: Some(node.config.name(slot)),
+        reason: Some(reason.into()),
+        ..EventRow::default()
+    });
+    for client in node.sessions.take_remotes_of(slot) {
+        let _ = client.connection.send(&holon_api::request::Reply::Exited {
+            status: holon_api::EXIT_NODE_LOST,
+            note: Some(format!("{}, the job's home, was lost", node.config.name(slot))),
+        });
+    }
+    if !node.has_quorum() {
+        fence_own(node);
+    }
+    let orphans = node.state().jobs.alive_at(slot);
+    if orphans.is_empty() {
+        return;
+    }
+    let node = node.clone();
+    std::thread::spawn(move || resolve(&node, slot, &orphans));
+}
+
+/// Without a quorum the others may start our restartable jobs again: end them here first.
+fn fence_own(node: &Arc<Node>) {
+    for record in node.state().jobs.alive_at(node.own()) {
+        if record.restart == Restart::Exec {
+            log::warn!("no quorum: job {} may be started elsewhere, ended here", record.job);
+            let node = node.clone();
+            std::thread::spawn(move || {
+                let reason = "this node lost the quorum";
+                end::over(&node, record.job, JobState::Lost, Some(reason.into()));
+                if let Some(session) = node.sessions.of_job(record.job) {
+                    let status = holon_api::EXIT_NODE_LOST;
+                    session.finish(&node, status, Some(reason.into()));
+                }
+            });
+        }
+    }
+}
+
+/// Jobs of a dead home: what they left here ends; some run again.
+fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
+    for record in orphans {
+        end::forget(node, record.job);
+    }
+    let delay = node.time(FENCE_TIME);
+    let end = Instant::now() + delay;
+    // Wakes early when the home comes back, to look whether it has forgotten them.
+    while Instant::now() < end && !node.is_up(dead) {
+        std::thread::sleep(Duration::from_millis(100).min(delay));
+    }
+    let decides = node.all_up().first() == Some(&node.own()) && node.has_quorum();
+    for record in orphans {
+        let Some(now) = node.job(record.job) else { continue };
+        if now.home != dead || now.state.is_over() || node.is_up(dead) {
+            continue;
+        }
+        if record.restart == Restart::Exec && decides {
+            take_over(node, &now);
+        } else if decides {
+            let mut lost = now.clone();
+            lost.state = JobState::Lost;
+            lost.revision += 1;
+            lost.status = Some(holon_api::EXIT_NODE_LOST);
+            node.state().jobs.merge(lost.clone());
+            node.tell_peers(PeerRequest::Jobs { records: vec![lost] });
+            node.note(EventRow {
+                kind: "job-lost".into(),
+                job: Some(record.job),
+                from: Some(node.config.name(dead)),
+                reason: Some("its home was lost".into()),
+                ..EventRow::default()
+            });
+        }
+    }
+}
+
+fn take_over(node: &Arc<Node>, record: &JobRecord) {
+    let state = node.state();
+    let candidates: Vec<_> = state
+        .infos
+        .iter()
+        .filter(|(slot, _)| !state.cordons.contains_key(slot))
+        .map(|(slot, info)| (*slot, info.clone(), info.jobs))
+        .collect();
+    drop(state);
+    let home = nodes::best(&candidates, 0).unwrap_or(node.own());
+    let mut record = record.clone();
+    record.home = home;
+    record.restarts += 1;
+    record.revision += 1;
+    record.state = JobState::Starting;
+    record.main_pid = 0;
+    let request = PeerRequest::TakeOver { record: Box::new(record.clone()) };
+    let job = record.job;
+    match node.ask(home, request, &[], ACTION_TIME) {
+        Ok(PeerReply::Done) => {}
+        Ok(_) => log::warn!("job {job} was not taken over: nonsense for an answer"),
+        Err(error) => log::warn!("job {job} was not taken over: {error}"),
+    }
+}
+
+/// This node is a job's new home.
+pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holon_api::ApiError> {
+    end::forget(node, record.job);
+    if !node.state().jobs.merge(record.clone()) {
+        return Ok(());
+    }
+    node.tell_peers(PeerRequest::Jobs { records: vec![record.clone()] });
+    let Some(mut spec) = record.spec.as_deref().cloned() else { return Ok(()) };
+    // The terminal and the client went down with the old home.
+    spec.terminal = None;
+    let result = start::start_record(node, &record, spec, None, Vec::new());
+    if let Err(error) = &result {
+        end::over(node, record.job, JobState::Lost, Some(error.to_string()));
+    }
+    result.map(drop)
+}
+
+/// A first process ended with the status of a lost node: runs it again if that is what happened and
+/// what its job wants.
+pub(crate) fn run_again_here(node: &Arc<Node>, job: u32) -> bool {
+    let Some(record) = node.job(job).filter(|r| r.restart == Restart::Exec) else { return false };
+    let key = (job, record.main_pid);
+    let end = Instant::now() + node.time(WORD_TIME);
+    while !node.state().lost.contains(&key) {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    node.state().lost.remove(&key);
+    match start::respawn(node, &record) {
+        Ok(()) => true,
+        Err(error) => {
+            log::warn!("job {job} can't be run again: {error}");
+            false
+        }
+    }
+}
+
+/// A peer is there: tell it all that we know.
+pub(crate) fn on_peer_up(node: &Arc<Node>, slot: u32) {
+    if !node.state().up.insert(slot) {
+        return;
+    }
+    node.note(EventRow {
+        kind: "node-up".into(),
+        to: Some(node.config.name(slot)),
+        ..EventRow::default()
+    });
+    let node = node.clone();
+    std::thread::spawn(move || say_hello(&node, slot));
+}
+
+/// Exchanges what both know; its daemon may need a while until it listens.
+fn say_hello(node: &Arc<Node>, slot: u32) {
+    while node.is_up(slot) {
+        let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node)));
+        if let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) {
+            crate::peer::serve::take_hello(node, &theirs);
+            return;
+        }
+    }
+}
+
+const ANSWER: Duration = crate::node::ANSWER_TIME;

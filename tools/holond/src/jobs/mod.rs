@@ -1,0 +1,11 @@
+//! Jobs: their records (known to all nodes), their init (one per node), their start and end.
+
+pub mod record;
+pub mod table;
+pub mod users;
+pub(crate) mod end;
+pub(crate) mod inits;
+pub(crate) mod lost;
+pub(crate) mod session;
+pub(crate) mod start;
+pub(crate) mod stdio;

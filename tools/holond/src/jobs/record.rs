@@ -1,0 +1,96 @@
+//! What every node knows about a job.
+
+use super::users::Account;
+use holon_api::request::{Restart, RunSpec};
+use holon_api::rows::JobRow;
+use holon_api::ProcessId;
+use serde::{Deserialize, Serialize};
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Its namespaces are being made.
+    Starting,
+    /// Its command runs.
+    Running,
+    /// Its command ended, other processes run.
+    Finishing,
+    /// Over.
+    Ended,
+    /// Over, because of a lost node.
+    Lost,
+}
+
+impl JobState {
+    /// Whether nothing of it runs any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Lost)
+    }
+
+    /// As in `job list`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Finishing => "finishing",
+            Self::Ended => "ended",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A job. Its home changes it, and tells the others; after the home's death, who takes it over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Its number.
+    pub job: u32,
+    /// Slot of its home.
+    pub home: u32,
+    /// As whom it runs.
+    pub account: Account,
+    /// What to do when it is lost.
+    pub restart: Restart,
+    /// Its command, for people.
+    pub command: String,
+    /// How far it is.
+    pub state: JobState,
+    /// PID of its first process; 0 before it is there.
+    pub main_pid: u32,
+    /// When it was started, RFC 3339.
+    pub started: String,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Grows with each change by the same home.
+    pub revision: u32,
+    /// Exit status of the first process, 128+n for a signal.
+    pub status: Option<i32>,
+    /// What is needed to start it again; only with `restart: exec`.
+    pub spec: Option<Box<RunSpec>>,
+}
+
+impl JobRecord {
+    /// Whether this is later than `other`: who took a job over wins against its old home.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        (self.restarts, self.revision) > (other.restarts, other.revision)
+    }
+
+    /// For `job list`.
+    pub fn row(&self, home: String, processes: u32) -> JobRow {
+        let pid = self.main_pid;
+        JobRow {
+            job: self.job,
+            home,
+            user: self.account.name.clone(),
+            uid: self.account.uid,
+            restart: self.restart.name().into(),
+            state: self.state.name().into(),
+            processes,
+            main: (pid != 0).then_some(ProcessId { job: self.job, pid }),
+            restarts: self.restarts,
+            command: self.command.clone(),
+            started: self.started.clone(),
+            status: self.status,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! All jobs that a node knows of, and the numbers for new ones.
+
+use super::record::{JobRecord, JobState};
+use holon_api::id::SLOTS_MAX;
+use std::collections::BTreeMap;
+
+/// Ended jobs that are remembered.
+const ENDED_MAX: usize = 256;
+/// Numbers from here on are given without a quorum: each slot has its own million.
+const LONELY_FIRST: u32 = 1_000_000;
+const LONELY_PER_SLOT: u32 = 1_000_000;
+
+const _: () = assert!(LONELY_FIRST as u64 + LONELY_PER_SLOT as u64 * SLOTS_MAX as u64 <= u32::MAX as u64);
+
+/// Records by number.
+///
+/// Invariants: a record is replaced only by a newer one; `number_max` is at least every number below
+/// the lonely ones, and never shrinks.
+#[derive(Debug, Default)]
+pub struct JobTable {
+    records: BTreeMap<u32, JobRecord>,
+    number_max: u32,
+}
+
+impl JobTable {
+    /// A job.
+    pub fn get(&self, job: u32) -> Option<&JobRecord> {
+        self.records.get(&job)
+    }
+
+    /// All, by number.
+    pub fn all(&self) -> impl Iterator<Item = &JobRecord> {
+        self.records.values()
+    }
+
+    /// Takes a record that another node sent. True if it was news.
+    pub fn merge(&mut self, record: JobRecord) -> bool {
+        let known = self.records.get(&record.job);
+        if known.is_some_and(|known| !record.is_newer_than(known)) {
+            return false;
+        }
+        self.note_number(record.job);
+        self.records.insert(record.job, record);
+        self.forget_old();
+        true
+    }
+
+    /// Changes a job of ours; the changed record, to be told to the others.
+    pub fn change(&mut self, job: u32, change: impl FnOnce(&mut JobRecord)) -> Option<JobRecord> {
+        let record = self.records.get_mut(&job)?;
+        change(record);
+        record.revision += 1;
+        Some(record.clone())
+    }
+
+    /// The next number, given by the node that gives numbers while there is a quorum.
+    pub fn next_number(&mut self) -> u32 {
+        self.number_max += 1;
+        self.number_max
+    }
+
+    /// The next number of a node that sees no quorum: from its own range, so that the other part
+    /// of the cluster can't give the same.
+    pub fn next_lonely_number(&self, slot: u32) -> u32 {
+        let first = LONELY_FIRST + slot * LONELY_PER_SLOT;
+        let last = self.records.range(first..first + LONELY_PER_SLOT).next_back();
+        last.map_or(first, |(job, _)| job + 1)
+    }
+
+    /// The highest ordinary number known.
+    pub fn number_max(&self) -> u32 {
+        self.number_max
+    }
+
+    /// Heard of a number.
+    pub fn note_number(&mut self, job: u32) {
+        if job < LONELY_FIRST {
+            self.number_max = self.number_max.max(job);
+        }
+    }
+
+    /// Jobs at a home that are not over.
+    pub fn alive_at(&self, home: u32) -> Vec<JobRecord> {
+        let alive = |r: &&JobRecord| r.home == home && !r.state.is_over();
+        self.records.values().filter(alive).cloned().collect()
+    }
+
+    fn forget_old(&mut self) {
+        let over = |r: &&JobRecord| matches!(r.state, JobState::Ended | JobState::Lost);
+        let ended: Vec<u32> = self.records.values().filter(over).map(|r| r.job).collect();
+        let too_many = ended.len().saturating_sub(ENDED_MAX);
+        for job in &ended[..too_many] {
+            self.records.remove(job);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::users::account;
+    use holon_api::request::Restart;
+
+    fn record(job: u32, home: u32) -> JobRecord {
+        JobRecord {
+            job,
+            home,
+            account: account("root").expect("everywhere"),
+            restart: Restart::Never,
+            command: "true".into(),
+            state: JobState::Running,
+            main_pid: 2,
+            started: String::new(),
+            restarts: 0,
+            revision: 0,
+            status: None,
+            spec: None,
+        }
+    }
+
+    #[test]
+    fn numbers_are_small_and_never_given_twice() {
+        let mut table = JobTable::default();
+        assert_eq!((table.next_number(), table.next_number()), (1, 2));
+        table.merge(record(7, 1));
+        assert_eq!(table.next_number(), 8);
+        table.note_number(20);
+        assert_eq!(table.next_number(), 21);
+    }
+
+    #[test]
+    fn without_quorum_each_slot_has_its_own() {
+        let mut table = JobTable::default();
+        let first = table.next_lonely_number(2);
+        table.merge(record(first, 2));
+        assert_eq!(table.next_lonely_number(2), first + 1);
+        assert_eq!(table.next_lonely_number(3), first + LONELY_PER_SLOT);
+        assert_eq!(table.next_number(), 1, "the others go on with small ones");
+    }
+
+    #[test]
+    fn later_records_win() {
+        let mut table = JobTable::default();
+        table.merge(record(3, 0));
+        let changed = table.change(3, |r| r.state = JobState::Ended).expect("known");
+        assert!(!table.merge(record(3, 0)), "an old one");
+        assert!(!table.merge(changed), "the same again");
+        let mut taken_over = record(3, 1);
+        taken_over.restarts = 1;
+        assert!(table.merge(taken_over));
+        assert_eq!(table.get(3).map(|r| r.home), Some(1));
+    }
+
+    #[test]
+    fn old_jobs_are_forgotten_running_ones_never() {
+        let mut table = JobTable::default();
+        table.merge(record(1, 0));
+        for job in 2..1000 {
+            let mut ended = record(job, 0);
+            ended.state = JobState::Ended;
+            table.merge(ended);
+        }
+        assert!(table.get(1).is_some());
+        assert!(table.get(2).is_none());
+        assert_eq!(table.all().count(), ENDED_MAX + 1);
+        assert_eq!(table.number_max(), 999);
+    }
+}

@@ -1,0 +1,113 @@
+//! Events that the device gives.
+
+use holon_uapi::event::{self as uapi, Head, PeerDown};
+use holon_uapi::proc::{self, EvMigrated, EvProcess, EvRestore};
+use zerocopy::FromBytes;
+
+/// One event.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A peer is there.
+    PeerUp(u32),
+    /// A peer is gone, and why.
+    PeerDown(u32, &'static str),
+    /// Bytes from a peer's daemon.
+    Message(u32, Vec<u8>),
+    /// A helper is wanted.
+    Restore(EvRestore),
+    /// A move ended.
+    Migrated(EvMigrated),
+    /// Something happened to a process.
+    Process(EvProcess),
+    /// Events were lost before this point.
+    Lost,
+}
+
+/// Decodes whole records; the events and how many bytes they took.
+pub(crate) fn decode(bytes: &[u8]) -> (Vec<Event>, usize) {
+    let mut events = Vec::new();
+    let mut rest = bytes;
+    while let Ok((head, after)) = Head::read_from_prefix(rest) {
+        let len = usize::try_from(head.len.get()).unwrap_or(usize::MAX);
+        let Some((payload, after)) = after.split_at_checked(len) else { break };
+        if head.flags.get() & uapi::FLAG_LOST != 0 {
+            events.push(Event::Lost);
+        }
+        match one(&head, payload) {
+            Some(event) => events.push(event),
+            None => log::warn!("the module gave an event of unknown kind {}", head.kind.get()),
+        }
+        rest = after;
+    }
+    (events, bytes.len() - rest.len())
+}
+
+fn one(head: &Head, payload: &[u8]) -> Option<Event> {
+    let slot = head.slot.get();
+    let kind = head.kind.get();
+    match kind {
+        uapi::PEER_UP => return Some(Event::PeerUp(slot)),
+        uapi::PEER_DOWN => {
+            let (down, _) = PeerDown::read_from_prefix(payload).ok()?;
+            return Some(Event::PeerDown(slot, down_reason(down.reason.get())));
+        }
+        uapi::MESSAGE => return Some(Event::Message(slot, payload.to_vec())),
+        _ => {}
+    }
+    match u32::from(kind) {
+        proc::EV_RESTORE => Some(Event::Restore(EvRestore::read_from_prefix(payload).ok()?.0)),
+        proc::EV_MIGRATED => Some(Event::Migrated(EvMigrated::read_from_prefix(payload).ok()?.0)),
+        proc::EV_PROCESS => Some(Event::Process(EvProcess::read_from_prefix(payload).ok()?.0)),
+        _ => None,
+    }
+}
+
+fn down_reason(reason: u32) -> &'static str {
+    match reason {
+        uapi::DOWN_SILENCE => "nothing was heard of it for too long",
+        uapi::DOWN_RESET => "it had given the session up",
+        uapi::DOWN_LEFT => "it left",
+        uapi::DOWN_VIOLATION => "it broke the protocol",
+        uapi::DOWN_RESTARTED => "it has started anew",
+        _ => "unknown reason",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::native_endian::{U16, U32};
+    use zerocopy::IntoBytes;
+
+    fn record(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
+        let head = Head {
+            len: U32::new(u32::try_from(payload.len()).expect("short")),
+            kind: U16::new(kind),
+            flags: U16::new(flags),
+            slot: U32::new(2),
+        };
+        [head.as_bytes(), payload].concat()
+    }
+
+    #[test]
+    fn whole_records_are_taken_the_rest_is_left() {
+        let mut bytes = record(uapi::PEER_UP, 0, &[0; 16]);
+        bytes.extend(record(999, 0, b"later"));
+        bytes.extend(record(uapi::MESSAGE, uapi::FLAG_LOST, b"hello"));
+        let whole = bytes.len();
+        bytes.extend(&record(uapi::MESSAGE, 0, b"cut")[..13]);
+        let (events, used) = decode(&bytes);
+        assert_eq!(used, whole);
+        assert!(matches!(
+            &events[..],
+            [Event::PeerUp(2), Event::Lost, Event::Message(2, bytes)] if bytes == b"hello"
+        ));
+    }
+
+    #[test]
+    fn short_payloads_are_no_events() {
+        let restore = u16::try_from(proc::EV_RESTORE).expect("16 bits");
+        let (events, used) = decode(&record(restore, 0, &[0; 3]));
+        assert!(events.is_empty() && used > 0);
+    }
+}

@@ -1,0 +1,83 @@
+//! What this node can say and do about itself.
+
+use crate::jobs::end;
+use crate::node::Node;
+use crate::nodes::{self, NodeInfo};
+use crate::procs;
+use holon_api::rows::{EventRow, Left, ProcessRow};
+use holon_api::{ApiError, Code};
+use std::sync::Arc;
+
+/// How it is doing.
+pub(crate) fn info(node: &Node) -> NodeInfo {
+    let counts = node.device.as_ref().and_then(|d| d.counts().ok()).unwrap_or_default();
+    NodeInfo {
+        jobs: nodes::count_jobs(node.state().jobs.all(), node.own()),
+        bodies: counts.bodies,
+        surrogates: counts.surrogates,
+        version: crate::kernel::module::version(),
+        ..nodes::measure()
+    }
+}
+
+/// Processes that run here.
+pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
+    let known = node.device.as_ref().and_then(|d| d.processes().ok()).unwrap_or_default();
+    let home = |job| {
+        let state = node.state();
+        state.jobs.get(job).map(|r| node.config.name(r.home))
+    };
+    procs::rows(node.name(), &known, &home)
+}
+
+/// Notes that a node is cordoned, or no longer.
+pub(crate) fn cordon(node: &Arc<Node>, slot: u32, reason: Option<String>) {
+    let changed = {
+        let mut state = node.state();
+        match &reason {
+            Some(reason) => state.cordons.insert(slot, reason.clone()).is_none(),
+            None => state.cordons.remove(&slot).is_some(),
+        }
+    };
+    if changed && slot == node.own() {
+        node.note(EventRow {
+            kind: if reason.is_some() { "node-cordoned" } else { "node-uncordoned" }.into(),
+            reason,
+            ..EventRow::default()
+        });
+    }
+    crate::tick::refresh_placement(node);
+}
+
+/// What of Holon's is here; counted by the module, jobs and running processes by us.
+pub(crate) fn left(node: &Node) -> Result<Left, ApiError> {
+    let running = u32::try_from(rows(node).len()).unwrap_or(u32::MAX);
+    let jobs = nodes::count_jobs(node.state().jobs.all(), node.own());
+    let mut left = Left { jobs, running, ..Left::default() };
+    let Some(device) = &node.device else { return Ok(left) };
+    let what = "can't count what is left";
+    let counts = device.counts().map_err(|e| ApiError::new(Code::Failure, what, e))?;
+    left.bodies = counts.bodies;
+    left.surrogates = counts.surrogates;
+    left.attempts = counts.restoring.saturating_add(counts.leaving);
+    for (name, count) in device.held().map_err(|e| ApiError::new(Code::Failure, what, e))? {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match name.as_str() {
+            name if name.contains("space") => left.spaces = left.spaces.saturating_add(count),
+            name if name.contains("file") => left.files = left.files.saturating_add(count),
+            _ => {}
+        }
+    }
+    Ok(left)
+}
+
+/// Ends the inits of other homes' jobs that have no process here.
+pub(crate) fn tidy(node: &Arc<Node>) {
+    for job in node.inits.jobs() {
+        let is_home = node.job(job).is_some_and(|r| r.home == node.own());
+        let is_empty = node.inits.get(job).is_some_and(|init| init.is_empty());
+        if !is_home && is_empty {
+            end::forget(node, job);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Exporting this node's tree to the others, for jobs whose home it is.
+//!
+//! The export is asynchronous: the server answers from memory. A home's death ends its jobs anyway,
+//! so nothing that survives it can have relied on more.
+
+use crate::config::Config;
+use anyhow::{bail, Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const EXPORTS: &str = "/etc/exports.d/holon.exports";
+const SETTINGS: &str = "/etc/nfs.conf.d/holon.conf";
+/// After a restart the server keeps clients waiting for so long, lest others take their locks. Jobs
+/// of a home that restarted have ended, so it can be short.
+const GRACE: &str = "[nfsd]\ngrace-time=10\nlease-time=10\n";
+/// File systems in memory have no identity that survives: they get numbers, from here.
+const FSID_FIRST: u32 = 7700;
+const OPTIONS: &str = "rw,async,no_root_squash,no_subtree_check,crossmnt";
+
+/// Makes the exports and starts the server.
+pub(crate) fn export(config: &Config) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mounts").context("no mount table")?;
+    let text = exports(config, &mounts);
+    let changed = put(Path::new(EXPORTS), &text)? | put(Path::new(SETTINGS), GRACE)?;
+    if !command("systemctl", &["--quiet", "is-active", "nfs-server.service"]) {
+        if !command("systemctl", &["start", "nfs-server.service"]) {
+            bail!("nfs-server.service does not start (package nfs-kernel-server)");
+        }
+    } else if changed && !command("exportfs", &["-ra"]) {
+        bail!("exportfs -ra failed");
+    }
+    // Only ours use it in the first moments of a boot; nobody has a lock to reclaim.
+    let _ = fs::write("/proc/fs/nfsd/v4_end_grace", "Y");
+    Ok(())
+}
+
+fn put(path: &Path, text: &str) -> Result<bool> {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(false);
+    }
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
+    }
+    fs::write(path, text).with_context(|| format!("can't write {}", path.display()))?;
+    Ok(true)
+}
+
+fn command(program: &str, args: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The exports file: the root, and mounted tmpfs that programs keep data in.
+fn exports(config: &Config, mounts: &str) -> String {
+    let peers: Vec<String> = config
+        .nodes
+        .iter()
+        .filter(|node| node.slot != config.own)
+        .map(|node| node.addr.ip().to_string())
+        .collect();
+    let mut text = String::from("# Written by holond at each start.\n");
+    let mut line = |path: &str, fsid: u32| {
+        let clients: Vec<String> =
+            peers.iter().map(|ip| format!("{ip}({OPTIONS},fsid={fsid})")).collect();
+        if !clients.is_empty() {
+            text += &format!("{path} {}\n", clients.join(" "));
+        }
+    };
+    line("/", 0);
+    for (number, path) in (FSID_FIRST..).zip(memory_mounts(mounts)) {
+        line(path, number);
+    }
+    text
+}
+
+fn memory_mounts(mounts: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    for line in mounts.lines() {
+        let mut words = line.split(' ');
+        let (path, kind) = (words.nth(1).unwrap_or(""), words.next().unwrap_or(""));
+        let hidden = ["/dev", "/run", "/proc", "/sys"];
+        let is_hidden =
+            hidden.iter().any(|dir| path == *dir || path.starts_with(&format!("{dir}/")));
+        if kind == "tmpfs" && !is_hidden && !path.contains('\\') && !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODES: &str = "[[node]]\nslot=0\nname=\"a\"\naddr=\"10.0.0.1\"\n\
+        [[node]]\nslot=1\nname=\"b\"\naddr=\"10.0.0.2\"\n";
+
+    #[test]
+    fn root_and_tmp_go_to_the_peers_alone() {
+        let config = Config::parse(NODES, "a").expect("good");
+        let mounts = "/dev/vda1 / ext4 rw 0 0\ntmpfs /run tmpfs rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n\
+            tmpfs /dev/shm tmpfs rw 0 0\ntmpfs /run/user/0 tmpfs rw 0 0\n";
+        let text = exports(&config, mounts);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "/ 10.0.0.2(rw,async,no_root_squash,no_subtree_check,crossmnt,fsid=0)",
+                "/tmp 10.0.0.2(rw,async,no_root_squash,no_subtree_check,crossmnt,fsid=7700)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_lone_node_exports_nothing() {
+        let config = Config::parse(&NODES[..NODES.len() / 2], "a").expect("good");
+        assert_eq!(exports(&config, "").lines().count(), 1);
+    }
+}

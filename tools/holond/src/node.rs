@@ -1,0 +1,200 @@
+//! What the daemon knows, and how its parts reach each other.
+
+use crate::config::Config;
+use crate::events::EventLog;
+use crate::jobs::inits::Inits;
+use crate::jobs::record::JobRecord;
+use crate::jobs::session::Sessions;
+use crate::jobs::start::Restartables;
+use crate::jobs::table::JobTable;
+use crate::kernel::Device;
+use crate::moves::Moves;
+use crate::nodes::NodeInfo;
+use crate::peer::message::{PeerReply, PeerRequest};
+use crate::peer::rpc::{CallError, Rpc};
+use crate::peer::serve;
+use holon_api::rows::EventRow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long another daemon may take to answer a simple question.
+pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How long it may take to do something.
+pub(crate) const ACTION_TIME: Duration = Duration::from_secs(30);
+
+/// The daemon.
+pub(crate) struct Node {
+    /// The cluster as configured.
+    pub(crate) config: Config,
+    /// The module, if it is loaded.
+    pub(crate) device: Option<Arc<Device>>,
+    /// Why it is not.
+    pub(crate) module_problem: String,
+    /// What happened here.
+    pub(crate) events: EventLog,
+    /// Calls under way.
+    pub(crate) rpc: Rpc,
+    /// Job inits here.
+    pub(crate) inits: Inits,
+    /// Clients of commands.
+    pub(crate) sessions: Sessions,
+    /// What is needed to start commands again.
+    pub(crate) restartables: Restartables,
+    /// Moves that somebody waits for.
+    pub(crate) moves: Moves,
+    state: Mutex<State>,
+}
+
+/// What changes.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Peers in session.
+    pub(crate) up: BTreeSet<u32>,
+    /// All known jobs.
+    pub(crate) jobs: JobTable,
+    /// Cordoned slots, with reasons.
+    pub(crate) cordons: BTreeMap<u32, String>,
+    /// The latest word of each node's daemon.
+    pub(crate) infos: BTreeMap<u32, NodeInfo>,
+    /// Processes whose body was lost with its node: job and PID.
+    pub(crate) lost: BTreeSet<(u32, u32)>,
+    /// Commands that ended before their start was noted: job and PID, wait status.
+    pub(crate) early_exits: BTreeMap<(u32, i32), i32>,
+}
+
+impl Node {
+    /// Puts it together.
+    pub(crate) fn new(
+        config: Config,
+        device: Result<Arc<Device>, String>,
+        state_dir: &Path,
+    ) -> Arc<Self> {
+        let events = EventLog::open(&config.own_node().name, state_dir.join("events.jsonl"));
+        let (device, module_problem) = match device {
+            Ok(device) => (Some(device), String::new()),
+            Err(problem) => (None, problem),
+        };
+        Arc::new(Self {
+            config,
+            device,
+            module_problem,
+            events,
+            rpc: Rpc::default(),
+            inits: Inits::default(),
+            sessions: Sessions::default(),
+            restartables: Restartables::default(),
+            moves: Moves::default(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// The changing part.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This node's slot.
+    pub(crate) fn own(&self) -> u32 {
+        self.config.own
+    }
+
+    /// This node's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.config.own_node().name
+    }
+
+    /// A time-out, scaled.
+    pub(crate) fn time(&self, time: Duration) -> Duration {
+        self.config.scaled(time)
+    }
+
+    /// Notes an event.
+    pub(crate) fn note(&self, event: EventRow) {
+        self.events.note(event);
+    }
+
+    /// Whether a node is up as far as the transport knows.
+    pub(crate) fn is_up(&self, slot: u32) -> bool {
+        slot == self.own() || self.state().up.contains(&slot)
+    }
+
+    /// All nodes that are up, this one included.
+    pub(crate) fn all_up(&self) -> Vec<u32> {
+        let mut up: Vec<u32> = self.state().up.iter().copied().collect();
+        up.push(self.own());
+        up.sort_unstable();
+        up
+    }
+
+    /// Whether more than half of the configured nodes are up.
+    pub(crate) fn has_quorum(&self) -> bool {
+        self.config.is_majority(self.all_up().len())
+    }
+
+    /// Asks a node's daemon; its own node is asked without a detour.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        slot: u32,
+        request: PeerRequest,
+        blob: &[u8],
+        time: Duration,
+    ) -> Result<PeerReply, CallError> {
+        if slot == self.own() {
+            return match serve::handle(self, slot, request, blob.to_vec()) {
+                PeerReply::Error(error) => Err(CallError::Refused(error)),
+                reply => Ok(reply),
+            };
+        }
+        let device = self.device.as_ref().filter(|_| self.is_up(slot)).ok_or(CallError::Down)?;
+        self.rpc.call(&**device, slot, &request, blob, self.time(time)).map(|(reply, _)| reply)
+    }
+
+    /// Asks several daemons at once.
+    pub(crate) fn ask_each(
+        self: &Arc<Self>,
+        slots: &[u32],
+        request: &PeerRequest,
+        time: Duration,
+    ) -> Vec<(u32, Result<PeerReply, CallError>)> {
+        let threads: Vec<_> = slots
+            .iter()
+            .map(|&slot| {
+                let (node, request) = (self.clone(), request.clone());
+                (slot, std::thread::spawn(move || node.ask(slot, request, &[], time)))
+            })
+            .collect();
+        let joined = |t: std::thread::JoinHandle<_>| t.join().unwrap_or(Err(CallError::Nonsense));
+        threads.into_iter().map(|(slot, thread)| (slot, joined(thread))).collect()
+    }
+
+    /// Tells all peers that are up; who does not hear it now hears it when it comes back.
+    pub(crate) fn tell_peers(self: &Arc<Self>, request: PeerRequest) {
+        let peers: Vec<u32> = self.state().up.iter().copied().collect();
+        for slot in peers {
+            let (node, request) = (self.clone(), request.clone());
+            std::thread::spawn(move || {
+                if let Err(error) = node.ask(slot, request, &[], ACTION_TIME) {
+                    log::info!("{} was not told: {error}", node.config.name(slot));
+                }
+            });
+        }
+    }
+
+    /// A job's record.
+    pub(crate) fn job(&self, job: u32) -> Option<JobRecord> {
+        self.state().jobs.get(job).cloned()
+    }
+
+    /// Changes a job of this home and tells the others.
+    pub(crate) fn change_job(
+        self: &Arc<Self>,
+        job: u32,
+        change: impl FnOnce(&mut JobRecord),
+    ) -> Option<JobRecord> {
+        let changed = self.state().jobs.change(job, change)?;
+        self.tell_peers(PeerRequest::Jobs { records: vec![changed.clone()] });
+        Some(changed)
+    }
+}

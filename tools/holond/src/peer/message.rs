@@ -1,0 +1,202 @@
+//! What daemons ask each other.
+
+use crate::jobs::record::JobRecord;
+use crate::jobs::users::Account;
+use crate::nodes::NodeInfo;
+use holon_api::request::{RunInput, RunSpec};
+use holon_api::rows::{EventRow, Explanation, Left, Moved, ProcessRow};
+use holon_api::{ApiError, ProcessId};
+use serde::{Deserialize, Serialize};
+
+/// A question to another node's daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum PeerRequest {
+    /// I am here (again): my jobs, what is cordoned, and my version.
+    Hello(Box<Hello>),
+    /// How are you?
+    Info,
+    /// Processes of jobs on your node.
+    Rows,
+    /// Your events since this one.
+    Events {
+        /// The last one known.
+        after_seq: u64,
+    },
+    /// A number for a new job.
+    JobNumber,
+    /// What do you know of this job?
+    Job {
+        /// The job.
+        job: u32,
+    },
+    /// The job's home is dead: it is yours now; start it.
+    TakeOver {
+        /// Its record, with you as its home.
+        record: Box<JobRecord>,
+    },
+    /// These jobs changed.
+    Jobs {
+        /// Their records.
+        records: Vec<JobRecord>,
+    },
+    /// This job may come to your node soon: build its namespaces.
+    Prepare {
+        /// The job.
+        job: u32,
+    },
+    /// Start a job with its home at yours.
+    Run {
+        /// What and how.
+        spec: Box<RunSpec>,
+        /// As whom.
+        account: Account,
+        /// The asker's number of the client's session.
+        session: u64,
+    },
+    /// Bytes or news for a session of yours; the blob has the bytes.
+    SessionInput {
+        /// Your number of it.
+        session: u64,
+        /// What.
+        input: RunInput,
+    },
+    /// Bytes or news for a session that I began at yours; the blob has the bytes.
+    SessionOutput {
+        /// Your number of it.
+        session: u64,
+        /// What.
+        output: SessionOutput,
+    },
+    /// The client is gone.
+    SessionClosed {
+        /// Your number of it.
+        session: u64,
+    },
+    /// Move a process whose body is at yours.
+    Migrate {
+        /// The process.
+        process: ProcessId,
+        /// To which slot.
+        to: u32,
+    },
+    /// Whether a process whose body is at yours can move.
+    Explain {
+        /// The process.
+        process: ProcessId,
+    },
+    /// Send a signal to all processes of a job at yours.
+    Signal {
+        /// The job.
+        job: u32,
+        /// The signal.
+        signal: i32,
+    },
+    /// A job is over: end what is left of it.
+    Forget {
+        /// The job.
+        job: u32,
+    },
+    /// A node is cordoned or not.
+    Cordon {
+        /// The node.
+        slot: u32,
+        /// Why; none: no longer cordoned.
+        reason: Option<String>,
+    },
+    /// What of Holon's is at yours?
+    Left,
+    /// Begin to tear down empty namespaces of jobs at yours.
+    Tidy,
+    /// Whether a job has processes at yours.
+    HasProcesses {
+        /// The job.
+        job: u32,
+    },
+}
+
+/// Who I am.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The daemon's version.
+    pub version: String,
+    /// All jobs that I know.
+    pub records: Vec<JobRecord>,
+    /// Highest job number that I know of.
+    pub job_max: u32,
+    /// What is cordoned: slot and reason.
+    pub cordons: Vec<(u32, String)>,
+}
+
+/// What a session's home side says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "output", rename_all = "kebab-case")]
+pub enum SessionOutput {
+    /// The blob was written to stdout.
+    Stdout,
+    /// The blob was written to stderr.
+    Stderr,
+    /// The last bytes for stdin were taken.
+    StdinTaken,
+    /// The command ended.
+    Exited {
+        /// Its status, or 128+n.
+        status: i32,
+        /// Why, if Holon ended it.
+        note: Option<String>,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum PeerReply {
+    /// Done.
+    Done,
+    /// No.
+    Error(ApiError),
+    /// To `Hello`.
+    Hello(Box<Hello>),
+    /// To `Info`.
+    Info(Box<NodeInfo>),
+    /// To `Rows`.
+    Rows {
+        /// The processes.
+        rows: Vec<ProcessRow>,
+    },
+    /// To `Events`.
+    Events {
+        /// Oldest first.
+        events: Vec<EventRow>,
+    },
+    /// To `JobNumber`.
+    JobNumber {
+        /// It.
+        job: u32,
+    },
+    /// To `Job`.
+    Job {
+        /// It, if known.
+        record: Option<Box<JobRecord>>,
+    },
+    /// To `Run`.
+    Started {
+        /// The job.
+        job: u32,
+        /// Its first process.
+        process: ProcessId,
+        /// The home's number of the session.
+        session: u64,
+    },
+    /// To `Migrate`.
+    Moved(Moved),
+    /// To `Explain`.
+    Explained(Explanation),
+    /// To `Left`.
+    Left(Left),
+    /// To `HasProcesses`.
+    HasProcesses {
+        /// Whether.
+        has: bool,
+    },
+}

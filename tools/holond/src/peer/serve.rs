@@ -1,0 +1,167 @@
+//! Answering other daemons.
+
+use super::message::{Hello, PeerReply, PeerRequest};
+use super::rpc::Incoming;
+use crate::jobs::session::{deliver, Client};
+use crate::jobs::{end, lost, start};
+use crate::node::Node;
+use crate::{input, local, moves};
+use holon_api::{ApiError, Code};
+use std::sync::Arc;
+
+/// Answers a question from a peer; on a thread of its own, for some take long.
+pub(crate) fn on_incoming(node: &Arc<Node>, incoming: Incoming) {
+    let node = node.clone();
+    std::thread::spawn(move || {
+        let reply = match incoming.request {
+            Ok(request) => handle(&node, incoming.slot, request, incoming.blob),
+            Err(error) => PeerReply::Error(ApiError::new(
+                Code::Failure,
+                "can't understand the question",
+                error,
+            )),
+        };
+        if let Some(device) = &node.device {
+            node.rpc.reply(&**device, incoming.slot, incoming.id, &reply, &[]);
+        }
+    });
+}
+
+fn answer<T>(result: Result<T, ApiError>, wrap: impl FnOnce(T) -> PeerReply) -> PeerReply {
+    result.map_or_else(PeerReply::Error, wrap)
+}
+
+/// Does what `from` asks for.
+pub(crate) fn handle(
+    node: &Arc<Node>,
+    from: u32,
+    request: PeerRequest,
+    blob: Vec<u8>,
+) -> PeerReply {
+    match request {
+        PeerRequest::Hello(hello) => {
+            take_hello(node, &hello);
+            PeerReply::Hello(Box::new(own_hello(node)))
+        }
+        PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
+        PeerRequest::Rows => PeerReply::Rows { rows: local::rows(node) },
+        PeerRequest::Events { after_seq } => {
+            PeerReply::Events { events: node.events.after(after_seq) }
+        }
+        PeerRequest::JobNumber => PeerReply::JobNumber { job: node.state().jobs.next_number() },
+        PeerRequest::Job { job } => PeerReply::Job { record: node.job(job).map(Box::new) },
+        PeerRequest::TakeOver { record } => {
+            answer(lost::taken_over(node, *record), |()| PeerReply::Done)
+        }
+        PeerRequest::Jobs { records } => {
+            take_records(node, records);
+            PeerReply::Done
+        }
+        PeerRequest::Prepare { job } => {
+            if let Some(record) = start::find_record(node, job, from) {
+                if let Err(error) = start::ensure_init(node, &record) {
+                    log::warn!("can't prepare for job {job}: {error:#}");
+                }
+            }
+            PeerReply::Done
+        }
+        PeerRequest::Run { spec, account, session } => {
+            let client = (session != 0).then_some(Client::Peer(from, session));
+            let started = start::start(node, *spec, account, client, Vec::new());
+            answer(started, |s| PeerReply::Started {
+                job: s.process.job,
+                process: s.process,
+                session: s.session,
+            })
+        }
+        PeerRequest::SessionInput { session, input } => {
+            if let Some(session) = node.sessions.get(session) {
+                input::take(node, &session, input, blob);
+            }
+            PeerReply::Done
+        }
+        PeerRequest::SessionOutput { session, output } => {
+            let delivered = node
+                .sessions
+                .remote(session)
+                .is_some_and(|remote| deliver(&remote.connection, &output, &blob));
+            if delivered {
+                PeerReply::Done
+            } else {
+                PeerReply::Error(ApiError::new(Code::Cancelled, "no client", "it is gone"))
+            }
+        }
+        PeerRequest::SessionClosed { session } => {
+            input::client_gone(node, session);
+            PeerReply::Done
+        }
+        PeerRequest::Migrate { process, to } => {
+            answer(moves::migrate(node, process, to), PeerReply::Moved)
+        }
+        PeerRequest::Explain { process } => {
+            answer(moves::explain(node, process), PeerReply::Explained)
+        }
+        PeerRequest::Signal { job, signal } => {
+            let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't signal", e);
+            answer(end::signal(node, job, signal).map_err(error), |()| PeerReply::Done)
+        }
+        PeerRequest::Forget { job } => {
+            end::forget(node, job);
+            PeerReply::Done
+        }
+        PeerRequest::Cordon { slot, reason } => {
+            local::cordon(node, slot, reason);
+            PeerReply::Done
+        }
+        PeerRequest::Left => answer(local::left(node), PeerReply::Left),
+        PeerRequest::Tidy => {
+            local::tidy(node);
+            PeerReply::Done
+        }
+        PeerRequest::HasProcesses { job } => {
+            let has = node.inits.get(job).is_some_and(|init| !init.is_empty());
+            PeerReply::HasProcesses { has }
+        }
+    }
+}
+
+/// What this node knows.
+pub(crate) fn own_hello(node: &Node) -> Hello {
+    let state = node.state();
+    Hello {
+        version: env!("CARGO_PKG_VERSION").into(),
+        records: state.jobs.all().cloned().collect(),
+        job_max: state.jobs.number_max(),
+        cordons: state.cordons.iter().map(|(slot, why)| (*slot, why.clone())).collect(),
+    }
+}
+
+/// Learns what another node knows.
+pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
+    if hello.version != env!("CARGO_PKG_VERSION") {
+        log::warn!("a peer's holond has version {}, this one another", hello.version);
+    }
+    {
+        let mut state = node.state();
+        state.jobs.note_number(hello.job_max);
+        for (slot, why) in &hello.cordons {
+            state.cordons.entry(*slot).or_insert_with(|| why.clone());
+        }
+    }
+    take_records(node, hello.records.clone());
+}
+
+fn take_records(node: &Arc<Node>, records: Vec<crate::jobs::record::JobRecord>) {
+    for record in records {
+        let (job, home, over) = (record.job, record.home, record.state.is_over());
+        let old_home = node.job(job).map(|known| known.home);
+        if !node.state().jobs.merge(record) {
+            continue;
+        }
+        let was_ours = old_home == Some(node.own()) && home != node.own();
+        if over || was_ours {
+            let node = node.clone();
+            std::thread::spawn(move || end::forget(&node, job));
+        }
+    }
+}

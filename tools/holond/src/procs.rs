@@ -1,0 +1,149 @@
+//! The rows of `ps` for this node: processes whose body runs here.
+
+use crate::cgroup;
+use crate::jobs::users::user_name;
+use holon_api::rows::ProcessRow;
+use holon_api::ProcessId;
+use holon_uapi::proc::{ProcInfo, PSTATE_MOVING, ROLE_RESTORING, ROLE_SURROGATE};
+use std::collections::HashMap;
+use std::fs;
+
+const PAGE_BYTES: u64 = 4096;
+
+/// What `/proc/PID/status` tells of a process.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Facts {
+    name: String,
+    state: char,
+    uid: u32,
+    inner_pid: u32,
+    resident_bytes: u64,
+}
+
+fn parse_status(text: &str) -> Option<Facts> {
+    let mut facts = Facts::default();
+    for line in text.lines() {
+        let (key, value) = line.split_once(':')?;
+        let mut words = value.split_ascii_whitespace();
+        match key {
+            "Name" => facts.name = value.trim().to_owned(),
+            "State" => facts.state = words.next()?.chars().next()?,
+            "Uid" => facts.uid = words.nth(1)?.parse().ok()?,
+            // Ours, then the job's, then those of namespaces that the job made itself.
+            "NSpid" => facts.inner_pid = words.nth(1)?.parse().ok()?,
+            "RssAnon" | "RssShmem" => {
+                facts.resident_bytes += words.next()?.parse::<u64>().ok()? * 1024;
+            }
+            _ => {}
+        }
+    }
+    (facts.inner_pid > 1).then_some(facts)
+}
+
+fn state_name(state: char) -> &'static str {
+    match state {
+        'R' => "running",
+        'S' | 'I' => "sleeping",
+        'D' => "waiting",
+        'T' | 't' => "stopped",
+        'Z' | 'X' => "zombie",
+        _ => "unknown",
+    }
+}
+
+fn command(pid: i32, name: &str) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<_> = bytes.split(|b| *b == 0).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        return format!("[{name}]");
+    }
+    let text = words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Builds rows. `known` are the module's records, `home` tells the name of a job's home.
+pub(crate) fn rows(
+    node: &str,
+    known: &[ProcInfo],
+    home: &dyn Fn(u32) -> Option<String>,
+) -> Vec<ProcessRow> {
+    let known: HashMap<(u32, u32), &ProcInfo> =
+        known.iter().map(|p| ((p.job, p.pid.unsigned_abs()), p)).collect();
+    let mut rows = Vec::new();
+    for job in cgroup::jobs() {
+        let Some(home) = home(job) else { continue };
+        for pid in cgroup::processes(job) {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let Some(facts) = parse_status(&status) else { continue };
+            let record = known.get(&(job, facts.inner_pid)).copied();
+            if let Some(row) = row(node, &home, job, pid, facts, record) {
+                rows.push(row);
+            }
+        }
+    }
+    rows.sort_by_key(|row| row.id);
+    rows
+}
+
+fn row(
+    node: &str,
+    home: &str,
+    job: u32,
+    pid: i32,
+    facts: Facts,
+    record: Option<&ProcInfo>,
+) -> Option<ProcessRow> {
+    let role = record.map_or(0, |r| r.role);
+    if role == ROLE_SURROGATE || role == ROLE_RESTORING {
+        // Its row comes from where it really runs.
+        return None;
+    }
+    let moving = record.is_some_and(|r| r.state & PSTATE_MOVING != 0);
+    Some(ProcessRow {
+        id: ProcessId { job, pid: facts.inner_pid },
+        job,
+        pid: facts.inner_pid,
+        user: user_name(facts.uid),
+        home: home.to_owned(),
+        node: node.to_owned(),
+        state: if moving { "moving" } else { state_name(facts.state) }.to_owned(),
+        local_bytes: facts.resident_bytes,
+        remote_bytes: record.map_or(0, |r| r.remote_pages.saturating_mul(PAGE_BYTES)),
+        command: command(pid, &facts.name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = "Name:\tcounter\nState:\tS (sleeping)\nTgid:\t4711\nPid:\t4711\n\
+        Uid:\t1000\t1001\t1000\t1000\nNSpid:\t4711\t65537\nVmRSS:\t     900 kB\n\
+        RssAnon:\t     100 kB\nRssFile:\t     796 kB\nRssShmem:\t       4 kB\n";
+
+    #[test]
+    fn reads_a_status() {
+        let facts = parse_status(STATUS).expect("good");
+        assert_eq!(facts.inner_pid, 65_537);
+        assert_eq!((facts.uid, facts.state, facts.resident_bytes), (1001, 'S', 104 * 1024));
+        assert_eq!(facts.name, "counter");
+    }
+
+    #[test]
+    fn init_and_strangers_have_no_row() {
+        assert_eq!(parse_status(&STATUS.replace("65537", "1")), None, "the job's init");
+        assert_eq!(parse_status(&STATUS.replace("\t65537", "")), None, "not in the namespace");
+        assert_eq!(parse_status(""), None);
+    }
+
+    #[test]
+    fn a_surrogate_is_no_second_process() {
+        let facts = || parse_status(STATUS).expect("good");
+        let record = |role| ProcInfo { role, remote_pages: 2, ..ProcInfo::default() };
+        let make = |r: Option<&ProcInfo>| row("node1", "node1", 3, -1, facts(), r);
+        assert!(make(Some(&record(ROLE_SURROGATE))).is_none());
+        assert!(make(Some(&record(ROLE_RESTORING))).is_none());
+        assert_eq!(make(None).map(|r| r.remote_bytes), Some(0));
+        assert_eq!(make(Some(&record(2))).map(|r| r.remote_bytes), Some(8192));
+    }
+}
