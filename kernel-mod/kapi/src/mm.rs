@@ -109,6 +109,10 @@ impl Mm {
         NonNull::new(raw).map(|raw| Self { raw })
     }
 
+    pub(crate) fn as_raw(&self) -> *mut raw::mm_struct {
+        self.raw.as_ptr()
+    }
+
     /// The calling task's; none for a kernel thread.
     pub fn current() -> Option<Self> {
         // SAFETY: no condition on the caller; it is a pointer that stays good while the task runs.
