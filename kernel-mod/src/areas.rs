@@ -60,4 +60,5 @@ pub(crate) static AREAS: &[&Area] = &[
     // Memory.
     // Processes.
     // Files.
+    &crate::port::file::AREA,
 ];

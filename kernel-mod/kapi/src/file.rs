@@ -316,7 +316,7 @@ impl Watch {
         unsafe { raw::kpi_watch_kick(self.raw.as_ptr()) }
     }
 
-    /// Runs the handler after a while, unless it is to run earlier.
+    /// Runs the handler after a while; only the last such call counts.
     pub fn kick_after_ms(&self, delay_ms: u32) {
         // SAFETY: a live watch.
         unsafe { raw::kpi_watch_kick_after(self.raw.as_ptr(), delay_ms) }

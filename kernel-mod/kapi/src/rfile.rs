@@ -32,6 +32,8 @@ pub trait Operations: Send + Sync {
     fn llseek(&self, offset: i64, whence: u32) -> Result<u64>;
     /// Writes to disk what is not there yet.
     fn fsync(&self, data_only: bool) -> Result;
+    /// What it was when it was opened.
+    fn origin(&self) -> Info;
     /// What it is now.
     fn stat(&self) -> Result<Info>;
     /// The slot where it stands and its number there.
@@ -85,12 +87,12 @@ pub fn create(operations: Stored, info: &Info, name: &CStr, flags: u32) -> Resul
     unsafe { FileRef::from_raw(out) }.ok_or(Errno::EIO)
 }
 
-/// Slot and number of a file of ours; `None` for any other file.
-pub fn place_of(file: &FileRef) -> Option<(u32, u64)> {
+/// The operations of a file of ours; `None` for any other file.
+pub fn operations_of(file: &FileRef) -> Option<&dyn Operations> {
     // SAFETY: a live file.
     let ctx = unsafe { raw::kpi_rfile_ctx(file.as_raw()) };
     // SAFETY: what `create` gave it, alive as long as the file.
-    (!ctx.is_null()).then(|| unsafe { stored(ctx) }.place())
+    (!ctx.is_null()).then(|| unsafe { stored(ctx) })
 }
 
 /// Wakes those who poll, with what became ready (`EPOLL*`).

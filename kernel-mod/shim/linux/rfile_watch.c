@@ -21,7 +21,8 @@ struct entry {
 struct kpi_watch {
 	struct file *file;
 	u64 id;
-	struct delayed_work work;
+	struct work_struct work;
+	struct delayed_work later;
 	struct work_struct end;
 	poll_table table;
 	struct entry entries[QUEUES_MAX];
@@ -49,7 +50,7 @@ static int changed(wait_queue_entry_t *e, unsigned int mode, int sync, void *key
 	struct kpi_watch *w = container_of(e, struct entry, e)->watch;
 
 	if (atomic_xchg(&w->armed, 0))
-		mod_delayed_work(workers, &w->work, 0);
+		queue_work(workers, &w->work);
 	return 1;
 }
 
@@ -69,7 +70,12 @@ static void hook(struct file *file, wait_queue_head_t *q, poll_table *table)
 
 static void run(struct work_struct *work)
 {
-	kapi_watch_run(container_of(to_delayed_work(work), struct kpi_watch, work)->id);
+	kapi_watch_run(container_of(work, struct kpi_watch, work)->id);
+}
+
+static void run_later(struct work_struct *work)
+{
+	kpi_watch_kick(container_of(to_delayed_work(work), struct kpi_watch, later));
 }
 
 static void end(struct work_struct *work)
@@ -79,7 +85,8 @@ static void end(struct work_struct *work)
 
 	for (i = 0; i < w->entries_len; i++)
 		remove_wait_queue(w->entries[i].q, &w->entries[i].e);
-	cancel_delayed_work_sync(&w->work);
+	cancel_delayed_work_sync(&w->later);
+	cancel_work_sync(&w->work);
 	fput(w->file);
 	kfree(w);
 }
@@ -92,19 +99,20 @@ struct kpi_watch *kpi_watch_new(struct kpi_file *f, u64 id)
 		return NULL;
 	w->file = get_file((struct file *)f);
 	w->id = id;
-	INIT_DELAYED_WORK(&w->work, run);
+	INIT_WORK(&w->work, run);
+	INIT_DELAYED_WORK(&w->later, run_later);
 	INIT_WORK(&w->end, end);
 	return w;
 }
 
 void kpi_watch_kick(struct kpi_watch *w)
 {
-	mod_delayed_work(workers, &w->work, 0);
+	queue_work(workers, &w->work);
 }
 
 void kpi_watch_kick_after(struct kpi_watch *w, u32 delay_ms)
 {
-	queue_delayed_work(workers, &w->work, msecs_to_jiffies(delay_ms));
+	mod_delayed_work(workers, &w->later, msecs_to_jiffies(delay_ms));
 }
 
 bool kpi_watch_arm(struct kpi_watch *w)

@@ -1,5 +1,6 @@
 //! Carries out with the kernel's means what the machines decide.
 
 mod driver;
+pub(crate) mod file;
 pub(crate) mod net;
 mod pages;

@@ -7,4 +7,5 @@
 
 pub mod base;
 pub mod event;
+pub mod file;
 pub mod number;

@@ -158,8 +158,11 @@ impl Client {
             return Err(Errno::EIO);
         }
         match files()?.calls.call(ask, data, ends) {
-            // The holder has had a new life, or lost our references with a session.
-            Err(Errno::ESTALE) => Err(Errno::EIO),
+            // Our reference ended with a session of which the end was told before we were listed.
+            Err(Errno::ESTALE) => {
+                self.lost();
+                Err(Errno::EIO)
+            }
             result => result,
         }
     }
@@ -172,7 +175,7 @@ impl Client {
     fn piece(&self, op: Op, len: usize, at: At, done: usize, blocking: Blocking) -> Ask {
         let offset = match at {
             At::Position => u64::MAX,
-            At::Offset(offset) => offset + done as u64,
+            At::Offset(offset) => offset.wrapping_add(done as u64),
         };
         let mut ask = self.ask(op, len as u64, offset);
         if blocking == Blocking::DontWait {
@@ -202,9 +205,9 @@ impl Client {
 
     fn poll_now(self: &Arc<Self>, events: u32) {
         let ask = self.ask(Op::POLL, events.into(), 0);
-        // Without an answer the mask stays; a signal or the node's loss is what ended the wait.
-        if let Ok(files) = files() {
-            let _ = files.calls.poll(ask, self, events);
+        // Without an answer the mask stays: a signal ended the wait, or the node is lost.
+        if files().and_then(|files| files.calls.poll(ask, self, events)) == Err(Errno::ESTALE) {
+            self.lost();
         }
     }
 }
@@ -334,6 +337,10 @@ impl Operations for Handle {
         let (_, data) = self.0.call(self.0.ask(Op::FSTAT, 0, 0), &[], Ends::Killed)?;
         let (status, _) = Status::decode(&data).map_err(|_| Errno::EPROTO)?;
         info_of(&status, self.0.info.flags)
+    }
+
+    fn origin(&self) -> Info {
+        self.0.info
     }
 
     fn place(&self) -> (u32, u64) {

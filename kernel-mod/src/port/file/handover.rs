@@ -52,10 +52,11 @@ impl Drop for HandOver {
 /// `EOPNOTSUPP` if its kind can't be served.
 pub(crate) fn hand_over(file: &FileRef) -> Result<HandOver> {
     let info = file.describe();
-    if let Some((slot, id)) = rfile::place_of(file) {
-        let holder = slot_of(slot)?;
+    if let Some(stand_in) = rfile::operations_of(file) {
+        let (slot, id) = stand_in.place();
+        let info = Info { flags: info.flags, ..stand_in.origin() };
         let keep = Keep::Remote { _file: file.clone() };
-        return Ok(HandOver { holder, file: FileId(id), info, keep });
+        return Ok(HandOver { holder: slot_of(slot)?, file: FileId(id), info, keep });
     }
     if !info.steps || info.kind == Kind::Remote {
         return Err(Errno::EOPNOTSUPP);

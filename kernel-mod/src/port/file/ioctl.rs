@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use holon_uapi::file as uapi;
-use kapi::{fileref::FileRef, lock_class, thread::CAP_SYS_ADMIN, uaccess, Mutex, Result};
+use kapi::{fileref::FileRef, lock_class, thread::CAP_SYS_ADMIN, uaccess, Errno, Mutex, Result};
 use netproto::FileId;
 
 use super::{
@@ -28,7 +28,7 @@ fn open(_file: &OpenFile, arg: u64) -> Result<u64> {
     let mut wanted: uapi::FileOpen = take(arg)?;
     must_be_zero(&[wanted.reserved])?;
     let file = take_over(slot_of(wanted.slot)?, FileId(wanted.file), wanted.flags)?;
-    wanted.fd = file.install(0)?.cast_signed();
+    wanted.fd = i32::try_from(file.install(0)?).map_err(|_| Errno::EIO)?;
     uaccess::write(arg, &wanted).map(|()| 0)
 }
 
@@ -54,7 +54,7 @@ impl Exports {
     fn add(&self, opener: u64, export: HandOver) -> Result {
         let mut list = self.list.lock();
         if list.iter().filter(|(owner, _)| *owner == opener).count() >= EXPORTS_MAX {
-            return Err(kapi::Errno::ENOSPC);
+            return Err(Errno::ENOSPC);
         }
         list.try_reserve(1)?;
         list.push((opener, export));

@@ -61,6 +61,7 @@ pub(crate) static AREA: Area = Area {
     kind_class: Some(0x05),
     message,
     peer_down,
+    opener_closed,
     ioctls: ioctl::RECORDS,
     ..Area::NONE
 };
@@ -73,7 +74,7 @@ fn load() -> Result {
             clients: client::Clients::new()?,
             exports: ioctl::Exports::new()?,
             _counters: counters::table()?,
-            late: WorkQueue::new(c"holon_file_late", 1)?,
+            late: WorkQueue::new(c"holon_file_late", 16)?,
             _watching: Watching::start(object::run)?,
         })
         .map(drop)

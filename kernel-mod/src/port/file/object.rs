@@ -146,30 +146,35 @@ impl Object {
     /// Inbox to desk.
     fn receive(&self, desk: &mut Desk) {
         let mut inbox = self.inbox.lock();
+        if desk.tasks.try_reserve(inbox.tasks.len()).is_err() {
+            self.watch.kick_after_ms(RETRY_MS);
+            return;
+        }
         let (tasks, cancels, gone) =
             (take(&mut inbox.tasks), take(&mut inbox.cancels), take(&mut inbox.gone));
-        let all = take(&mut desk.tasks).into_iter().map(|(task, _)| task).chain(tasks);
-        for mut task in all {
+        desk.tasks.extend(tasks.into_iter().map(|task| (task, Want::Input)));
+        desk.tasks.retain_mut(|(task, _)| {
             if gone.contains(&task.from) {
                 inbox.len -= 1;
                 inbox.bytes -= task.len();
                 counters::ORPHANED.add(1);
-                continue;
+                return false;
             }
-            if cancels.contains(&(task.from, task.head.request)) {
+            if !task.cancelled && cancels.contains(&(task.from, task.head.request)) {
                 task.cancelled = true;
                 counters::CANCELLED.add(1);
             }
-            desk.tasks.push((task, Want::Input));
-        }
+            true
+        });
         desk.pollers.retain(|(slot, _)| !gone.contains(slot));
     }
 
     /// One attempt for each request, in order of arrival.
     fn attempt(&self, desk: &mut Desk) {
-        for (mut task, _) in take(&mut desk.tasks) {
+        let mut tasks = take(&mut desk.tasks);
+        tasks.retain_mut(|(task, want)| {
             let step = match task.head.op {
-                Op::POLL => Step::Done(self.poll(desk, &task)),
+                Op::POLL => Step::Done(self.poll(desk, task)),
                 _ => task.step(&self.file),
             };
             match step {
@@ -178,13 +183,16 @@ impl Object {
                     let mut inbox = self.inbox.lock();
                     inbox.len -= 1;
                     inbox.bytes -= task.len();
+                    false
                 }
-                Step::Wait(want) => {
+                Step::Wait(wanted) => {
                     counters::PARKED.add(1);
-                    desk.tasks.push((task, want));
+                    *want = wanted;
+                    true
                 }
             }
-        }
+        });
+        desk.tasks = tasks;
     }
 
     fn poll(&self, desk: &mut Desk, task: &Task) -> Answer {

@@ -108,7 +108,7 @@ impl Task {
     fn at(&self) -> At {
         match self.head.arg1 {
             u64::MAX => At::Position,
-            offset => At::Offset(offset + self.done as u64),
+            offset => At::Offset(offset.wrapping_add(self.done as u64)),
         }
     }
 

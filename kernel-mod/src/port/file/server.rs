@@ -65,17 +65,12 @@ pub(super) fn cancel(files: &'static Files, from: Slot, cancel: Cancel) {
     }
 }
 
-/// Changes a node's count of references. On the driver thread.
+/// Gives references of a node back; they are taken by opening. On the driver thread.
 pub(super) fn change(files: &'static Files, from: Slot, change: Ref) {
-    match u32::try_from(change.delta) {
-        Ok(more) => {
-            for _ in 0..more.min(1) {
-                if files.table.take(change.file, from).is_err() {
-                    counters::REFUSED.add(1);
-                }
-            }
-        }
-        Err(_) => files.table.give(change.file, from, change.delta.unsigned_abs()),
+    if change.delta < 0 {
+        files.table.give(change.file, from, change.delta.unsigned_abs());
+    } else {
+        counters::REFUSED.add(1);
     }
 }
 
