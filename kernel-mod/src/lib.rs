@@ -11,6 +11,7 @@ mod areas;
 mod control;
 mod event;
 mod ioctl;
+mod memory;
 mod port;
 
 kapi::declare_module!(event::HOLON);

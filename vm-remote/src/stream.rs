@@ -56,6 +56,14 @@ impl Stream {
         }
     }
 
+    /// Makes room for that many [`Self::push`]es, which can't fail then.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn reserve(&mut self, pages: usize) -> Result<(), TryReserveError> {
+        self.chunks.try_reserve(pages)
+    }
+
     /// The page number `page` was put in and stands in `frame`.
     ///
     /// # Errors

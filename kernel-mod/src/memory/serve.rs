@@ -1,0 +1,163 @@
+//! Answers requests for pages, on threads of its own: faults first.
+
+use alloc::{collections::VecDeque, vec::Vec};
+use core::sync::atomic::Ordering;
+
+use kapi::{
+    alloc::zeroed_vec,
+    lock_class,
+    mm::{Mm, Peeked},
+    page::PAGE_LEN,
+    thread::{self, KThread},
+    wait::Mode,
+    Result, SpinLock, WaitQueue,
+};
+use netproto::{
+    msg::page::{GetFlags, PageData, PageGet, PageStatus},
+    Slot,
+};
+use vm_remote::{limits::FETCH_PAGES_MAX, source::Verdict};
+
+use super::{source::SourceSpace, stats, wire, Memory};
+use crate::port::net::page_checksum;
+
+/// One thread for faults only, one for all.
+pub(super) const THREADS: usize = 2;
+
+/// Requests that wait, of each sort. What is dropped is asked for again.
+const QUEUE_LEN: usize = 512;
+
+struct Request {
+    from: Slot,
+    get: PageGet,
+}
+
+struct Queues {
+    faults: VecDeque<Request>,
+    others: VecDeque<Request>,
+}
+
+/// The requests that wait.
+pub(super) struct Server {
+    queues: SpinLock<Queues>,
+    wake: WaitQueue,
+}
+
+impl Server {
+    pub(super) fn new() -> Result<Self> {
+        let (mut faults, mut others) = (VecDeque::new(), VecDeque::new());
+        faults.try_reserve_exact(QUEUE_LEN)?;
+        others.try_reserve_exact(QUEUE_LEN)?;
+        Ok(Self {
+            queues: SpinLock::new(lock_class!(c"holon-serve"), Queues { faults, others })?,
+            wake: WaitQueue::new()?,
+        })
+    }
+
+    /// Queues a request. Never blocks or allocates.
+    pub(super) fn push(&self, from: Slot, get: PageGet) {
+        let mut queues = self.queues.lock();
+        let fault = get.flags.contains(GetFlags::FAULT);
+        let queue = if fault { &mut queues.faults } else { &mut queues.others };
+        if queue.len() >= QUEUE_LEN {
+            stats::SERVE_DROPPED.add(1);
+            return;
+        }
+        queue.push_back(Request { from, get });
+        drop(queues);
+        self.wake.wake_all();
+    }
+
+    fn pop(&self, faults_only: bool) -> Option<Request> {
+        let mut queues = self.queues.lock();
+        let fault = queues.faults.pop_front();
+        fault.or_else(|| if faults_only { None } else { queues.others.pop_front() })
+    }
+
+    fn waiting(&self, faults_only: bool) -> bool {
+        let queues = self.queues.lock();
+        !queues.faults.is_empty() || !faults_only && !queues.others.is_empty()
+    }
+}
+
+/// Starts the threads.
+pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Result {
+    for faults_only in [true, false] {
+        let buffer = zeroed_vec(PAGE_LEN)?;
+        let name = if faults_only { c"holon-serve-0" } else { c"holon-serve-1" };
+        threads.push(KThread::spawn(name, move || run(memory, faults_only, buffer))?);
+    }
+    Ok(())
+}
+
+fn run(memory: &Memory, faults_only: bool, mut buffer: Vec<u8>) {
+    let server = &memory.server;
+    let Ok(buffer) = <&mut [u8; PAGE_LEN]>::try_from(buffer.as_mut_slice()) else { return };
+    while !thread::should_stop() {
+        while let Some(request) = server.pop(faults_only) {
+            answer(memory, &request, buffer);
+            thread::cond_resched();
+        }
+        let ready = || thread::should_stop() || server.waiting(faults_only);
+        // Nothing but its condition ends this wait.
+        let _ = server.wake.wait(Mode::Idle, None, ready);
+    }
+}
+
+fn answer(memory: &Memory, request: &Request, buffer: &mut [u8; PAGE_LEN]) {
+    let space = memory.sources.get(request.get.space);
+    let verdict = space.as_ref().map_or(Verdict::Gone, |space| space.check(request.from));
+    match (verdict, space) {
+        (Verdict::Serve, Some(space)) => read(&space, request, buffer),
+        (Verdict::Busy, _) => {
+            stats::SERVED_BUSY.add(1);
+            reply_all(request, PageStatus::Busy);
+        }
+        (Verdict::Refuse, _) => stats::SERVE_REFUSED.add(1),
+        (Verdict::Gone | Verdict::Serve, _) => {
+            stats::SERVED_GONE.add(u64::from(request.get.count));
+            reply_all(request, PageStatus::Gone);
+        }
+    }
+}
+
+fn reply(request: &Request, offset: u64, status: PageStatus, content: &[u8]) {
+    let data = PageData {
+        request: request.get.request,
+        space: request.get.space,
+        index: request.get.index + offset,
+        status,
+        page_crc: if content.is_empty() { 0 } else { page_checksum(content) },
+    };
+    // If it gets lost, the page is asked for again.
+    let _ = wire::send_data(request.from, &data, content);
+}
+
+fn reply_all(request: &Request, status: PageStatus) {
+    (0..u64::from(request.get.count)).for_each(|offset| reply(request, offset, status, &[]));
+}
+
+fn read(space: &SourceSpace, request: &Request, buffer: &mut [u8; PAGE_LEN]) {
+    const MOST: usize = FETCH_PAGES_MAX as usize;
+    let start = request.get.index.saturating_mul(Mm::PAGE);
+    let pages = u64::from(request.get.count.min(FETCH_PAGES_MAX));
+    let peeked = space.mm().peek::<MOST>(start, pages, |offset, page| match page {
+        Peeked::Data(page) => {
+            page.copy_to(buffer);
+            stats::SERVED_DATA.add(1);
+            space.served.fetch_add(Mm::PAGE, Ordering::Relaxed);
+            reply(request, offset, PageStatus::Data, buffer);
+        }
+        Peeked::Zero => {
+            stats::SERVED_ZERO.add(1);
+            reply(request, offset, PageStatus::Zero, &[]);
+        }
+        Peeked::Gone => {
+            stats::SERVED_GONE.add(1);
+            reply(request, offset, PageStatus::Gone, &[]);
+        }
+    });
+    if let Err(errno) = peeked {
+        log::warn!("space {:#x} can't be read: {errno}", request.get.space.0);
+    }
+}

@@ -1,0 +1,59 @@
+//! Page datagrams out. For the self-test there is a peer that is this node itself.
+
+use kapi::Result;
+use netproto::{
+    msg::{
+        page::{PageData, PageGet},
+        space::Done,
+    },
+    Class, Kind, SendError, Slot,
+};
+
+use super::target::TargetSpace;
+use crate::port::net;
+
+/// The slot that stands for this node in the self-test: the last one.
+#[cfg(feature = "selftest")]
+pub(super) fn loop_slot() -> Option<Slot> {
+    Slot::new(netproto::limits::SLOT_COUNT - 1)
+}
+
+/// Asks for pages.
+pub(super) fn send_get(to: Slot, get: &PageGet) -> Result {
+    #[cfg(feature = "selftest")]
+    if Some(to) == loop_slot() {
+        super::selftest::looped_get(get);
+        return Ok(());
+    }
+    net::send_page_get(to, get)
+}
+
+/// Answers.
+pub(super) fn send_data(to: Slot, data: &PageData, content: &[u8]) -> Result {
+    #[cfg(feature = "selftest")]
+    if Some(to) == loop_slot() {
+        super::selftest::looped_data(data, content);
+        return Ok(());
+    }
+    net::send_page_data(to, data, content)
+}
+
+/// Tells a source that its space is not needed any more.
+pub(super) fn send_done(space: &TargetSpace) -> core::result::Result<(), SendError> {
+    #[cfg(feature = "selftest")]
+    if Some(space.source) == loop_slot() {
+        super::selftest::looped_done(space.id);
+        return Ok(());
+    }
+    let done = Done { space: space.id }.encode();
+    net::send(space.source, Class::Control, Kind::SPACE_DONE, &[&done])
+}
+
+/// Whether the node can be asked at all.
+pub(super) fn is_up(slot: Slot) -> bool {
+    #[cfg(feature = "selftest")]
+    if Some(slot) == loop_slot() {
+        return true;
+    }
+    net::is_up(slot)
+}
