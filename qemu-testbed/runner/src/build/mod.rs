@@ -20,7 +20,10 @@ pub(crate) fn packages(image: &Image) -> Result<Vec<PathBuf>> {
     let _lock = place::lock("build")?;
     let mut packages = Vec::new();
     if repo.join("kernel-mod/Makefile").exists() {
-        packages.push(module_package(module::build(&image.root)?, &image.root.kernel));
+        packages.push(module_package(
+            module::build(&image.root)?,
+            &image.root.kernel,
+        ));
     } else {
         ui::note("the tree has no module yet: guests get none");
     }
@@ -53,7 +56,7 @@ fn tool_packages(tools: &[(String, PathBuf)]) -> [deb::Package; 2] {
             name: "holond",
             depends: "holon-module, libc6, nfs-common, nfs-kernel-server, systemd".into(),
             summary: "Agent of a Holon node",
-            files: daemon.into_iter().map(|tool| into_dir(tool, "usr/sbin")).collect(),
+            files: daemon.into_iter().map(daemon_file).collect(),
             extra: extra("holond"),
             postinst: String::new(),
         },
@@ -61,11 +64,26 @@ fn tool_packages(tools: &[(String, PathBuf)]) -> [deb::Package; 2] {
             name: "clusterctl",
             depends: "libc6".into(),
             summary: "Command line of a Holon cluster",
-            files: ctl.into_iter().map(|tool| into_dir(tool, "usr/bin")).collect(),
+            files: ctl
+                .into_iter()
+                .map(|tool| into_dir(tool, "usr/bin"))
+                .collect(),
             extra: extra("clusterctl"),
             postinst: String::new(),
         },
     ]
+}
+
+/// The daemon itself, and its helpers that nobody calls by hand.
+fn daemon_file(tool: &(String, PathBuf)) -> (PathBuf, String) {
+    into_dir(
+        tool,
+        if tool.0 == "holond" {
+            "usr/sbin"
+        } else {
+            "usr/libexec/holon"
+        },
+    )
 }
 
 fn into_dir((name, path): &(String, PathBuf), dir: &str) -> (PathBuf, String) {

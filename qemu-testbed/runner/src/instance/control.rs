@@ -32,8 +32,8 @@ pub(crate) struct Config {
     pub ssh_ports: Vec<u16>,
     /// The template's folder.
     pub template: PathBuf,
-    /// Debian packages installed in each node.
-    pub packages: Vec<PathBuf>,
+    /// Whether nodes run Holon's daemon, and so form a cluster.
+    pub has_holond: bool,
 }
 
 impl Config {
@@ -54,11 +54,6 @@ impl Config {
         let path = self.dir.join("instance.json");
         fs::write(&path, serde_json::to_vec_pretty(self)?)
             .with_context(|| format!("write {}", path.display()))
-    }
-
-    /// Whether nodes run Holon's daemon, and so form a cluster.
-    pub(crate) fn has_holond(&self) -> bool {
-        self.packages.iter().any(|package| package.ends_with("holond.deb"))
     }
 
     /// The supervisor's socket.

@@ -1,7 +1,6 @@
 //! From "QEMU runs" to "a node of the cluster": identity, packages, membership.
 
 use std::fs;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +8,6 @@ use anyhow::{anyhow, bail, Context, Result};
 
 use super::client::Instance;
 use super::control::{Boot, NodeState};
-use crate::node::ssh::Ssh;
 
 /// A warm guest answers in a second; a cold one after its boot.
 const ANSWER_MAX: Duration = Duration::from_secs(400);
@@ -19,10 +17,14 @@ const JOIN_MAX_S: u32 = 60;
 /// Makes all nodes ready, side by side.
 pub(crate) fn all(instance: &Instance) -> Result<()> {
     let nodes: Vec<usize> = (1..=instance.config.nodes).collect();
-    side_by_side(instance, &nodes, |instance, node| prepare(instance, node, Boot::Warm))?;
-    if instance.config.has_holond() {
+    side_by_side(instance, &nodes, |instance, node| {
+        prepare(instance, node, Boot::Warm)
+    })?;
+    if instance.config.has_holond {
         let seen = instance.config.nodes;
-        side_by_side(instance, &nodes, |instance, node| await_members(instance, node, seen))?;
+        side_by_side(instance, &nodes, |instance, node| {
+            await_members(instance, node, seen)
+        })?;
     }
     Ok(())
 }
@@ -30,11 +32,15 @@ pub(crate) fn all(instance: &Instance) -> Result<()> {
 /// Makes one node ready after it was started again.
 pub(crate) fn one(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     prepare(instance, node, boot)?;
-    if !instance.config.has_holond() {
+    if !instance.config.has_holond {
         return Ok(());
     }
     let status = instance.status()?;
-    let seen = status.nodes.iter().filter(|state| **state == NodeState::Running).count();
+    let seen = status
+        .nodes
+        .iter()
+        .filter(|state| **state == NodeState::Running)
+        .count();
     await_members(instance, node, seen)
 }
 
@@ -74,33 +80,25 @@ fn prepare(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     ssh.open_shared()?;
     if boot == Boot::Warm {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-        let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().replace('-', "");
-        ssh.sh(&format!("/usr/local/lib/testbed/identity {node} {now:.3} {id}"))?;
+        let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?
+            .trim()
+            .replace('-', "");
+        ssh.sh(&format!(
+            "/usr/local/lib/testbed/identity {node} {now:.3} {id}"
+        ))?;
     }
     let config = &instance.config;
-    if boot == Boot::Warm && !config.packages.is_empty() {
-        install(&ssh, &config.packages, &nodes_toml(config.nodes))?;
+    if boot == Boot::Warm && config.has_holond {
+        let toml = nodes_toml(config.nodes);
+        let line = "mkdir -p /etc/holon && cat >/etc/holon/nodes.toml";
+        let written = ssh.feed(line, toml.as_bytes())?;
+        if !written.success() {
+            bail!("cannot write /etc/holon/nodes.toml: {written}");
+        }
     }
-    if config.has_holond() {
+    if config.has_holond {
         ssh.sh("systemctl enable --quiet --now holond.service")?;
     }
-    Ok(())
-}
-
-fn install(ssh: &Ssh, packages: &[PathBuf], nodes: &str) -> Result<()> {
-    ssh.sh("mkdir -p /etc/holon /var/tmp/holon")?;
-    let mut names = Vec::new();
-    for package in packages {
-        let name = package.file_name().context("a package without a name")?.to_string_lossy();
-        ssh.push(package, "/var/tmp/holon/")?;
-        names.push(format!("/var/tmp/holon/{name}"));
-    }
-    let written = ssh.feed("cat >/etc/holon/nodes.toml", nodes.as_bytes())?;
-    if !written.success() {
-        bail!("cannot write /etc/holon/nodes.toml: {written}");
-    }
-    ssh.sh(&format!("dpkg --force-unsafe-io -i {} && sync", names.join(" ")))?;
-    ssh.sh("systemctl daemon-reload")?;
     Ok(())
 }
 
@@ -120,10 +118,10 @@ fn await_members(instance: &mut Instance, node: usize, seen: usize) -> Result<()
     // One connection asks again and again: a session for each try would cost more than the answer.
     let line = format!(
         "for try in $(seq {}); do \
-           up=$(clusterctl status -o json 2>/var/tmp/holon/ready.err | \
+           up=$(clusterctl status -o json 2>/run/testbed.err | \
                 jq '[.nodes[] | select(.state == \"up\")] | length'); \
            [ \"${{up:-0}}\" -ge {seen} ] && exit 0; sleep 0.25; \
-         done; clusterctl status; cat /var/tmp/holon/ready.err; \
+         done; clusterctl status; cat /run/testbed.err; \
          journalctl -b --no-pager -n 30 -u holond; dmesg | tail -n 30; exit 1",
         JOIN_MAX_S * 4
     );

@@ -29,6 +29,8 @@ struct Supervisor {
     switch: Switch,
     nodes: Vec<Option<Child>>,
     paused: Vec<bool>,
+    /// Keeps the template from being cleared away.
+    _template: fs::File,
 }
 
 /// Runs an instance until it is told to end. Called as the whole of a process, from its first
@@ -49,12 +51,17 @@ pub(crate) fn run(dir: &Path) -> Result<()> {
     let nodes = (0..config.nodes).map(|_| None).collect();
     let paused = vec![false; config.nodes];
     let image = disk::ensure()?;
+    let template = Template {
+        dir: config.template.clone(),
+    }
+    .hold()?;
     let mut supervisor = Supervisor {
         config,
         image,
         switch,
         nodes,
         paused,
+        _template: template,
     };
     supervisor.serve(&inbox);
     supervisor.clean();
@@ -134,17 +141,7 @@ impl Supervisor {
             },
             cluster: Cluster::Switch(self.config.socket(node, "net")),
         };
-        let mut child = qemu::spawn(&guest)?;
-        let restored = Qmp::connect(&guest.qmp).and_then(|mut qmp| match &guest.memory {
-            Memory::Restore { state, .. } => qmp.restore(state),
-            Memory::Fresh | Memory::Template(_) => Ok(()),
-        });
-        if let Err(error) = restored {
-            let _ = child.kill();
-            let _ = child.wait();
-            let log = fs::read_to_string(&guest.log).unwrap_or_default();
-            return Err(error).with_context(|| format!("node{node} does not start: {log}"));
-        }
+        let (child, _) = qemu::launch(&guest)?;
         self.nodes[index] = Some(child);
         self.paused[index] = false;
         Ok(())

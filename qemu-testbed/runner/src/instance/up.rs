@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -59,7 +59,11 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
         Payload::Holon => crate::build::packages(&image)?,
         Payload::Bare => Vec::new(),
     };
-    let template = template::ensure(&image, size.mem_mb, size.cpus)?;
+    let shape = template::Shape {
+        mem_mb: size.mem_mb,
+        cpus: size.cpus,
+    };
+    let template = template::with_packages(&image, shape, &packages)?;
 
     let step = Step::start(format!("start {} nodes (seed {seed})", size.nodes));
     let ssh_ports = (0..size.nodes)
@@ -74,7 +78,9 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
         seed,
         ssh_ports,
         template: template.dir,
-        packages: keep(&packages, dir)?,
+        has_holond: packages
+            .iter()
+            .any(|package| package.ends_with("holond.deb")),
     };
     let mut instance = supervise(&config)?;
     instance.tie()?;
@@ -87,18 +93,6 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
     ready::all(&instance)?;
     step.done();
     Ok(instance)
-}
-
-/// Copies packages to the instance: a later build must not change what its nodes get.
-fn keep(packages: &[PathBuf], dir: &Path) -> Result<Vec<PathBuf>> {
-    let into = dir.join("packages");
-    fs::create_dir_all(&into)?;
-    let copy = |from: &PathBuf| -> Result<PathBuf> {
-        let to = into.join(from.file_name().context("a package without a name")?);
-        fs::copy(from, &to).with_context(|| format!("copy {}", from.display()))?;
-        Ok(to)
-    };
-    packages.iter().map(copy).collect()
 }
 
 /// Ends an instance, or clears up after one that was killed.

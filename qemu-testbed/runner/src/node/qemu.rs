@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result};
 
 use crate::image::disk::Image;
+use crate::node::qmp::Qmp;
 use crate::process;
 
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -24,6 +25,13 @@ pub(crate) enum Memory {
     Fresh,
     /// A file that becomes the memory of a template.
     Template(PathBuf),
+    /// A template's memory and the rest of its state, to make another template of.
+    Derive {
+        /// A copy of the template's memory, to be changed.
+        memory: PathBuf,
+        /// The state of its devices.
+        state: PathBuf,
+    },
     /// A copy-on-write view of a template's memory, and the rest of its state.
     Restore {
         /// The template's memory.
@@ -69,8 +77,28 @@ pub(crate) struct Guest {
     pub cluster: Cluster,
 }
 
-/// Starts a guest. It ends with the calling thread.
-pub(crate) fn spawn(guest: &Guest) -> Result<Child> {
+/// Starts a guest, from its saved state if it has one. It ends with the calling thread.
+pub(crate) fn launch(guest: &Guest) -> Result<(Child, Qmp)> {
+    let mut child = spawn(guest)?;
+    let connected = Qmp::connect(&guest.qmp).and_then(|mut qmp| {
+        match &guest.memory {
+            Memory::Restore { state, .. } | Memory::Derive { state, .. } => qmp.restore(state)?,
+            Memory::Fresh | Memory::Template(_) => {}
+        }
+        Ok(qmp)
+    });
+    match connected {
+        Ok(qmp) => Ok((child, qmp)),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            let log = fs::read_to_string(&guest.log).unwrap_or_default();
+            Err(error).with_context(|| format!("node{} does not start: {log}", guest.node))
+        }
+    }
+}
+
+fn spawn(guest: &Guest) -> Result<Child> {
     let _ = fs::remove_file(&guest.qmp);
     let log = fs::File::options()
         .create(true)
@@ -141,7 +169,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
         "-qmp",
         format!("unix:{},server=on,wait=off", guest.qmp.display()),
     );
-    if matches!(guest.memory, Memory::Restore { .. }) {
+    if matches!(guest.memory, Memory::Restore { .. } | Memory::Derive { .. }) {
         put("-incoming", "defer".into());
     }
     args.extend(["-nodefaults", "-no-user-config"].map(str::to_owned));
@@ -153,10 +181,10 @@ fn memory(guest: &Guest) -> String {
     let size = format!("id=ram0,size={}M", guest.mem_mb);
     match &guest.memory {
         Memory::Fresh => format!("memory-backend-ram,{size}"),
-        Memory::Template(file) => {
+        Memory::Template(memory) | Memory::Derive { memory, .. } => {
             format!(
                 "memory-backend-file,{size},share=on,mem-path={}",
-                file.display()
+                memory.display()
             )
         }
         Memory::Restore { memory, .. } => {

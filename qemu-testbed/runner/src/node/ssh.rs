@@ -38,7 +38,11 @@ pub(crate) enum Terminal {
 
 impl Ssh {
     /// Waits until sshd greets, or `alive` says that it never will.
-    pub(crate) fn await_banner(&self, limit: Duration, mut alive: impl FnMut() -> bool) -> Result<()> {
+    pub(crate) fn await_banner(
+        &self,
+        limit: Duration,
+        mut alive: impl FnMut() -> bool,
+    ) -> Result<()> {
         let started = Instant::now();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         while started.elapsed() < limit {

@@ -1,0 +1,68 @@
+//! Proof that the guests' kernels came through clean.
+
+use std::fs;
+
+use anyhow::{bail, ensure, Result};
+
+use super::cluster::Cluster;
+
+/// What a healthy kernel never prints.
+const SIGNS: &[&str] = &[
+    "WARNING:",
+    "BUG:",
+    "Oops",
+    "Kernel panic",
+    "general protection",
+    "kernel NULL pointer",
+    "Bad page",
+    "Bad rss-counter",
+    "possible circular locking",
+    "inconsistent lock state",
+    "blocked for more than",
+    "soft lockup",
+    "rcu: INFO",
+    "refcount_t:",
+    "list_add corruption",
+    "list_del corruption",
+    "holon: poisoned",
+];
+
+/// No console has a line that a kernel prints when something is wrong, and after all jobs have ended
+/// every node holds nothing, and the module unloads.
+pub(crate) fn clean(cluster: &mut Cluster) -> Result<()> {
+    consoles(cluster)?;
+    for node in 1..=cluster.len() {
+        cluster.sh(node, "clusterctl job list -o json | jq -r '.items[].job' | \
+             xargs -r -n 1 clusterctl job kill")?;
+    }
+    for node in 1..=cluster.len() {
+        unload(cluster, node)?;
+    }
+    consoles(cluster)
+}
+
+fn unload(cluster: &mut Cluster, node: usize) -> Result<()> {
+    let line = "systemctl stop holond && cat /proc/sys/holon/held && rmmod holon && \
+                ! test -e /dev/holon && ! test -e /proc/sys/holon";
+    let output = cluster.capture(node, line)?;
+    ensure!(
+        output.status.success(),
+        "node{node}: the module does not unload: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+/// Looks at the consoles alone.
+pub(crate) fn consoles(cluster: &mut Cluster) -> Result<()> {
+    let config = &cluster.instance().config;
+    for node in 1..=config.nodes {
+        let console = fs::read(config.file(node, "serial.log"))?;
+        let console = String::from_utf8_lossy(&console);
+        if let Some(line) = console.lines().find(|line| SIGNS.iter().any(|sign| line.contains(sign))) {
+            bail!("node{node}'s kernel printed: {}", line.trim());
+        }
+    }
+    Ok(())
+}

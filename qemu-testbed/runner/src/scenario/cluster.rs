@@ -1,0 +1,256 @@
+//! What scenarios, demo and benchmarks are written in: a cluster and what one does with it.
+
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+use serde::Deserialize;
+
+use crate::instance::client::Instance;
+use crate::instance::control::Boot;
+use crate::instance::ready;
+use crate::instance::up::{self, Payload, Size};
+use crate::node::ssh::{Ssh, Terminal};
+
+/// How often a state that nobody announces is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+/// For what takes a second on metal; guests run under emulation.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+/// Where the guests have the programs of `qemu-testbed/scenario/programs`.
+pub(crate) const PROGRAMS: &str = "/usr/lib/holon-testbed";
+
+/// A row of `clusterctl ps -o json`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Process {
+    /// JOB.PID.
+    pub id: String,
+    /// Its job.
+    pub job: u32,
+    /// Name of the node where its surrogate is.
+    pub home: String,
+    /// Name of the node where it runs.
+    pub node: String,
+    /// As `ps` prints it.
+    pub state: String,
+    /// Memory on the node where it runs.
+    pub local_bytes: u64,
+    /// Memory that is still elsewhere.
+    pub remote_bytes: u64,
+    /// Command line.
+    pub command: String,
+}
+
+/// A row of `clusterctl events -o json`, as far as scenarios look at it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Event {
+    /// RFC 3339.
+    pub time: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it was noticed.
+    pub node: String,
+    /// JOB.PID.
+    pub process: Option<String>,
+    /// Its job.
+    pub job: Option<u32>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How long the process stood still.
+    pub freeze_us: Option<u64>,
+    /// From the command to the release.
+    pub total_us: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    kind: String,
+    items: Vec<T>,
+}
+
+/// A command that runs on a node.
+#[derive(Debug)]
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Waits for its end.
+    pub(crate) fn finish(self) -> Result<Output> {
+        Ok(self.0.wait_with_output()?)
+    }
+}
+
+/// A cluster under test. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    instance: Instance,
+    ssh: Vec<Ssh>,
+}
+
+impl Cluster {
+    /// Brings one up in a folder, joined and ready.
+    pub(crate) fn up(dir: &Path, size: Size, seed: u64) -> Result<Self> {
+        up::down(dir)?;
+        let instance = up::up(dir, size, seed, Payload::Holon)?;
+        let ssh = (1..=size.nodes)
+            .map(|node| instance.ssh_unchecked(node))
+            .collect::<Result<_>>()?;
+        Ok(Self { instance, ssh })
+    }
+
+    /// Takes it down.
+    pub(crate) fn down(self) -> Result<()> {
+        up::down(&self.instance.config.dir)
+    }
+
+    /// The connection to the supervisor.
+    pub(crate) fn instance(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+
+    /// How many nodes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.ssh.len()
+    }
+
+    /// Runs a shell line on a node; what it printed, or an error with what it said.
+    pub(crate) fn sh(&self, node: usize, line: &str) -> Result<String> {
+        let output = self.capture(node, line)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+        }
+        bail!(
+            "node{node}: `{line}` ended with {}: {}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    }
+
+    /// Runs a shell line on a node; all that came of it.
+    pub(crate) fn capture(&self, node: usize, line: &str) -> Result<Output> {
+        self.ssh[node - 1].capture(line)
+    }
+
+    /// Starts a shell line on a node and goes on.
+    pub(crate) fn begin(&self, node: usize, line: &str) -> Result<Running> {
+        let mut command = self.ssh[node - 1].exec(&[line.to_owned()], Terminal::No);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(Running(command.spawn().context("run ssh")?))
+    }
+
+    /// A list that `clusterctl` prints on a node.
+    fn list<T: for<'a> Deserialize<'a>>(&self, node: usize, words: &str, kind: &str) -> Result<Vec<T>> {
+        let text = self.sh(node, &format!("clusterctl {words} -o json"))?;
+        let list: List<T> =
+            serde_json::from_str(&text).with_context(|| format!("clusterctl {words}: {text}"))?;
+        ensure!(list.kind == kind, "clusterctl {words} printed a {}", list.kind);
+        Ok(list.items)
+    }
+
+    /// All processes, as one node sees them.
+    pub(crate) fn processes(&self, node: usize) -> Result<Vec<Process>> {
+        self.list(node, "ps", "ProcessList")
+    }
+
+    /// One process, if it is there.
+    pub(crate) fn process(&self, node: usize, id: &str) -> Result<Option<Process>> {
+        Ok(self.processes(node)?.into_iter().find(|process| process.id == id))
+    }
+
+    /// All events that a node knows.
+    pub(crate) fn events(&self, node: usize) -> Result<Vec<Event>> {
+        self.list(node, "events", "EventList")
+    }
+
+    /// The newest event of a kind about a process.
+    pub(crate) fn event(&self, node: usize, kind: &str, process: &str) -> Result<Option<Event>> {
+        let about = |event: &Event| event.kind == kind && event.process.as_deref() == Some(process);
+        Ok(self.events(node)?.into_iter().rev().find(about))
+    }
+
+    /// Starts a job in the background and gives its number.
+    pub(crate) fn run(&self, node: usize, words: &str) -> Result<u32> {
+        let text = self.sh(node, &format!("clusterctl run -d {words}"))?;
+        text.parse().with_context(|| format!("`clusterctl run -d` printed {text:?}"))
+    }
+
+    /// Waits until the job has a process whose command contains a word, and gives its id.
+    pub(crate) fn find(&self, node: usize, job: u32, word: &str) -> Result<String> {
+        eventually(&format!("{word} in job {job}"), SOON, || {
+            let mut all = self.processes(node)?.into_iter();
+            let wanted = |p: &Process| p.job == job && p.command.contains(word);
+            Ok(all.find(wanted).map(|process| process.id))
+        })
+    }
+
+    /// Moves a process and checks that `ps` on every node then shows it there.
+    pub(crate) fn migrate(&self, id: &str, to: usize) -> Result<()> {
+        let from = if to == 1 { 2 } else { 1 };
+        self.sh(from, &format!("clusterctl migrate {id} --to node{to}"))?;
+        let wanted = format!("node{to}");
+        for node in 1..=self.len() {
+            let seen = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
+            ensure!(seen.node == wanted, "node{node} sees {id} on {}, not {wanted}", seen.node);
+        }
+        Ok(())
+    }
+
+    /// Waits until a process has all its memory where it runs.
+    pub(crate) fn fetched(&self, node: usize, id: &str) -> Result<()> {
+        eventually(&format!("all memory of {id}"), SOON, || {
+            let process = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
+            Ok((process.remote_bytes == 0).then_some(()))
+        })
+    }
+
+    /// Waits until a job has no process left.
+    pub(crate) fn ended(&self, node: usize, job: u32, limit: Duration) -> Result<()> {
+        eventually(&format!("the end of job {job}"), limit, || {
+            Ok((!self.processes(node)?.iter().any(|p| p.job == job)).then_some(()))
+        })
+    }
+
+    /// Cuts a node's power.
+    pub(crate) fn kill(&mut self, node: usize) -> Result<()> {
+        self.instance.kill(node)
+    }
+
+    /// Boots a node again with a fresh disk and waits until all see all.
+    pub(crate) fn start(&mut self, node: usize) -> Result<()> {
+        self.instance.start(node, Boot::Warm)?;
+        ready::one(&mut self.instance, node, Boot::Warm)?;
+        let all = self.len();
+        for other in 1..=all {
+            self.sees_up(other, all)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a node's `status` counts so many members up.
+    pub(crate) fn sees_up(&self, node: usize, count: usize) -> Result<()> {
+        let line = "clusterctl status -o json | jq '[.nodes[] | select(.state == \"up\")] | length'";
+        eventually(&format!("{count} nodes up, seen by node{node}"), SOON, || {
+            Ok((self.sh(node, line)?.parse() == Ok(count)).then_some(()))
+        })
+    }
+}
+
+/// Looks until `look` finds what it looks for.
+pub(crate) fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if started.elapsed() > limit {
+            bail!("waited {} s in vain for {what}", limit.as_secs());
+        }
+        thread::sleep(LOOK);
+    }
+}

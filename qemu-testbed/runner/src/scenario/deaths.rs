@@ -1,0 +1,78 @@
+//! Nodes lose power without a warning.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::drains::finished;
+
+/// The target dies while a process is handed to it: the process runs on where it was.
+pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/target.out 3000 300000"))?;
+    let id = cluster.find(1, job, "counter")?;
+    // The target hears the request and answers nothing: the hand-off is under way when it dies.
+    cluster.instance().pause(3)?;
+    let moving = cluster.begin(1, &format!("clusterctl migrate {id} --to node3"))?;
+    let listed = |cluster: &Cluster| cluster.sh(1, "cat /proc/sys/holon/held");
+    eventually("the hand-off to begin", SOON, || {
+        Ok((!listed(cluster)?.contains("hand-offs 0")).then_some(()))
+    })?;
+    cluster.kill(3)?;
+    let output = moving.finish()?;
+    ensure!(!output.status.success(), "a move to a dead node was reported as done");
+    let process = cluster.process(2, &id)?.with_context(|| format!("{id} is gone"))?;
+    ensure!(process.node == "node1", "{id} is on {}", process.node);
+    finished(cluster, 1, job, "/root/target.out", 3000)?;
+    cluster.start(3)
+}
+
+/// The source dies while it still has most of the memory: the process ends with that reason.
+pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
+    let job = cluster.run(2, &format!("-- sh -c 'exec {PROGRAMS}/touch 128 >/root/touch.out'"))?;
+    let id = cluster.find(1, job, "touch")?;
+    eventually("the memory to be touched", SOON, || {
+        Ok(cluster.sh(2, "cat /root/touch.out")?.contains("ready").then_some(()))
+    })?;
+    let bystander = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/source.out 2000 300000"))?;
+    cluster.sh(3, "sysctl -qw holon.vm.stream=0")?;
+    cluster.migrate(&id, 3)?;
+    cluster.kill(2)?;
+    cluster.sees_up(1, 2)?;
+    cluster.ended(1, job, SOON)?;
+    let lost = cluster.event(3, "origin-lost", &id)?.or(cluster.event(3, "memory-lost", &id)?);
+    lost.context("no event names the process that was lost")?;
+    finished(cluster, 1, bystander, "/root/source.out", 2000)?;
+    cluster.sh(3, "sysctl -qw holon.vm.stream=1")?;
+    cluster.start(2)
+}
+
+/// A node with a body dies: its surrogate says so; others go on; `--restart exec` runs again.
+pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
+    let script = format!("{PROGRAMS}/counter /root/body.out 100000 300000; echo $? >/root/body.status");
+    let job = cluster.run(1, &format!("-- sh -c '{script}'"))?;
+    let id = cluster.find(1, job, "counter")?;
+    cluster.migrate(&id, 3)?;
+    let bystander = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/other.out 3000 300000"))?;
+    let again = cluster.run(
+        1,
+        &format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 2000 300000"),
+    )?;
+    cluster.find(1, again, "counter")?;
+    cluster.kill(3)?;
+    cluster.sees_up(1, 2)?;
+    cluster.sees_up(2, 2)?;
+    cluster.ended(1, job, SOON)?;
+    let status = cluster.sh(1, "cat /root/body.status")?;
+    ensure!(status == "245", "the shell's wait saw status {status}, not 245");
+    cluster.event(1, "node-lost", &id)?.context("no event says that the process was lost")?;
+    let moved = eventually("the job to run again elsewhere", SOON, || {
+        Ok(cluster.processes(1)?.into_iter().find(|p| p.job == again))
+    })?;
+    ensure!(moved.node != "node3", "the job is shown on the dead node");
+    let node = if moved.node == "node1" { 1 } else { 2 };
+    finished(cluster, 1, bystander, "/root/other.out", 3000)?;
+    cluster.ended(1, again, Duration::from_secs(240))?;
+    finished(cluster, node, again, "/root/again.out", 2000)?;
+    cluster.start(3)
+}

@@ -1,0 +1,75 @@
+//! Processes that compute are moved, and tell by themselves whether anything went wrong.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+
+/// A program's run under emulation, with moves in it.
+const RUN: Duration = Duration::from_secs(240);
+
+/// A busy counter goes to two other nodes and home; its file is complete, in order, by one PID.
+pub(crate) fn counter(cluster: &mut Cluster) -> Result<()> {
+    let lines = 4000;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/counter.out {lines} 300000"))?;
+    let id = cluster.find(2, job, "counter")?;
+    for to in [2, 3, 1] {
+        cluster.migrate(&id, to)?;
+        let event = cluster.event(1, "migrate-done", &id)?.context("no event tells of the move")?;
+        ensure!(event.freeze_us.is_some_and(|us| us > 0), "the event has no stop time");
+        let before = last_line(cluster, "/root/counter.out")?;
+        eventually("the counter to go on", SOON, || {
+            Ok((last_line(cluster, "/root/counter.out")? > before).then_some(()))
+        })?;
+    }
+    cluster.ended(1, job, RUN)?;
+    let pid = id.split('.').nth(1).context("an id without a pid")?;
+    let bad = cluster.sh(
+        1,
+        &format!("awk '$1 != NR || $2 != {pid} {{ print NR\": \"$0; exit }}' /root/counter.out"),
+    )?;
+    ensure!(bad.is_empty(), "the file has a wrong line: {bad}");
+    let written = last_line(cluster, "/root/counter.out")?;
+    ensure!(written == lines, "the file ends with {written}, not {lines}");
+    Ok(())
+}
+
+fn last_line(cluster: &Cluster, file: &str) -> Result<u64> {
+    let text = cluster.sh(1, &format!("tail -n 1 {file} | cut -d' ' -f1"))?;
+    Ok(text.parse().unwrap_or(0))
+}
+
+/// 200 MB that follow a pattern are moved twice while the program checks and rewrites them.
+pub(crate) fn pattern(cluster: &mut Cluster) -> Result<()> {
+    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 200 6 >/root/pattern.out'");
+    let job = cluster.run(1, &command)?;
+    let id = cluster.find(1, job, "pattern")?;
+    eventually("the first round", SOON, || {
+        Ok(cluster.sh(1, "cat /root/pattern.out")?.contains("round 0").then_some(()))
+    })?;
+    cluster.migrate(&id, 2)?;
+    cluster.fetched(1, &id)?;
+    let kept = cluster.sh(1, "cat /proc/sys/holon/stats/source_pages")?;
+    ensure!(kept == "0", "node1 still keeps {kept} pages after the fetch");
+    cluster.migrate(&id, 3)?;
+    cluster.ended(1, job, RUN)?;
+    let said = cluster.sh(1, "cat /root/pattern.out")?;
+    ensure!(said.ends_with("ok"), "the program found: {said}");
+    Ok(())
+}
+
+/// Vector, x87 and SSE registers: a moved run prints the digest of one that stayed.
+pub(crate) fn vector(cluster: &mut Cluster) -> Result<()> {
+    let rounds = 400;
+    let stayed = cluster.sh(1, &format!("{PROGRAMS}/vector {rounds}"))?;
+    let command = format!("-- sh -c 'exec {PROGRAMS}/vector {rounds} >/root/vector.out'");
+    let job = cluster.run(1, &command)?;
+    let id = cluster.find(1, job, "vector")?;
+    cluster.migrate(&id, 3)?;
+    cluster.migrate(&id, 2)?;
+    cluster.ended(1, job, RUN)?;
+    let moved = cluster.sh(1, "cat /root/vector.out")?;
+    ensure!(moved == stayed, "moved: {moved}\nstayed: {stayed}");
+    Ok(())
+}

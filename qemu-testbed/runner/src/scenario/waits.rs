@@ -1,0 +1,98 @@
+//! Processes that wait, are signalled, or talk through pipes while they are moved.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Result};
+
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+
+/// Sleeping system calls end on time and right after a move.
+pub(crate) fn calls(cluster: &mut Cluster) -> Result<()> {
+    for kind in ["nanosleep", "poll", "futex"] {
+        let output = format!("/root/calls-{kind}.out");
+        let command = format!("-- sh -c '{PROGRAMS}/calls {kind} 20 >{output}; echo status $? >>{output}'");
+        let job = cluster.run(1, &command)?;
+        let id = cluster.find(1, job, &format!("calls {kind}"))?;
+        cluster.migrate(&id, 2)?;
+        cluster.ended(1, job, SOON)?;
+        let said = cluster.sh(1, &format!("cat {output}"))?;
+        ensure!(said.ends_with("status 0"), "{kind}: {said}");
+    }
+    read_on_a_pipe(cluster)
+}
+
+fn read_on_a_pipe(cluster: &mut Cluster) -> Result<()> {
+    cluster.sh(1, "rm -f /root/line && mkfifo /root/line")?;
+    let job = cluster.run(
+        1,
+        &format!("-- sh -c 'cat /root/line | {PROGRAMS}/calls read 0 >/root/read.out'"),
+    )?;
+    let id = cluster.find(1, job, "calls read")?;
+    cluster.migrate(&id, 3)?;
+    cluster.sh(1, "echo hello >/root/line")?;
+    cluster.ended(1, job, SOON)?;
+    let said = cluster.sh(1, "cat /root/read.out")?;
+    ensure!(said.starts_with("got 6 hello"), "the reader said: {said}");
+    Ok(())
+}
+
+/// Signals, stop and continue reach a body through its surrogate; the parent's wait sees its end.
+pub(crate) fn signals(cluster: &mut Cluster) -> Result<()> {
+    cluster.sh(1, "cd /root && rm -f go sig.out sig.status sig.state && mkfifo go")?;
+    let script = format!(
+        "cd /root; {PROGRAMS}/signals >sig.out & p=$!; exec 3<>go; \
+         read x <&3; kill -USR1 $p; \
+         read x <&3; kill -STOP $p; \
+         read x <&3; kill -USR1 $p; kill -CONT $p; \
+         read x <&3; kill -TERM $p; wait $p; echo $? >sig.status"
+    );
+    let job = cluster.run(1, &format!("-- sh -c '{script}'"))?;
+    let id = cluster.find(1, job, "signals")?;
+    said(cluster, "ready")?;
+    cluster.migrate(&id, 2)?;
+    cluster.sh(1, "echo go >/root/go")?;
+    said(cluster, "usr1 1")?;
+    cluster.sh(1, "echo go >/root/go")?;
+    state(cluster, &id, true)?;
+    cluster.sh(1, "echo go >/root/go")?;
+    said(cluster, "usr1 2")?;
+    state(cluster, &id, false)?;
+    cluster.sh(1, "echo go >/root/go")?;
+    cluster.ended(1, job, SOON)?;
+    let status = cluster.sh(1, "cat /root/sig.status")?;
+    ensure!(status == "7", "the shell's wait saw status {status}, not 7");
+    Ok(())
+}
+
+fn said(cluster: &Cluster, word: &str) -> Result<()> {
+    eventually(&format!("{word:?} from the program"), SOON, || {
+        Ok(cluster.sh(1, "cat /root/sig.out")?.contains(word).then_some(()))
+    })
+}
+
+fn state(cluster: &Cluster, id: &str, stopped: bool) -> Result<()> {
+    eventually(&format!("{id} to be stopped: {stopped}"), SOON, || {
+        let process = cluster.process(3, id)?;
+        let is = process.is_some_and(|p| p.state.to_lowercase().starts_with('t')
+            || p.state.contains("stopped"));
+        Ok((is == stopped).then_some(()))
+    })
+}
+
+/// The middle of a shell pipeline is moved while data flows through it.
+pub(crate) fn pipeline(cluster: &mut Cluster) -> Result<()> {
+    let count = 400_000;
+    let wanted = cluster.sh(1, &format!("seq 1 {count} | sha256sum"))?;
+    let script = format!(
+        "seq 1 {count} | while read -r n; do echo $n; done | cat -u | sha256sum >/root/pipe.out"
+    );
+    let job = cluster.run(1, &format!("-- sh -c '{script}'"))?;
+    let id = cluster.find(1, job, "cat -u")?;
+    cluster.migrate(&id, 2)?;
+    cluster.migrate(&id, 1)?;
+    cluster.migrate(&id, 3)?;
+    cluster.ended(1, job, Duration::from_secs(300))?;
+    let got = cluster.sh(1, "cat /root/pipe.out")?;
+    ensure!(got == wanted, "the pipeline gave {got}, not {wanted}");
+    Ok(())
+}
