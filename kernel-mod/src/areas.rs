@@ -58,6 +58,7 @@ impl Area {
 pub(crate) static AREAS: &[&Area] = &[
     &crate::control::AREA,
     // Memory.
+    &crate::memory::AREA,
     // Processes.
     // Files.
     &crate::port::file::AREA,

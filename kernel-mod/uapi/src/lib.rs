@@ -8,4 +8,6 @@
 pub mod base;
 pub mod event;
 pub mod file;
+pub mod memory;
 pub mod number;
+pub mod proc;
