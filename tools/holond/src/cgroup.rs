@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 const ROOT: &str = "/sys/fs/cgroup/holon";
 
 /// The directory of a job's cgroup.
-pub fn path(job: u32) -> PathBuf {
+pub(crate) fn path(job: u32) -> PathBuf {
     PathBuf::from(ROOT).join(format!("job-{job}"))
 }
 
 /// Makes it.
-pub fn create(job: u32) -> io::Result<()> {
+pub(crate) fn create(job: u32) -> io::Result<()> {
     fs::create_dir_all(path(job))
 }
 
 /// Puts the calling process in.
-pub fn enter(job: u32) -> io::Result<()> {
+pub(crate) fn enter(job: u32) -> io::Result<()> {
     fs::write(path(job).join("cgroup.procs"), "0")
 }
 
 /// PIDs (of the host's namespace) in it and in cgroups below it.
-pub fn processes(job: u32) -> Vec<i32> {
+pub(crate) fn processes(job: u32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut todo = vec![path(job)];
     while let Some(dir) = todo.pop() {
@@ -38,12 +38,12 @@ pub fn processes(job: u32) -> Vec<i32> {
 }
 
 /// SIGKILL to all of it, atomically.
-pub fn kill(job: u32) -> io::Result<()> {
+pub(crate) fn kill(job: u32) -> io::Result<()> {
     fs::write(path(job).join("cgroup.kill"), "1")
 }
 
 /// Waits until no process is in it. False if that lasts longer than `time`.
-pub fn wait_empty(job: u32, time: Duration) -> bool {
+pub(crate) fn wait_empty(job: u32, time: Duration) -> bool {
     let end = Instant::now() + time;
     let Ok(mut events) = fs::File::open(path(job).join("cgroup.events")) else { return true };
     loop {
@@ -64,7 +64,7 @@ pub fn wait_empty(job: u32, time: Duration) -> bool {
 }
 
 /// Removes it; fails while processes are in it.
-pub fn remove(job: u32) -> io::Result<()> {
+pub(crate) fn remove(job: u32) -> io::Result<()> {
     let below = fs::read_dir(path(job))?.flatten();
     for entry in below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
         // A cgroup that the job made itself; a deeper tree is left to the job's owner.
@@ -74,7 +74,7 @@ pub fn remove(job: u32) -> io::Result<()> {
 }
 
 /// Jobs that have a cgroup here.
-pub fn jobs() -> Vec<u32> {
+pub(crate) fn jobs() -> Vec<u32> {
     let entries = fs::read_dir(ROOT).into_iter().flatten().flatten();
     let mut jobs: Vec<u32> = entries
         .filter_map(|e| e.file_name().to_str()?.strip_prefix("job-")?.parse().ok())

@@ -8,37 +8,35 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Where the file is.
-pub const PATH: &str = "/etc/holon/nodes.toml";
+pub(crate) const PATH: &str = "/etc/holon/nodes.toml";
 const PORT: u16 = 7788;
 const TIMESCALE_MAX: u32 = 1000;
 const NAME_LEN_MAX: usize = 63;
 
 /// The cluster as configured, with this node found in it.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// UDP port of the node-to-node protocol.
-    pub port: u16,
+pub(crate) struct Config {
     /// All time-outs are multiplied by it.
-    pub timescale: u32,
+    pub(crate) timescale: u32,
     /// Payload bytes per datagram; 0: the module's default.
-    pub mtu: u32,
+    pub(crate) mtu: u32,
     /// Basenames of programs that exec placement may send elsewhere.
-    pub place: Vec<String>,
+    pub(crate) place: Vec<String>,
     /// All nodes, by slot.
-    pub nodes: Vec<NodeConfig>,
+    pub(crate) nodes: Vec<NodeConfig>,
     /// This node's slot.
-    pub own: u32,
+    pub(crate) own: u32,
 }
 
 /// One `[[node]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeConfig {
+pub(crate) struct NodeConfig {
     /// Slot, 0..=63.
-    pub slot: u32,
+    pub(crate) slot: u32,
     /// Name, equal to its hostname.
-    pub name: String,
+    pub(crate) name: String,
     /// Address of the node-to-node protocol.
-    pub addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +67,7 @@ struct NodeEntry {
 
 impl Config {
     /// Reads the file and finds this node by its hostname.
-    pub fn load(path: &Path) -> Result<Self> {
+    pub(crate) fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("can't read {}: list the nodes there", path.display()))?;
         let host = nix::unistd::gethostname().context("no hostname")?;
@@ -78,7 +76,7 @@ impl Config {
     }
 
     /// The same from text.
-    pub fn parse(text: &str, hostname: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str, hostname: &str) -> Result<Self> {
         let file: File = toml::from_str(text)?;
         let port = file.holon.port.unwrap_or(PORT);
         let mut nodes = Vec::new();
@@ -106,7 +104,6 @@ impl Config {
             bail!("timescale must be 1..={TIMESCALE_MAX}");
         }
         Ok(Self {
-            port,
             timescale,
             mtu: file.holon.mtu.unwrap_or(0),
             place: file.holon.place.unwrap_or_default(),
@@ -116,33 +113,33 @@ impl Config {
     }
 
     /// A time-out, scaled.
-    pub fn scaled(&self, time: Duration) -> Duration {
+    pub(crate) fn scaled(&self, time: Duration) -> Duration {
         time * self.timescale
     }
 
     /// A node by slot.
-    pub fn node(&self, slot: u32) -> Option<&NodeConfig> {
+    pub(crate) fn node(&self, slot: u32) -> Option<&NodeConfig> {
         self.nodes.iter().find(|node| node.slot == slot)
     }
 
     /// A node by name.
-    pub fn by_name(&self, name: &str) -> Option<&NodeConfig> {
+    pub(crate) fn by_name(&self, name: &str) -> Option<&NodeConfig> {
         self.nodes.iter().find(|node| node.name == name)
     }
 
     /// A node's name, or its slot as text.
-    pub fn name(&self, slot: u32) -> String {
+    pub(crate) fn name(&self, slot: u32) -> String {
         self.node(slot).map_or_else(|| format!("slot {slot}"), |node| node.name.clone())
     }
 
     /// This node.
-    pub fn own_node(&self) -> &NodeConfig {
+    pub(crate) fn own_node(&self) -> &NodeConfig {
         // `parse` found it, and nothing changes `nodes` later.
         self.node(self.own).unwrap_or(&self.nodes[0])
     }
 
     /// Whether `up` nodes are more than half.
-    pub fn is_majority(&self, up: usize) -> bool {
+    pub(crate) fn is_majority(&self, up: usize) -> bool {
         up * 2 > self.nodes.len()
     }
 }

@@ -113,22 +113,25 @@ fn read_records() -> Vec<crate::jobs::record::JobRecord> {
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
-/// Keeps the job table over a restart of the daemon.
-pub(crate) fn write_records(node: &Node) {
+/// Keeps the job table over a restart of the daemon; `written` is what was kept last.
+pub(crate) fn write_records(node: &Node, written: &mut Vec<u8>) {
     let (records, max) = {
         let state = node.state();
         (state.jobs.all().cloned().collect::<Vec<_>>(), state.jobs.number_max())
     };
+    let json = serde_json::to_vec(&records).unwrap_or_default();
+    if json == *written {
+        return;
+    }
     let put = |name: &str, bytes: &[u8]| -> std::io::Result<()> {
         let path = Path::new(STATE_DIR).join(name);
         let fresh = path.with_extension("new");
         fs::write(&fresh, bytes)?;
         fs::rename(fresh, path)
     };
-    let json = serde_json::to_vec(&records).unwrap_or_default();
-    let written = put("jobs.json", &json).and(put("job-max", max.to_string().as_bytes()));
-    if let Err(error) = written {
-        log::warn!("can't keep the job table: {error}");
+    match put("jobs.json", &json).and(put("job-max", max.to_string().as_bytes())) {
+        Ok(()) => *written = json,
+        Err(error) => log::warn!("can't keep the job table: {error}"),
     }
 }
 

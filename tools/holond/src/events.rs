@@ -88,11 +88,6 @@ impl EventLog {
         let (inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
         inner.kept.iter().filter(|event| event.seq > seq).cloned().collect()
     }
-
-    /// The latest number.
-    pub(crate) fn last_seq(&self) -> u64 {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).next_seq - 1
-    }
 }
 
 /// One line for a log.

@@ -6,25 +6,25 @@ use std::fs;
 
 /// What a daemon tells about its own node.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct NodeInfo {
+pub(crate) struct NodeInfo {
     /// Processors.
-    pub cpus: u32,
+    pub(crate) cpus: u32,
     /// Load average of the last minute.
-    pub load: f64,
+    pub(crate) load: f64,
     /// Memory, in bytes.
-    pub mem_total: u64,
+    pub(crate) mem_total: u64,
     /// Of that, what new work can have.
-    pub mem_free: u64,
+    pub(crate) mem_free: u64,
     /// Jobs whose home it is.
-    pub jobs: u32,
+    pub(crate) jobs: u32,
     /// Bodies from elsewhere.
-    pub bodies: u32,
+    pub(crate) bodies: u32,
     /// Surrogates for elsewhere.
-    pub surrogates: u32,
+    pub(crate) surrogates: u32,
     /// The module's version.
-    pub version: String,
+    pub(crate) version: String,
     /// Processes that run now, here.
-    pub running: u32,
+    pub(crate) running: u32,
 }
 
 /// Reads what `/proc` tells.

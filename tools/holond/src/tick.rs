@@ -15,8 +15,10 @@ const PLACE_TIME: Duration = Duration::from_secs(2);
 
 /// Runs for ever.
 pub(crate) fn run(node: &Arc<Node>) {
+    let mut written = Vec::new();
     loop {
         std::thread::sleep(TICK_TIME);
+        crate::daemon::write_records(node, &mut written);
         gather::refresh_infos(node);
         refresh_placement(node);
         finish_jobs(node);

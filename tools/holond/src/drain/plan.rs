@@ -57,8 +57,8 @@ fn choose(
     room: &mut [(u32, NodeInfo, u32)],
 ) -> Fate {
     let origin = id.origin_slot();
-    let fits = |c: &&mut (u32, NodeInfo, u32)| c.0 == origin && c.1.mem_free > bytes;
-    let back = origin != drained && room.iter_mut().any(|mut c| fits(&&mut c));
+    let fits = |c: &(u32, NodeInfo, u32)| c.0 == origin && c.1.mem_free > bytes;
+    let back = origin != drained && room.iter().any(fits);
     let chosen = if back { Some(origin) } else { nodes::best(room, bytes) };
     let Some(slot) = chosen else {
         let why = if room.is_empty() { "no other node is up" } else { "no node has the memory" };

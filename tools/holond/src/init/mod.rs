@@ -7,7 +7,7 @@
 
 mod cursor;
 mod main_loop;
-pub mod proto;
+pub(crate) mod proto;
 mod setup;
 mod spawn;
 mod view;

@@ -6,34 +6,34 @@ use std::path::PathBuf;
 
 /// How a job init is to be set up; given as JSON in its first argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct InitConfig {
+pub(crate) struct InitConfig {
     /// The job.
-    pub job: u32,
+    pub(crate) job: u32,
     /// This node's slot: PIDs are allocated in its range.
-    pub slot: u32,
+    pub(crate) slot: u32,
     /// The host name that the job sees: its home's.
-    pub hostname: String,
+    pub(crate) hostname: String,
     /// Where to listen.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// The home's tree, if this is not the home.
-    pub view: Option<ViewConfig>,
+    pub(crate) view: Option<ViewConfig>,
 }
 
 /// How to see the home's root from here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ViewConfig {
+pub(crate) struct ViewConfig {
     /// The home's IP address.
-    pub server: String,
+    pub(crate) server: String,
     /// Ours, for callbacks.
-    pub client: String,
+    pub(crate) client: String,
     /// NFS time-out in tenths of a second, before retries.
-    pub timeo: u32,
+    pub(crate) timeo: u32,
 }
 
 /// A request to the job init. Replies come in the order of requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
-pub enum InitRequest {
+pub(crate) enum InitRequest {
     /// Starts a command; the frame has its stdin, stdout and stderr.
     Spawn(Box<SpawnSpec>),
     /// Forks a restore helper with this PID for this image.
@@ -54,21 +54,21 @@ pub enum InitRequest {
 
 /// A command with the user's numbers looked up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SpawnSpec {
+pub(crate) struct SpawnSpec {
     /// The command and its surroundings.
-    pub run: RunSpec,
+    pub(crate) run: RunSpec,
     /// User.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Group.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// Supplementary groups.
-    pub groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
 }
 
 /// What the job init says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
-pub enum InitReply {
+pub(crate) enum InitReply {
     /// To a request: done; the PID inside the job where one was made.
     Done {
         /// PID or 0.
@@ -98,7 +98,7 @@ pub enum InitReply {
 /// Steps of starting a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum SpawnStep {
+pub(crate) enum SpawnStep {
     /// The fork.
     Fork,
     /// Session and terminal.
@@ -121,7 +121,7 @@ pub enum SpawnStep {
 
 impl SpawnStep {
     /// All, at their numbers on the pipe between child and init.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Fork,
         Self::Terminal,
         Self::Streams,

@@ -29,8 +29,6 @@ fn pid_path(job: u32) -> PathBuf {
 
 /// One job's init here.
 pub(crate) struct InitHandle {
-    /// The job.
-    pub(crate) job: u32,
     /// Its PID as the daemon sees it.
     pub(crate) pid: i32,
     connection: Connection,
@@ -76,21 +74,18 @@ impl InitHandle {
 
     /// Reads what the init says until it is gone.
     fn read(&self, replies: &SyncSender<InitReply>, news: &dyn Fn(InitNews)) {
-        loop {
-            match self.connection.receive::<InitReply>() {
-                Ok(Some(frame)) => match frame.value {
-                    InitReply::Exited { pid, status } => news(InitNews::Exited(pid, status)),
-                    InitReply::Count { empty } => {
-                        self.empty.store(empty, Ordering::Release);
-                        news(InitNews::Count);
+        while let Ok(Some(frame)) = self.connection.receive::<InitReply>() {
+            match frame.value {
+                InitReply::Exited { pid, status } => news(InitNews::Exited(pid, status)),
+                InitReply::Count { empty } => {
+                    self.empty.store(empty, Ordering::Release);
+                    news(InitNews::Count);
+                }
+                reply @ (InitReply::Done { .. } | InitReply::Failed { .. }) => {
+                    if replies.send(reply).is_err() {
+                        break;
                     }
-                    reply @ (InitReply::Done { .. } | InitReply::Failed { .. }) => {
-                        if replies.send(reply).is_err() {
-                            break;
-                        }
-                    }
-                },
-                Ok(None) | Err(_) => break,
+                }
             }
         }
         news(InitNews::Gone);
@@ -191,7 +186,6 @@ fn connect(
     let socket = UnixStream::connect(socket_path(job)).context("can't reach the job's init")?;
     let (sender, replies) = sync_channel(1);
     let handle = Arc::new(InitHandle {
-        job,
         pid,
         connection: Connection::new(socket),
         replies: Mutex::new(replies),

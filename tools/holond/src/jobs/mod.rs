@@ -1,8 +1,8 @@
 //! Jobs: their records (known to all nodes), their init (one per node), their start and end.
 
-pub mod record;
-pub mod table;
-pub mod users;
+pub(crate) mod record;
+pub(crate) mod table;
+pub(crate) mod users;
 pub(crate) mod end;
 pub(crate) mod inits;
 pub(crate) mod lost;

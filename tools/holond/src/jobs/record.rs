@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum JobState {
+pub(crate) enum JobState {
     /// Its namespaces are being made.
     Starting,
     /// Its command runs.
@@ -24,12 +24,12 @@ pub enum JobState {
 
 impl JobState {
     /// Whether nothing of it runs any more.
-    pub fn is_over(self) -> bool {
+    pub(crate) fn is_over(self) -> bool {
         matches!(self, Self::Ended | Self::Lost)
     }
 
     /// As in `job list`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",
@@ -42,41 +42,41 @@ impl JobState {
 
 /// A job. Its home changes it, and tells the others; after the home's death, who takes it over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRecord {
+pub(crate) struct JobRecord {
     /// Its number.
-    pub job: u32,
+    pub(crate) job: u32,
     /// Slot of its home.
-    pub home: u32,
+    pub(crate) home: u32,
     /// As whom it runs.
-    pub account: Account,
+    pub(crate) account: Account,
     /// What to do when it is lost.
-    pub restart: Restart,
+    pub(crate) restart: Restart,
     /// Its command, for people.
-    pub command: String,
+    pub(crate) command: String,
     /// How far it is.
-    pub state: JobState,
+    pub(crate) state: JobState,
     /// PID of its first process; 0 before it is there.
-    pub main_pid: u32,
+    pub(crate) main_pid: u32,
     /// When it was started, RFC 3339.
-    pub started: String,
+    pub(crate) started: String,
     /// How often it was started again.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// Grows with each change by the same home.
-    pub revision: u32,
+    pub(crate) revision: u32,
     /// Exit status of the first process, 128+n for a signal.
-    pub status: Option<i32>,
+    pub(crate) status: Option<i32>,
     /// What is needed to start it again; only with `restart: exec`.
-    pub spec: Option<Box<RunSpec>>,
+    pub(crate) spec: Option<Box<RunSpec>>,
 }
 
 impl JobRecord {
     /// Whether this is later than `other`: who took a job over wins against its old home.
-    pub fn is_newer_than(&self, other: &Self) -> bool {
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         (self.restarts, self.revision) > (other.restarts, other.revision)
     }
 
     /// For `job list`.
-    pub fn row(&self, home: String, processes: u32) -> JobRow {
+    pub(crate) fn row(&self, home: String, processes: u32) -> JobRow {
         let pid = self.main_pid;
         JobRow {
             job: self.job,

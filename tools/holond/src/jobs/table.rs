@@ -17,24 +17,24 @@ const _: () = assert!(LONELY_FIRST as u64 + LONELY_PER_SLOT as u64 * SLOTS_MAX a
 /// Invariants: a record is replaced only by a newer one; `number_max` is at least every number below
 /// the lonely ones, and never shrinks.
 #[derive(Debug, Default)]
-pub struct JobTable {
+pub(crate) struct JobTable {
     records: BTreeMap<u32, JobRecord>,
     number_max: u32,
 }
 
 impl JobTable {
     /// A job.
-    pub fn get(&self, job: u32) -> Option<&JobRecord> {
+    pub(crate) fn get(&self, job: u32) -> Option<&JobRecord> {
         self.records.get(&job)
     }
 
     /// All, by number.
-    pub fn all(&self) -> impl Iterator<Item = &JobRecord> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &JobRecord> {
         self.records.values()
     }
 
     /// Takes a record that another node sent. True if it was news.
-    pub fn merge(&mut self, record: JobRecord) -> bool {
+    pub(crate) fn merge(&mut self, record: JobRecord) -> bool {
         let known = self.records.get(&record.job);
         if known.is_some_and(|known| !record.is_newer_than(known)) {
             return false;
@@ -46,7 +46,7 @@ impl JobTable {
     }
 
     /// Changes a job of ours; the changed record, to be told to the others.
-    pub fn change(&mut self, job: u32, change: impl FnOnce(&mut JobRecord)) -> Option<JobRecord> {
+    pub(crate) fn change(&mut self, job: u32, change: impl FnOnce(&mut JobRecord)) -> Option<JobRecord> {
         let record = self.records.get_mut(&job)?;
         change(record);
         record.revision += 1;
@@ -54,33 +54,33 @@ impl JobTable {
     }
 
     /// The next number, given by the node that gives numbers while there is a quorum.
-    pub fn next_number(&mut self) -> u32 {
+    pub(crate) fn next_number(&mut self) -> u32 {
         self.number_max += 1;
         self.number_max
     }
 
     /// The next number of a node that sees no quorum: from its own range, so that the other part
     /// of the cluster can't give the same.
-    pub fn next_lonely_number(&self, slot: u32) -> u32 {
+    pub(crate) fn next_lonely_number(&self, slot: u32) -> u32 {
         let first = LONELY_FIRST + slot * LONELY_PER_SLOT;
         let last = self.records.range(first..first + LONELY_PER_SLOT).next_back();
         last.map_or(first, |(job, _)| job + 1)
     }
 
     /// The highest ordinary number known.
-    pub fn number_max(&self) -> u32 {
+    pub(crate) fn number_max(&self) -> u32 {
         self.number_max
     }
 
     /// Heard of a number.
-    pub fn note_number(&mut self, job: u32) {
+    pub(crate) fn note_number(&mut self, job: u32) {
         if job < LONELY_FIRST {
             self.number_max = self.number_max.max(job);
         }
     }
 
     /// Jobs at a home that are not over.
-    pub fn alive_at(&self, home: u32) -> Vec<JobRecord> {
+    pub(crate) fn alive_at(&self, home: u32) -> Vec<JobRecord> {
         let alive = |r: &&JobRecord| r.home == home && !r.state.is_over();
         self.records.values().filter(alive).cloned().collect()
     }

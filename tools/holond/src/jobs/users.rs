@@ -7,29 +7,29 @@ use std::ffi::CString;
 
 /// A user with groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub(crate) struct Account {
     /// User number.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Primary group.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// All groups.
-    pub groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// Name, or the number as text.
-    pub name: String,
+    pub(crate) name: String,
     /// Home directory.
-    pub home: String,
+    pub(crate) home: String,
     /// Shell.
-    pub shell: String,
+    pub(crate) shell: String,
 }
 
 /// A user's name, or the number as text.
-pub fn user_name(uid: u32) -> String {
+pub(crate) fn user_name(uid: u32) -> String {
     let found = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     found.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// Looks an account up by name or number; a number without a name is fine.
-pub fn account(wanted: &str) -> Result<Account, ApiError> {
+pub(crate) fn account(wanted: &str) -> Result<Account, ApiError> {
     let by_name = User::from_name(wanted).ok().flatten();
     let found = by_name.or_else(|| {
         let uid = wanted.parse().ok()?;

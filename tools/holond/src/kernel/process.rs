@@ -26,8 +26,6 @@ pub(crate) enum Stop {
 pub(crate) struct Image {
     /// The module's number of it.
     pub(crate) id: u64,
-    /// `IMAGE_KIND_*`.
-    pub(crate) kind: u32,
     /// Length of its manifest.
     pub(crate) manifest_bytes: u64,
 }
@@ -168,7 +166,7 @@ impl Device {
             manifest_bytes: 0,
         };
         ioctl_record(self.as_fd(), uapi::IMAGE_ATTACH, &mut record)?;
-        Ok(Image { id: image, kind: record.kind, manifest_bytes: record.manifest_bytes })
+        Ok(Image { id: image, manifest_bytes: record.manifest_bytes })
     }
 
     /// Reads an image's manifest.

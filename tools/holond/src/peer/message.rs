@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// A question to another node's daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
-pub enum PeerRequest {
+pub(crate) enum PeerRequest {
     /// I am here (again): my jobs, what is cordoned, and my version.
     Hello(Box<Hello>),
     /// How are you?
@@ -117,21 +117,21 @@ pub enum PeerRequest {
 
 /// Who I am.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Hello {
+pub(crate) struct Hello {
     /// The daemon's version.
-    pub version: String,
+    pub(crate) version: String,
     /// All jobs that I know.
-    pub records: Vec<JobRecord>,
+    pub(crate) records: Vec<JobRecord>,
     /// Highest job number that I know of.
-    pub job_max: u32,
+    pub(crate) job_max: u32,
     /// What is cordoned: slot and reason.
-    pub cordons: Vec<(u32, String)>,
+    pub(crate) cordons: Vec<(u32, String)>,
 }
 
 /// What a session's home side says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "output", rename_all = "kebab-case")]
-pub enum SessionOutput {
+pub(crate) enum SessionOutput {
     /// The blob was written to stdout.
     Stdout,
     /// The blob was written to stderr.
@@ -150,7 +150,7 @@ pub enum SessionOutput {
 /// An answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
-pub enum PeerReply {
+pub(crate) enum PeerReply {
     /// Done.
     Done,
     /// No.

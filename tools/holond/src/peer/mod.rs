@@ -2,7 +2,7 @@
 //!
 //! [`wire`] splits and joins, [`rpc`] matches replies to requests, [`message`] is the vocabulary.
 
-pub mod message;
-pub mod rpc;
+pub(crate) mod message;
+pub(crate) mod rpc;
 pub(crate) mod serve;
-pub mod wire;
+pub(crate) mod wire;

@@ -13,14 +13,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Sends one part to a peer. The module is one; tests have another.
-pub trait Send {
+pub(crate) trait Send {
     /// Hands a part to the transport.
     fn send(&self, slot: u32, part: &[u8]) -> std::io::Result<()>;
 }
 
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
+pub(crate) enum CallError {
     /// The transport says so, or it died meanwhile.
     #[error("the node is down")]
     Down,
@@ -40,7 +40,7 @@ pub enum CallError {
 
 impl CallError {
     /// For a user, who wanted `what` of `node`.
-    pub fn for_user(self, what: &str, node: &str) -> ApiError {
+    pub(crate) fn for_user(self, what: &str, node: &str) -> ApiError {
         let code = match &self {
             Self::Refused(error) => return error.clone(),
             Self::TimedOut => Code::TimedOut,
@@ -60,7 +60,7 @@ struct Waiting {
 }
 
 /// The pending calls and the halves of messages.
-pub struct Rpc {
+pub(crate) struct Rpc {
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, Waiting>>,
     joiners: Mutex<HashMap<u32, Joiner>>,
@@ -68,15 +68,15 @@ pub struct Rpc {
 
 /// A question that came in.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     /// Who asks.
-    pub slot: u32,
+    pub(crate) slot: u32,
     /// Number for the answer.
-    pub id: u64,
+    pub(crate) id: u64,
     /// What.
-    pub request: Result<PeerRequest, String>,
+    pub(crate) request: Result<PeerRequest, String>,
     /// Bytes beside it.
-    pub blob: Vec<u8>,
+    pub(crate) blob: Vec<u8>,
 }
 
 impl Default for Rpc {
@@ -93,7 +93,7 @@ impl Default for Rpc {
 
 impl Rpc {
     /// Asks and waits.
-    pub fn call(
+    pub(crate) fn call(
         &self,
         link: &dyn Send,
         slot: u32,
@@ -125,7 +125,7 @@ impl Rpc {
     }
 
     /// Answers.
-    pub fn reply(&self, link: &dyn Send, slot: u32, id: u64, reply: &PeerReply, blob: &[u8]) {
+    pub(crate) fn reply(&self, link: &dyn Send, slot: u32, id: u64, reply: &PeerReply, blob: &[u8]) {
         let Ok(json) = serde_json::to_vec(reply) else { return };
         let whole = Message { id, kind: Kind::Reply, json, blob: blob.to_vec() };
         let parts = wire::cut(&whole).or_else(|| {
@@ -142,7 +142,7 @@ impl Rpc {
     }
 
     /// Takes a part from the transport; a question if it completed one.
-    pub fn take(&self, slot: u32, part: &[u8]) -> Option<Incoming> {
+    pub(crate) fn take(&self, slot: u32, part: &[u8]) -> Option<Incoming> {
         let message = {
             let mut joiners = self.joiners.lock().unwrap_or_else(PoisonError::into_inner);
             joiners.entry(slot).or_default().take(part)?
@@ -170,7 +170,7 @@ impl Rpc {
     }
 
     /// A peer died: nobody waits for it longer.
-    pub fn peer_down(&self, slot: u32) {
+    pub(crate) fn peer_down(&self, slot: u32) {
         self.joiners.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
         self.waiting().retain(|_, w| {
             if w.slot == slot {

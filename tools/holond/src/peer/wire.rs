@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 /// Bytes of one part, header included: the transport takes 64 KiB.
-pub const PART_LEN_MAX: usize = 60 << 10;
+pub(crate) const PART_LEN_MAX: usize = 60 << 10;
 const HEADER_LEN: usize = 20;
 /// Parts of one message at most: 3.75 MiB.
 const PARTS_MAX: usize = 64;
@@ -18,7 +18,7 @@ const UNFINISHED_MAX: usize = 64;
 
 /// Whether a message asks or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Wants an answer.
     Request,
     /// Is one.
@@ -27,19 +27,19 @@ pub enum Kind {
 
 /// A whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// The request's number, chosen by who asks.
-    pub id: u64,
+    pub(crate) id: u64,
     /// Question or answer.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The JSON part.
-    pub json: Vec<u8>,
+    pub(crate) json: Vec<u8>,
     /// Bytes beside it.
-    pub blob: Vec<u8>,
+    pub(crate) blob: Vec<u8>,
 }
 
 /// Cuts a message; `None` if it is too long.
-pub fn cut(message: &Message) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn cut(message: &Message) -> Option<Vec<Vec<u8>>> {
     let whole: Vec<u8> = [&message.json[..], &message.blob[..]].concat();
     let chunks: Vec<&[u8]> = if whole.is_empty() {
         vec![&[]]
@@ -79,13 +79,13 @@ struct Unfinished {
 
 /// Joins the parts of one peer's messages.
 #[derive(Default)]
-pub struct Joiner {
+pub(crate) struct Joiner {
     unfinished: BTreeMap<(u64, u8), Unfinished>,
 }
 
 impl Joiner {
     /// Takes a part; a message when it was the last one.
-    pub fn take(&mut self, bytes: &[u8]) -> Option<Message> {
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Option<Message> {
         let (header, chunk) = bytes.split_at_checked(HEADER_LEN)?;
         let id = u64::from_le_bytes(header.get(0..8)?.try_into().ok()?);
         let kind = *header.get(8)?;
@@ -118,11 +118,6 @@ impl Joiner {
         let blob = json.split_off(json_len);
         let kind = if kind == 0 { Kind::Request } else { Kind::Reply };
         Some(Message { id, kind, json, blob })
-    }
-
-    /// Forgets what is unfinished: the peer is gone.
-    pub fn clear(&mut self) {
-        self.unfinished.clear();
     }
 }
 
