@@ -12,7 +12,11 @@ use crate::message::Message;
 /// Something to do. Effects come in the order in which they must be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Send a message to another node.
+    /// Send a message to another node. If it is down, the message may be dropped: what waits for the
+    /// answer ends by [`Mover::handle_peer_down`]. If the link has no room just now, it must wait for
+    /// room, and keep its place before later ones.
+    ///
+    /// [`Mover::handle_peer_down`]: crate::Mover::handle_peer_down
     Send {
         /// To whom.
         to: Slot,
@@ -37,8 +41,8 @@ pub enum Effect {
         epoch: Epoch,
     },
     /// Source: stop the process (unless it is stopped already from the attempt before), capture it
-    /// and compare with the attempt's manifest. For an exec: pass the point of no return and become
-    /// the surrogate. Then [`Mover::frozen`], [`Mover::incompatible`] or [`Mover::capture_failed`].
+    /// and compare with the attempt's manifest. For an exec: pass the point of no return, unless it
+    /// is passed already. Then [`Mover::frozen`], [`Mover::incompatible`] or [`Mover::capture_failed`].
     ///
     /// [`Mover::frozen`]: crate::Mover::frozen
     /// [`Mover::incompatible`]: crate::Mover::incompatible
@@ -93,8 +97,11 @@ pub enum Effect {
         /// The body's epoch.
         epoch: Epoch,
     },
-    /// Origin: the placed exec did not start at its target and won't. The surrogate is at this
-    /// epoch: place the kept image again or run it here.
+    /// Source: the placed exec did not start at its target and won't, and it has passed the point
+    /// of no return here. Place the kept image again ([`Work::PlacedAgain`]) or execute it here, at
+    /// this epoch. Also ends a [`Effect::Freeze`] that has not come to its end.
+    ///
+    /// [`Work::PlacedAgain`]: crate::source::Work::PlacedAgain
     PlaceAgain {
         /// The process.
         process: GlobalPid,

@@ -153,6 +153,9 @@ pub enum Failure {
     /// The processors differ in what the process' state needs.
     #[error("target lacks a processor feature")]
     Processor,
+    /// The target has no link to the process' origin.
+    #[error("target can't reach the origin")]
+    OriginUnreachable,
     /// The memory left at the source of its last move was not fetched in time.
     #[error("memory of the last move is not fetched yet")]
     Fetching,
@@ -185,6 +188,7 @@ impl Failure {
             Self::Ineligible => 14,
             Self::Processor => 15,
             Self::Fetching => 16,
+            Self::OriginUnreachable => 17,
             Self::Capture { errno } => CAPTURE_BIT | errno.min(ERRNO_MASK),
             Self::Helper { step, errno } => {
                 HELPER_BIT | (step.number() << STEP_SHIFT) | errno.min(ERRNO_MASK)
@@ -218,6 +222,7 @@ impl Failure {
             14 => Self::Ineligible,
             15 => Self::Processor,
             16 => Self::Fetching,
+            17 => Self::OriginUnreachable,
             _ => Self::Unknown,
         }
     }
@@ -243,6 +248,7 @@ impl Failure {
             Self::Ineligible => "ineligible",
             Self::Processor => "processor-differs",
             Self::Fetching => "still-fetching",
+            Self::OriginUnreachable => "origin-unreachable",
         }
     }
 }

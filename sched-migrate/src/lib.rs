@@ -37,4 +37,5 @@ pub use eligible::{Facts, Reason, Reasons};
 pub use failure::{Failure, Step};
 pub use message::{Message, Offer};
 pub use mover::{Config, Gate, Mover, Request, Route, StartError};
+pub use source::Work;
 pub use timing::Timing;

@@ -11,13 +11,12 @@ mod peer;
 mod state;
 
 use netproto::id::{AttemptId, Epoch, GlobalPid, RequestId, Slot};
-use netproto::msg::migrate::ImageKind;
 use netproto::time::Instant;
 
 use crate::directory::Directory;
 use crate::effect::{Effect, Effects};
 use crate::failure::Failure;
-use crate::source::{Source, Start};
+use crate::source::{Source, Start, Work};
 use crate::table::Table;
 use crate::target::Target;
 use crate::timing::Timing;
@@ -55,7 +54,7 @@ pub struct Request {
     /// The process, which runs here, or is about to execute here.
     pub process: GlobalPid,
     /// Which of the two.
-    pub kind: ImageKind,
+    pub work: Work,
     /// Where it is to go.
     pub target: Slot,
     /// Whether its memory of the last move is still being fetched: then [`Mover::fetched`] starts
@@ -138,6 +137,12 @@ pub struct Stats {
     pub swaps_won: u64,
     /// Compare-and-swaps that it refused.
     pub swaps_lost: u64,
+    /// Processes that this node got back from the origin after FINAL.
+    pub reclaimed: u64,
+    /// Processes that the origin had given away when this node asked.
+    pub reclaim_lost: u64,
+    /// Images that came after the word that they were given up.
+    pub aborted_early: u64,
     /// Messages about what is not, or no longer, here.
     pub stale: u64,
 }
@@ -193,6 +198,9 @@ impl Mover {
                 stayed: 0,
                 swaps_won: 0,
                 swaps_lost: 0,
+                reclaimed: 0,
+                reclaim_lost: 0,
+                aborted_early: 0,
                 stale: 0,
             },
             config,
@@ -226,7 +234,7 @@ impl Mover {
         let (origin, epoch) = self.whereabouts(process)?;
         let Request {
             request,
-            kind,
+            work,
             target,
             fetching,
             ..
@@ -234,7 +242,7 @@ impl Mover {
         let start = Start {
             request,
             process,
-            kind,
+            work,
             target,
             origin,
             epoch,

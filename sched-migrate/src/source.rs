@@ -38,10 +38,31 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Start {
     pub(crate) request: RequestId,
     pub(crate) process: GlobalPid,
-    pub(crate) kind: ImageKind,
+    pub(crate) work: Work,
     pub(crate) target: Slot,
     pub(crate) origin: Slot,
     pub(crate) epoch: Epoch,
+}
+
+/// What is to be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A running process.
+    Running,
+    /// A process that is about to execute a file and can still do so here.
+    Exec,
+    /// An exec whose placement was lost: see [`Effect::PlaceAgain`].
+    PlacedAgain,
+}
+
+impl Work {
+    /// What its image describes.
+    pub const fn image_kind(self) -> ImageKind {
+        match self {
+            Self::Running => ImageKind::Live,
+            Self::Exec | Self::PlacedAgain => ImageKind::Exec,
+        }
+    }
 }
 
 /// Whether the process can run.
@@ -50,6 +71,8 @@ enum Hold {
     Runs,
     Stopping,
     Stopped,
+    /// An exec past the point of no return: it can only be executed again, from its image.
+    Passed,
 }
 
 /// One request's way, over all its attempts.
@@ -86,7 +109,10 @@ impl Source {
             start,
             attempt,
             phase: Phase::Waiting,
-            hold: Hold::Runs,
+            hold: match start.work {
+                Work::Running | Work::Exec => Hold::Runs,
+                Work::PlacedAgain => Hold::Passed,
+            },
             tries: 0,
             cause: None,
             deadline: None,
@@ -157,7 +183,7 @@ impl Source {
         cx.effects.push(Effect::Prepare {
             attempt: self.attempt,
             process: self.start.process,
-            kind: self.start.kind,
+            kind: self.start.work.image_kind(),
             target: self.start.target,
             origin: self.start.origin,
             epoch: self.start.epoch,
@@ -186,7 +212,10 @@ impl Source {
         if self.phase != Phase::Freezing {
             return;
         }
-        self.hold = Hold::Stopped;
+        self.hold = match self.start.work {
+            Work::Running => Hold::Stopped,
+            Work::Exec | Work::PlacedAgain => Hold::Passed,
+        };
         if let Some(failure) = self.cause {
             // An exec that was lost on its way past the point of no return.
             self.give_up(failure, cx);
@@ -206,7 +235,7 @@ impl Source {
         if self.phase.is_promised() || self.phase == Phase::Ended {
             return;
         }
-        if self.start.kind == ImageKind::Exec {
+        if self.start.work == Work::Exec {
             self.hold = Hold::Runs;
             self.note_frozen(cx.now);
         }
@@ -215,11 +244,11 @@ impl Source {
 
     /// The process is stopped, and too much has changed since it was prepared.
     pub(crate) fn incompatible(&mut self, cx: &mut Context<'_>) {
-        if self.phase != Phase::Freezing {
+        if self.phase != Phase::Freezing || self.start.work != Work::Running {
             return;
         }
         self.hold = Hold::Stopped;
-        if self.tries > TRIES_THAWED_MAX || self.start.kind == ImageKind::Exec {
+        if self.tries > TRIES_THAWED_MAX {
             // Nothing can have changed while it was frozen: the capture itself is at fault.
             self.give_up(Failure::Capture { errno: 0 }, cx);
             return;
@@ -282,7 +311,7 @@ impl Source {
     /// Gives up in the way that the phase allows.
     fn leave(&mut self, failure: Failure, cx: &mut Context<'_>) {
         match self.phase {
-            Phase::Freezing if self.start.kind == ImageKind::Exec => {
+            Phase::Freezing if self.start.work == Work::Exec => {
                 // Whether it has passed the point of no return is known when it says so, soon.
                 self.deadline = None;
                 self.cause.get_or_insert(failure);
@@ -389,18 +418,14 @@ impl Source {
 
     /// The process stays: it goes on here, at `epoch`.
     fn stay(&mut self, epoch: Epoch, cx: &mut Context<'_>) {
-        if self.hold == Hold::Runs {
-            return;
-        }
-        let passed = self.start.kind == ImageKind::Exec && self.hold == Hold::Stopped;
-        if passed {
-            cx.effects.push(Effect::PlaceAgain {
+        match self.hold {
+            Hold::Runs => {}
+            Hold::Stopping | Hold::Stopped => self.thaw(epoch, cx),
+            Hold::Passed => cx.effects.push(Effect::PlaceAgain {
                 process: self.start.process,
                 epoch,
                 not_at: self.start.target,
-            });
-        } else {
-            self.thaw(epoch, cx);
+            }),
         }
     }
 

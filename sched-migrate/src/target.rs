@@ -218,8 +218,8 @@ impl Target {
         }
         if slot == self.offer.origin {
             match self.phase {
-                Phase::Claiming => self.discard(Some(Failure::OriginDown), cx),
-                _ => self.failed(Failure::OriginDown, cx),
+                Phase::Claiming => self.discard(Some(Failure::OriginUnreachable), cx),
+                _ => self.failed(Failure::OriginUnreachable, cx),
             }
         }
     }

@@ -154,6 +154,10 @@ impl Mover {
             .source_of(message.attempt)
             .filter(|(_, source)| source.origin() == from);
         if let Some((process, _)) = asked {
+            match message.outcome {
+                CasOutcome::Won => self.stats.reclaimed += 1,
+                CasOutcome::Lost | CasOutcome::Unknown => self.stats.reclaim_lost += 1,
+            }
             self.with_source(process, |source, cx| source.cas_result(message, cx));
             return;
         }

@@ -5,7 +5,7 @@ use netproto::msg::migrate::Refused;
 use netproto::time::Instant;
 
 use super::state::attempt_slot;
-use super::Mover;
+use super::{mask, Mover};
 use crate::effect::Effect;
 use crate::failure::Failure;
 use crate::message::{Message, Offer};
@@ -22,6 +22,9 @@ impl Mover {
         }
         if self.gate.cordoned {
             return Some(Failure::Cordoned);
+        }
+        if offer.origin != own && self.peers_up & mask(offer.origin) == 0 {
+            return Some(Failure::OriginUnreachable);
         }
         if offer.origin == own && !self.is_current(offer.process, from, offer.epoch) {
             return Some(Failure::Stale);
@@ -61,7 +64,7 @@ impl Mover {
         if self.targets.get(offer.attempt).is_some() {
             self.stats.stale += 1;
         } else if self.aborted.contains(&Some(offer.attempt)) {
-            self.stats.stale += 1;
+            self.stats.aborted_early += 1;
         } else if let Some(failure) = self.screen(from, &offer) {
             self.refuse(now, from, offer.attempt, failure);
         } else if self.take(from, offer).is_err() {
