@@ -25,28 +25,34 @@ impl Link {
         }
         let identity = identity_of(header);
         let candidate = Candidate { identity, hello };
-        let is_answer = header.destination_incarnation == cx.config.incarnation;
+        let named = (header.destination_incarnation, header.destination_session);
+        let is_unnamed = named.0.is_none();
+        let own = cx.config.incarnation;
         if let Some(session) = self
             .session
             .as_mut()
             .filter(|session| session.peer == identity)
         {
-            if is_answer && header.destination_session == session.own_session {
-                // The peer may still wait for a sign that we are in session.
-                session.is_ping_owed = true;
-            } else {
+            if is_unnamed {
                 self.hello_owed = Some(HelloOwed {
                     own_session: session.own_session,
                     to: Some(identity),
                 });
+            } else if named == (own, session.own_session) {
+                // The peer may still wait for a sign that we are in session.
+                session.is_ping_owed = true;
+            } else {
+                return Err(DatagramError::StaleSession);
             }
             return Ok(());
         }
-        if is_answer && header.destination_session == self.opening {
+        if named == (own, self.opening) {
             self.establish(now, candidate, cx);
             return Ok(());
         }
-        if self.is_outdated(identity) {
+        // One that answers somebody else begins nothing: else an old hello, repeated to the peer,
+        // would make it answer, and that answer would end a good session here.
+        if !is_unnamed || self.is_outdated(identity) {
             return Err(DatagramError::StaleSession);
         }
         self.candidate = Some(candidate);
@@ -86,14 +92,23 @@ impl Link {
         Ok(())
     }
 
-    /// Lets a datagram that names our opening number, from the candidate, begin the session. Our
-    /// incarnation was checked before.
+    /// Lets a datagram that names our opening number begin the session, if it is from the candidate.
+    /// If another hello has come between, asks the sender to say who it is. Our incarnation was
+    /// checked before.
     pub(super) fn on_confirmation(&mut self, now: Instant, header: &Header, cx: &mut Context<'_>) {
-        let Some(candidate) = self.candidate else {
+        if self.is_closed || header.destination_session != self.opening {
             return;
-        };
-        if header.destination_session == self.opening && identity_of(header) == candidate.identity {
-            self.establish(now, candidate, cx);
+        }
+        match self.candidate {
+            Some(candidate) if candidate.identity == identity_of(header) => {
+                self.establish(now, candidate, cx);
+            }
+            Some(_) | None => {
+                self.hello_owed = Some(HelloOwed {
+                    own_session: self.opening,
+                    to: None,
+                });
+            }
         }
     }
 

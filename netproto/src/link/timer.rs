@@ -24,7 +24,7 @@ impl Link {
                 self.hello_at = now.after(cx.config.heartbeat);
                 self.hello_owed = Some(HelloOwed {
                     own_session: self.opening,
-                    to: self.candidate.map(|candidate| candidate.identity),
+                    to: None,
                 });
             }
             return;
