@@ -112,8 +112,12 @@ impl Mover {
             expect_epoch,
             new_slot,
         } = message;
-        if new_slot != from {
-            // A node can claim a process for itself only.
+        let early = self
+            .sources
+            .get(process)
+            .is_some_and(|source| !source.phase().is_promised());
+        if new_slot != from || early {
+            // A node can claim a process for itself only, and one that runs here only after FINAL.
             self.stats.stale += 1;
             return;
         }

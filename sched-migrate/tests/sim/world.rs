@@ -346,9 +346,14 @@ impl World {
                 packet,
                 ..
             } => {
-                // After the verdict nothing of that life is listened to.
-                if self.node(to).up.get(&from) == Some(&from_life) {
-                    self.deliver(from, to, packet);
+                let known = self.node(to).up.get(&from) == Some(&from_life);
+                let lives = self.node(from).alive && self.node(from).life == from_life;
+                match (known, lives) {
+                    (true, _) => self.deliver(from, to, packet),
+                    // The session is not up on this side yet: the link keeps sending.
+                    (false, true) => self.after(20_000_000, event),
+                    // After the verdict nothing of that life is listened to.
+                    (false, false) => {}
                 }
             }
             Event::Local { at, local, .. } => self.local(at, local),
