@@ -92,6 +92,7 @@ struct kpi_thread;
 int kpi_thread_run(const char *name, int (*fn)(void *), void *arg, struct kpi_thread **out);
 int kpi_thread_stop(struct kpi_thread *t); /* asks, waits for the end, gives its result */
 void kpi_thread_wake(struct kpi_thread *t);
+void kpi_thread_urgent(struct kpi_thread *t); /* goes before all ordinary tasks */
 bool kpi_thread_should_stop(void);
 bool kpi_fatal_signal_pending(void);
 bool kpi_signal_pending(void);

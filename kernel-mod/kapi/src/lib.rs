@@ -9,7 +9,14 @@
 extern crate alloc as rust_alloc;
 
 /// What `kpi.h` declares, by bindgen.
-#[allow(dead_code, missing_docs, unreachable_pub, non_camel_case_types, clippy::all)]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
 pub(crate) mod raw {
     include!(concat!(env!("OUT_DIR"), "/raw.rs"));
 }

@@ -68,6 +68,12 @@ impl KThread {
         }
     }
 
+    /// Lets the thread go before all ordinary tasks. It must never run for long.
+    pub fn make_urgent(&self) {
+        // SAFETY: kept alive by our reference.
+        unsafe { raw::kpi_thread_urgent(self.raw.as_ptr()) }
+    }
+
     /// Wakes the thread out of a wait so that it looks at its conditions.
     pub fn wake(&self) {
         // SAFETY: kept alive by our reference.

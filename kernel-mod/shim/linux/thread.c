@@ -30,6 +30,11 @@ void kpi_thread_wake(struct kpi_thread *thread)
 	wake_up_process((struct task_struct *)thread);
 }
 
+void kpi_thread_urgent(struct kpi_thread *thread)
+{
+	sched_set_fifo_low((struct task_struct *)thread);
+}
+
 bool kpi_thread_should_stop(void)
 {
 	return kthread_should_stop();

@@ -119,6 +119,7 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
     let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
     let socket = UdpSocket::bind(local, Arc::new(WaitQueue::new()?))?;
     let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
+    let rx = zeroed_vec(DATAGRAM_LEN_MAX + 1)?;
     let inner = Inner {
         transport,
         buffer,
@@ -135,8 +136,10 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
         room: WaitQueue::new()?,
         driver: Mutex::new(lock_class!(c"holon-driver"), None)?,
     })?;
-    let rx = zeroed_vec(DATAGRAM_LEN_MAX + 1)?;
-    *net.driver.lock() = Some(KThread::spawn(c"holon-net", move || driver::run(net, rx))?);
+    let driver = KThread::spawn(c"holon-net", move || driver::run(net, rx))?;
+    // Heartbeats and other nodes' faults must not wait for this node's own work.
+    driver.make_urgent();
+    *net.driver.lock() = Some(driver);
     let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = core::str::from_utf8(text).unwrap_or("?");
     log::info!(

@@ -5,7 +5,8 @@
  *
  *   memtest loop                     all tests, source and target on this node
  *   memtest source SLOT PAGES        prints the space's id; serves SLOT until it is killed
- *   memtest target SLOT ID PAGES     takes that memory over, half by faults, half in background
+ *   memtest target SLOT ID PAGES     takes that memory over, by faults and in background
+ *   memtest target-slow SLOT ID PAGES   page by page, until the source dies
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -186,7 +187,7 @@ static void basic(int huge)
 	call(WAIT, t, 60000, 0, 0, NULL);
 	t1 = now_ns();
 	printf("stream %lu ns/page = %lu MB/s\n", (t1 - t0) / (n - 1024),
-	       (n - 1024) * PAGE * 1000 / (t1 - t0));
+	       (u64)((n - 1024) * PAGE * 1000 / (t1 - t0)));
 	CHECK(wrong(m, n, 7) == 0);
 	munmap(m, n * PAGE);
 	over(t);
@@ -565,6 +566,27 @@ static void take(int slot, u64 id, u64 pages)
 	over(t);
 }
 
+/* Touches a page every 20 ms until all is here or the source is gone: then SIGBUS, no zeros. */
+static void take_slowly(int slot, u64 id, u64 pages)
+{
+	char *m = map(pages, 0);
+	u64 t = target_of(id, slot, pages, 0, NULL), i;
+	struct sigaction sa = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
+
+	call(START, t, 0, 0, 0, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	for (i = 0; i < pages && !bus(m + i * PAGE); i++) {
+		CHECK(wrong(m + i * PAGE, 1, 7 + i * 1000003) == 0);
+		usleep(20000);
+	}
+	printf("%s after %lu pages\n", i < pages ? "SIGBUS" : "all here", i);
+	CHECK(wrong(m, i, 7) == 0);
+	if (i < pages)
+		CHECK(stat_of(t).arg[3] == 1);
+	munmap(m, pages * PAGE);
+	call(DROP, t, 0, 0, 0, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -579,6 +601,8 @@ int main(int argc, char **argv)
 		serve(atoi(argv[2]), strtoull(argv[3], NULL, 0));
 	else if (argc == 5 && !strcmp(argv[1], "target"))
 		take(atoi(argv[2]), strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
+	else if (argc == 5 && !strcmp(argv[1], "target-slow"))
+		take_slowly(atoi(argv[2]), strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
 	else
 		return 2;
 	printf("memtest: %d failures\n", fails);
