@@ -1,6 +1,6 @@
 //! Messages, completions and time.
 
-use netproto::id::{AttemptId, GlobalPid, Slot};
+use netproto::id::{AttemptId, Epoch, GlobalPid, Slot};
 use netproto::msg::migrate::{Abort, Cas, CasOutcome, CasResult, Committed, Prepared, Refused};
 use netproto::time::Instant;
 
@@ -112,12 +112,8 @@ impl Mover {
             expect_epoch,
             new_slot,
         } = message;
-        let early = self
-            .sources
-            .get(process)
-            .is_some_and(|source| !source.phase().is_promised());
-        if new_slot != from || early {
-            // A node can claim a process for itself only, and one that runs here only after FINAL.
+        if new_slot != from {
+            // A node can claim a process for itself only.
             self.stats.stale += 1;
             return;
         }
@@ -126,7 +122,7 @@ impl Mover {
             slot: own,
             epoch: expect_epoch,
         };
-        let (outcome, entry) = match self.directory.swap(process, expect_epoch, new_slot) {
+        let (outcome, entry) = match self.swap(process, expect_epoch, new_slot) {
             Swap::Won(entry) => (CasOutcome::Won, entry),
             Swap::Lost(entry) => (CasOutcome::Lost, entry),
             Swap::Unknown => (CasOutcome::Unknown, nowhere),
@@ -151,6 +147,15 @@ impl Mover {
             epoch,
         });
         self.effects.push(Effect::Send { to: from, message });
+    }
+
+    /// Asks the directory, but for a process that runs here: that is nobody's before FINAL was sent.
+    fn swap(&mut self, process: GlobalPid, expect: Epoch, slot: Slot) -> Swap {
+        let promised = |source: &Source| source.phase().is_promised();
+        match (self.sources.get(process), self.directory.get(process)) {
+            (Some(source), Some(entry)) if !promised(source) => Swap::Lost(entry),
+            _ => self.directory.swap(process, expect, slot),
+        }
     }
 
     fn handle_cas_result(&mut self, from: Slot, message: CasResult) {
