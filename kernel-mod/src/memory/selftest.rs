@@ -31,10 +31,10 @@ static RELEASED: AtomicU64 = AtomicU64::new(0);
 static LOSS: AtomicU64 = AtomicU64::new(0);
 static SENT: AtomicU64 = AtomicU64::new(0);
 
-/// As if `get` had come from the last slot.
-pub(super) fn looped_get(get: &PageGet) {
+/// As if the request had come from the last slot.
+pub(super) fn looped_get(request: &PageGet) {
     if let (Ok(memory), Some(slot)) = (get(), wire::loop_slot()) {
-        memory.server.push(slot, *get);
+        memory.server.push(slot, *request);
     }
 }
 
