@@ -127,6 +127,9 @@ pub(crate) struct Up {
     /// Leave Holon out: plain Debian guests, to try a module by hand
     #[arg(long)]
     pub bare: bool,
+    /// Install the packages of the last build instead of building
+    #[arg(long, conflicts_with = "bare")]
+    pub no_build: bool,
 }
 
 /// Arguments of `exec`.

@@ -12,7 +12,9 @@ mod instance;
 mod node;
 mod place;
 mod process;
+mod scenario;
 mod switch;
+mod test;
 mod ui;
 
 use std::os::unix::process::CommandExt;
@@ -78,7 +80,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Pause { node } => Instance::open(&dir)?.pause(node.0)?,
         Command::Resume { node } => Instance::open(&dir)?.resume(node.0)?,
         Command::Link(args) => link(&dir, &args)?,
-        Command::Test(_) | Command::Demo(_) | Command::Bench(_) => bail!("not written yet"),
+        Command::Test(args) if args.list => println!("{}", test::all_names().join("\n")),
+        Command::Test(args) => return test::run(&dir, &args.names, consent(args.yes)),
+        Command::Demo(_) | Command::Bench(_) => bail!("not written yet"),
         Command::Supervise => supervisor::run(&dir)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -109,10 +113,10 @@ fn up(dir: &Path, args: &cli::Up) -> Result<()> {
         mem_mb: args.mem,
         cpus: args.cpus,
     };
-    let payload = if args.bare {
-        Payload::Bare
-    } else {
-        Payload::Holon
+    let payload = match (args.bare, args.no_build) {
+        (true, _) => Payload::Bare,
+        (false, true) => Payload::LastBuild,
+        (false, false) => Payload::Holon,
     };
     let mut instance = up::up(dir, size, args.seed, payload)?;
     instance.detach()

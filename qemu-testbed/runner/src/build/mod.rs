@@ -3,6 +3,7 @@
 
 mod deb;
 mod module;
+mod programs;
 mod tools;
 
 use std::fs;
@@ -32,9 +33,38 @@ pub(crate) fn packages(image: &Image) -> Result<Vec<PathBuf>> {
     } else {
         ui::note("the tree has no holond yet: guests get none");
     }
-    let out = repo.join("target/packages");
+    packages.push(program_package(&programs::build()?));
+    let out = packages_dir();
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
     packages.iter().map(|package| package.write(&out)).collect()
+}
+
+/// The packages of the last build, as they are.
+pub(crate) fn last() -> Result<Vec<PathBuf>> {
+    let dir = packages_dir();
+    let entries = fs::read_dir(&dir).with_context(|| dir.display().to_string())?;
+    let mut packages: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    packages.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    packages.sort();
+    Ok(packages)
+}
+
+fn packages_dir() -> PathBuf {
+    place::repo().join("target/packages")
+}
+
+fn program_package(programs: &[(String, PathBuf)]) -> deb::Package {
+    deb::Package {
+        name: "holon-testbed",
+        depends: "libc6".into(),
+        summary: "Programs that Holon's scenarios run",
+        files: programs
+            .iter()
+            .map(|program| into_dir(program, "usr/lib/holon-testbed"))
+            .collect(),
+        extra: place::recipe().join("pkg"),
+        postinst: String::new(),
+    }
 }
 
 fn module_package(module: PathBuf, kernel: &str) -> deb::Package {

@@ -102,6 +102,9 @@ fn prepare(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     Ok(())
 }
 
+/// Emulated guests are slow, and compilers go where there is room.
+const CLUSTER_TOML: &str = "[holon]\ntimescale = 4\nplace = [\"cc1\", \"cc1plus\", \"as\"]\n";
+
 fn nodes_toml(nodes: usize) -> String {
     let node = |n: usize| {
         format!(
@@ -109,7 +112,8 @@ fn nodes_toml(nodes: usize) -> String {
             n - 1
         )
     };
-    (1..=nodes).map(node).collect::<Vec<_>>().join("\n")
+    let nodes: String = (1..=nodes).map(node).collect();
+    format!("{CLUSTER_TOML}{nodes}")
 }
 
 /// Waits until a node's own `clusterctl status` counts `seen` members that are up.

@@ -34,6 +34,8 @@ pub(crate) struct Size {
 pub(crate) enum Payload {
     /// Holon, as far as the tree has it.
     Holon,
+    /// Holon as it was last built.
+    LastBuild,
     /// Nothing: a plain Debian.
     Bare,
 }
@@ -57,6 +59,7 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
     let image = image::prepare(crate::host::Consent::Ask)?;
     let packages = match payload {
         Payload::Holon => crate::build::packages(&image)?,
+        Payload::LastBuild => crate::build::last()?,
         Payload::Bare => Vec::new(),
     };
     let shape = template::Shape {

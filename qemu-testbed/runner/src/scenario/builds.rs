@@ -37,7 +37,11 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     cluster.kill(3)?;
     cluster.ended(1, job, BUILD)?;
     check(cluster, &wanted)?;
-    let again = cluster.events(1)?.into_iter().rev().find(|e| e.kind == "placed-again");
+    let again = cluster
+        .events(1)?
+        .into_iter()
+        .rev()
+        .find(|e| e.kind == "placed-again");
     again.context("no event says that a lost child ran again")?;
     cluster.start(3)
 }
@@ -49,8 +53,14 @@ fn local_digest(cluster: &Cluster) -> Result<String> {
         return Ok(String::from_utf8_lossy(&known.stdout).trim().to_owned());
     }
     fresh(cluster)?;
-    cluster.sh(1, "cd /root/build && make -j2 libz.a libz.so.1 >/root/build.local 2>&1")?;
-    cluster.sh(1, &format!("cd /root/build && {DIGEST} | tee /root/build.digest"))
+    cluster.sh(
+        1,
+        "cd /root/build && make -j2 libz.a libz.so.1 >/root/build.local 2>&1",
+    )?;
+    cluster.sh(
+        1,
+        &format!("cd /root/build && {DIGEST} | tee /root/build.digest"),
+    )
 }
 
 fn fresh(cluster: &Cluster) -> Result<()> {
@@ -73,7 +83,10 @@ fn check(cluster: &Cluster, wanted: &str) -> Result<()> {
     let status = cluster.sh(1, "cat /root/build.status; tail -n 5 /root/build.log")?;
     ensure!(status.starts_with("0\n"), "make failed: {status}");
     let got = cluster.sh(1, &format!("cd /root/build && {DIGEST}"))?;
-    ensure!(got == wanted, "the build's bytes differ from a local build's");
+    ensure!(
+        got == wanted,
+        "the build's bytes differ from a local build's"
+    );
     Ok(())
 }
 
@@ -82,7 +95,8 @@ fn placed(cluster: &Cluster) -> Result<Vec<u64>> {
     (1..=cluster.len())
         .map(|node| {
             let text = cluster.sh(node, "cat /proc/sys/holon/stats/execs_taken")?;
-            text.parse().with_context(|| format!("execs_taken is {text:?}"))
+            text.parse()
+                .with_context(|| format!("execs_taken is {text:?}"))
         })
         .collect()
 }

@@ -32,8 +32,11 @@ const SIGNS: &[&str] = &[
 pub(crate) fn clean(cluster: &mut Cluster) -> Result<()> {
     consoles(cluster)?;
     for node in 1..=cluster.len() {
-        cluster.sh(node, "clusterctl job list -o json | jq -r '.items[].job' | \
-             xargs -r -n 1 clusterctl job kill")?;
+        cluster.sh(
+            node,
+            "clusterctl job list -o json | jq -r '.items[].job' | \
+             xargs -r -n 1 clusterctl job kill",
+        )?;
     }
     for node in 1..=cluster.len() {
         unload(cluster, node)?;
@@ -60,7 +63,10 @@ pub(crate) fn consoles(cluster: &mut Cluster) -> Result<()> {
     for node in 1..=config.nodes {
         let console = fs::read(config.file(node, "serial.log"))?;
         let console = String::from_utf8_lossy(&console);
-        if let Some(line) = console.lines().find(|line| SIGNS.iter().any(|sign| line.contains(sign))) {
+        if let Some(line) = console
+            .lines()
+            .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+        {
             bail!("node{node}'s kernel printed: {}", line.trim());
         }
     }

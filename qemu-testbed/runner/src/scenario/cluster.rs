@@ -118,7 +118,9 @@ impl Cluster {
     pub(crate) fn sh(&self, node: usize, line: &str) -> Result<String> {
         let output = self.capture(node, line)?;
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+            return Ok(String::from_utf8_lossy(&output.stdout)
+                .trim_end()
+                .to_owned());
         }
         bail!(
             "node{node}: `{line}` ended with {}: {}{}",
@@ -136,16 +138,28 @@ impl Cluster {
     /// Starts a shell line on a node and goes on.
     pub(crate) fn begin(&self, node: usize, line: &str) -> Result<Running> {
         let mut command = self.ssh[node - 1].exec(&[line.to_owned()], Terminal::No);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         Ok(Running(command.spawn().context("run ssh")?))
     }
 
     /// A list that `clusterctl` prints on a node.
-    fn list<T: for<'a> Deserialize<'a>>(&self, node: usize, words: &str, kind: &str) -> Result<Vec<T>> {
+    fn list<T: for<'a> Deserialize<'a>>(
+        &self,
+        node: usize,
+        words: &str,
+        kind: &str,
+    ) -> Result<Vec<T>> {
         let text = self.sh(node, &format!("clusterctl {words} -o json"))?;
         let list: List<T> =
             serde_json::from_str(&text).with_context(|| format!("clusterctl {words}: {text}"))?;
-        ensure!(list.kind == kind, "clusterctl {words} printed a {}", list.kind);
+        ensure!(
+            list.kind == kind,
+            "clusterctl {words} printed a {}",
+            list.kind
+        );
         Ok(list.items)
     }
 
@@ -156,7 +170,10 @@ impl Cluster {
 
     /// One process, if it is there.
     pub(crate) fn process(&self, node: usize, id: &str) -> Result<Option<Process>> {
-        Ok(self.processes(node)?.into_iter().find(|process| process.id == id))
+        Ok(self
+            .processes(node)?
+            .into_iter()
+            .find(|process| process.id == id))
     }
 
     /// All events that a node knows.
@@ -173,7 +190,8 @@ impl Cluster {
     /// Starts a job in the background and gives its number.
     pub(crate) fn run(&self, node: usize, words: &str) -> Result<u32> {
         let text = self.sh(node, &format!("clusterctl run -d {words}"))?;
-        text.parse().with_context(|| format!("`clusterctl run -d` printed {text:?}"))
+        text.parse()
+            .with_context(|| format!("`clusterctl run -d` printed {text:?}"))
     }
 
     /// Waits until the job has a process whose command contains a word, and gives its id.
@@ -191,8 +209,14 @@ impl Cluster {
         self.sh(from, &format!("clusterctl migrate {id} --to node{to}"))?;
         let wanted = format!("node{to}");
         for node in 1..=self.len() {
-            let seen = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
-            ensure!(seen.node == wanted, "node{node} sees {id} on {}, not {wanted}", seen.node);
+            let seen = self
+                .process(node, id)?
+                .with_context(|| format!("{id} is gone"))?;
+            ensure!(
+                seen.node == wanted,
+                "node{node} sees {id} on {}, not {wanted}",
+                seen.node
+            );
         }
         Ok(())
     }
@@ -200,7 +224,9 @@ impl Cluster {
     /// Waits until a process has all its memory where it runs.
     pub(crate) fn fetched(&self, node: usize, id: &str) -> Result<()> {
         eventually(&format!("all memory of {id}"), SOON, || {
-            let process = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
+            let process = self
+                .process(node, id)?
+                .with_context(|| format!("{id} is gone"))?;
             Ok((process.remote_bytes == 0).then_some(()))
         })
     }
@@ -230,10 +256,13 @@ impl Cluster {
 
     /// Waits until a node's `status` counts so many members up.
     pub(crate) fn sees_up(&self, node: usize, count: usize) -> Result<()> {
-        let line = "clusterctl status -o json | jq '[.nodes[] | select(.state == \"up\")] | length'";
-        eventually(&format!("{count} nodes up, seen by node{node}"), SOON, || {
-            Ok((self.sh(node, line)?.parse() == Ok(count)).then_some(()))
-        })
+        let line =
+            "clusterctl status -o json | jq '[.nodes[] | select(.state == \"up\")] | length'";
+        eventually(
+            &format!("{count} nodes up, seen by node{node}"),
+            SOON,
+            || Ok((self.sh(node, line)?.parse() == Ok(count)).then_some(())),
+        )
     }
 }
 

@@ -10,7 +10,8 @@ use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 pub(crate) fn calls(cluster: &mut Cluster) -> Result<()> {
     for kind in ["nanosleep", "poll", "futex"] {
         let output = format!("/root/calls-{kind}.out");
-        let command = format!("-- sh -c '{PROGRAMS}/calls {kind} 20 >{output}; echo status $? >>{output}'");
+        let command =
+            format!("-- sh -c '{PROGRAMS}/calls {kind} 20 >{output}; echo status $? >>{output}'");
         let job = cluster.run(1, &command)?;
         let id = cluster.find(1, job, &format!("calls {kind}"))?;
         cluster.migrate(&id, 2)?;
@@ -38,7 +39,10 @@ fn read_on_a_pipe(cluster: &mut Cluster) -> Result<()> {
 
 /// Signals, stop and continue reach a body through its surrogate; the parent's wait sees its end.
 pub(crate) fn signals(cluster: &mut Cluster) -> Result<()> {
-    cluster.sh(1, "cd /root && rm -f go sig.out sig.status sig.state && mkfifo go")?;
+    cluster.sh(
+        1,
+        "cd /root && rm -f go sig.out sig.status sig.state && mkfifo go",
+    )?;
     let script = format!(
         "cd /root; {PROGRAMS}/signals >sig.out & p=$!; exec 3<>go; \
          read x <&3; kill -USR1 $p; \
@@ -66,15 +70,19 @@ pub(crate) fn signals(cluster: &mut Cluster) -> Result<()> {
 
 fn said(cluster: &Cluster, word: &str) -> Result<()> {
     eventually(&format!("{word:?} from the program"), SOON, || {
-        Ok(cluster.sh(1, "cat /root/sig.out")?.contains(word).then_some(()))
+        Ok(cluster
+            .sh(1, "cat /root/sig.out")?
+            .contains(word)
+            .then_some(()))
     })
 }
 
 fn state(cluster: &Cluster, id: &str, stopped: bool) -> Result<()> {
     eventually(&format!("{id} to be stopped: {stopped}"), SOON, || {
         let process = cluster.process(3, id)?;
-        let is = process.is_some_and(|p| p.state.to_lowercase().starts_with('t')
-            || p.state.contains("stopped"));
+        let is = process.is_some_and(|p| {
+            p.state.to_lowercase().starts_with('t') || p.state.contains("stopped")
+        });
         Ok((is == stopped).then_some(()))
     })
 }
