@@ -153,6 +153,17 @@ impl Fragment<'_> {
 }
 
 impl Ack {
+    /// Whether the bitmap names the fragment `index` places after some base, which `next` is
+    /// `ahead` places after.
+    pub(crate) fn names(&self, index: usize, ahead: usize) -> bool {
+        index
+            .checked_sub(ahead)
+            .and_then(|after| after.checked_sub(1))
+            .and_then(|bit| u32::try_from(bit).ok())
+            .and_then(|bit| self.bitmap.checked_shr(bit))
+            .is_some_and(|bits| bits & 1 == 1)
+    }
+
     /// Writes it whole, or nothing.
     pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), Full> {
         if ACK_LEN > w.room() {

@@ -292,7 +292,7 @@ impl SendQueue {
         let mut acked = Acked::default();
         let mut latest = None;
         for (index, flight) in self.flights.iter_mut().enumerate().take(reach) {
-            let received = index < ahead || is_set(ack.bitmap, index, ahead);
+            let received = index < ahead || ack.names(index, ahead);
             if !received || flight.state == State::Acked {
                 continue;
             }
@@ -395,15 +395,4 @@ impl SendQueue {
         }
         ran_out
     }
-}
-
-/// Whether the bitmap of an acknowledgement names the fragment `index` places after the base, when
-/// `ahead` of them are acknowledged by number.
-fn is_set(bitmap: u128, index: usize, ahead: usize) -> bool {
-    index
-        .checked_sub(ahead)
-        .and_then(|after| after.checked_sub(1))
-        .and_then(|bit| u32::try_from(bit).ok())
-        .and_then(|bit| bitmap.checked_shr(bit))
-        .is_some_and(|bits| bits & 1 == 1)
 }

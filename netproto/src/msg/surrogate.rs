@@ -171,10 +171,10 @@ impl Exited {
         let wire: &ExitedWire = exact(bytes)?;
         check_zero(&wire.zero)?;
         let status = wire.status.get();
-        let signal = status & 0x7f;
-        // A status is 16 bits: an exit code and no signal, or a signal, which may have dumped core.
-        let ends = status <= 0xffff && signal != 0x7f && (signal == 0) == (status & 0xff == 0);
-        if !ends || (signal != 0 && status > 0xff) {
+        // An exit code in the second byte, or else a signal in the first, perhaps with the core bit.
+        let is_exit = status & 0xff == 0 && status <= 0xff00;
+        let is_death = (1..0x7f).contains(&(status & 0x7f)) && status <= 0xff;
+        if !is_exit && !is_death {
             return Err(DecodeError::value("status"));
         }
         Ok(Self {

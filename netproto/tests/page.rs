@@ -1,0 +1,180 @@
+//! The datagrams of the fault path: bytes as they were agreed, and everything else refused.
+
+use netproto::msg::page::{GetFlags, PageData, PageGet, PageStatus};
+use netproto::page::{self, Addresses, PageDatagram, Path};
+use netproto::wire::checksum::crc32c_update;
+use netproto::wire::crc32c;
+use netproto::{DatagramError, Incarnation, RequestId, Slot, SpaceId};
+
+fn slot(number: u8) -> Slot {
+    Slot::new(number).expect("a slot")
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let pair = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).expect("ascii"), 16);
+    digits
+        .chunks(2)
+        .map(|two| pair(two).expect("hex"))
+        .collect()
+}
+
+fn addresses() -> Addresses {
+    Addresses {
+        source: slot(1),
+        source_incarnation: Incarnation([0x11; 16]),
+        destination: slot(2),
+        destination_incarnation: Incarnation([0x22; 16]),
+    }
+}
+
+fn swapped() -> Addresses {
+    Addresses {
+        source: slot(2),
+        source_incarnation: Incarnation([0x22; 16]),
+        destination: slot(1),
+        destination_incarnation: Incarnation([0x11; 16]),
+    }
+}
+
+fn get() -> PageGet {
+    PageGet {
+        request: RequestId(0x0a),
+        space: SpaceId(0x0b),
+        index: 0x0c,
+        count: 1,
+        flags: GetFlags::FAULT,
+    }
+}
+
+#[test]
+fn golden_page_request() {
+    let bytes = page::encode_get(&addresses(), &get(), crc32c_update);
+    let golden = hex(
+        "484f4c4e 01 04 01 02 11111111111111111111111111111111 22222222222222222222222222222222
+         00000000 00000000 0a00000000000000 2000 0000 66998422
+         0a00000000000000 0b00000000000000 0c00000000000000 0100 0100 00000000",
+    );
+    assert_eq!(bytes[..], golden);
+    assert_eq!(page::classify(&bytes), Path::Page);
+    let (header, datagram) = page::decode(&bytes, crc32c_update).expect("good");
+    assert_eq!(datagram, PageDatagram::Get(get()));
+    assert_eq!(page::check_addresses(&header, &swapped()), Ok(()));
+    assert_eq!(
+        page::check_addresses(&header, &addresses()),
+        Err(DatagramError::NotForUs)
+    );
+    let reborn = Addresses {
+        source_incarnation: Incarnation([0x23; 16]),
+        ..swapped()
+    };
+    assert_eq!(
+        page::check_addresses(&header, &reborn),
+        Err(DatagramError::StaleIncarnation)
+    );
+    let other = Addresses {
+        destination: slot(3),
+        ..swapped()
+    };
+    assert_eq!(
+        page::check_addresses(&header, &other),
+        Err(DatagramError::UnknownPeer)
+    );
+}
+
+#[test]
+fn page_requests_have_bounds() {
+    let is_good = |get: PageGet| {
+        page::decode(
+            &page::encode_get(&addresses(), &get, crc32c_update),
+            crc32c_update,
+        )
+        .is_ok()
+    };
+    for (count, good) in [
+        (0, false),
+        (1, true),
+        (32, true),
+        (33, false),
+        (u16::MAX, false),
+    ] {
+        assert_eq!(is_good(PageGet { count, ..get() }), good, "count {count}");
+    }
+    let end = 1 << 52;
+    for (index, good) in [(0, true), (end - 1, true), (end, false), (u64::MAX, false)] {
+        assert_eq!(is_good(PageGet { index, ..get() }), good, "index {index}");
+    }
+    assert!(!is_good(PageGet {
+        index: end - 1,
+        count: 2,
+        ..get()
+    }));
+}
+
+fn reply(status: PageStatus, content: &[u8]) -> Vec<u8> {
+    let data = PageData {
+        request: RequestId(1),
+        space: SpaceId(2),
+        index: 3,
+        status,
+        page_crc: if content.is_empty() {
+            0
+        } else {
+            crc32c(content)
+        },
+    };
+    let mut bytes = page::encode_data(&addresses(), &data, crc32c_update).to_vec();
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+#[test]
+fn a_page_arrives_whole_or_not_at_all() {
+    let content: Vec<u8> = (0..4096_u32)
+        .map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1])
+        .collect();
+    let good = reply(PageStatus::Data, &content);
+    assert_eq!(good.len(), netproto::limits::PAGE_DATAGRAM_LEN_MAX);
+    let (_, datagram) = page::decode(&good, crc32c_update).expect("good");
+    assert!(
+        matches!(datagram, PageDatagram::Data(head, data) if head.index == 3 && data == content)
+    );
+    for bit in 0..good.len() * 8 {
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(page::decode(&bytes, crc32c_update).is_err(), "bit {bit}");
+    }
+    for len in 0..good.len() {
+        assert!(
+            page::decode(&good[..len], crc32c_update).is_err(),
+            "length {len}"
+        );
+    }
+    for status in [PageStatus::Zero, PageStatus::Gone, PageStatus::Busy] {
+        let bytes = reply(status, b"");
+        assert!(page::decode(&bytes, crc32c_update).is_ok());
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(page::decode(&longer, crc32c_update).is_err());
+    }
+}
+
+#[test]
+fn classify_never_fails() {
+    assert_eq!(page::classify(b""), Path::Bad);
+    assert_eq!(page::classify(&[0; 100]), Path::Bad);
+    let mut bytes = page::encode_get(&addresses(), &get(), crc32c_update);
+    for (kind, path) in [
+        (0, Path::Bad),
+        (1, Path::Link),
+        (2, Path::Link),
+        (3, Path::Link),
+    ] {
+        bytes[5] = kind;
+        assert_eq!(page::classify(&bytes), path);
+    }
+    bytes[5] = 4;
+    assert_eq!(page::classify(&bytes[..63]), Path::Bad);
+    bytes[4] = 2;
+    assert_eq!(page::classify(&bytes), Path::Bad);
+}
