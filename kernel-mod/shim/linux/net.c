@@ -60,6 +60,19 @@ static struct sockaddr_in ipv4(u32 addr_be, u16 port)
 	};
 }
 
+static int open_bound(struct kpi_udp *u, struct sockaddr_in *to)
+{
+	int rc = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &u->sock);
+
+	if (rc)
+		return rc;
+	set_user(u, u);
+	rc = kernel_bind(u->sock, (bind_addr *)to, sizeof(*to));
+	if (rc)
+		sock_release(u->sock);
+	return rc;
+}
+
 int kpi_udp_open(u32 addr_be, u16 port, struct kpi_waitq *readable, struct kpi_udp **out)
 {
 	struct sockaddr_in to = ipv4(addr_be, port);
@@ -68,19 +81,12 @@ int kpi_udp_open(u32 addr_be, u16 port, struct kpi_waitq *readable, struct kpi_u
 
 	if (!u)
 		return -ENOMEM;
-	rc = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &u->sock);
-	if (rc)
-		goto free;
 	u->readable = (wait_queue_head_t *)readable;
-	set_user(u, u);
-	rc = kernel_bind(u->sock, (bind_addr *)&to, sizeof(to));
-	if (!rc) {
+	rc = open_bound(u, &to);
+	if (rc)
+		kfree(u);
+	else
 		*out = u;
-		return 0;
-	}
-	sock_release(u->sock);
-free:
-	kfree(u);
 	return rc;
 }
 
