@@ -12,9 +12,9 @@ use crate::message::Message;
 /// Something to do. Effects come in the order in which they must be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Send a message to another node. If it is down, the message may be dropped: what waits for the
-    /// answer ends by [`Mover::handle_peer_down`]. If the link has no room just now, it must wait for
-    /// room, and keep its place before later ones.
+    /// Send a message to another node. If it is down, the message may be dropped: what waits for
+    /// the answer ends by [`Mover::handle_peer_down`]. If the link has no room just now, it must
+    /// wait for room, and keep its place before later ones.
     ///
     /// [`Mover::handle_peer_down`]: crate::Mover::handle_peer_down
     Send {
@@ -42,7 +42,8 @@ pub enum Effect {
     },
     /// Source: stop the process (unless it is stopped already from the attempt before), capture it
     /// and compare with the attempt's manifest. For an exec: pass the point of no return, unless it
-    /// is passed already. Then [`Mover::frozen`], [`Mover::incompatible`] or [`Mover::capture_failed`].
+    /// is passed already. Then [`Mover::frozen`], [`Mover::incompatible`] or
+    /// [`Mover::capture_failed`].
     ///
     /// [`Mover::frozen`]: crate::Mover::frozen
     /// [`Mover::incompatible`]: crate::Mover::incompatible

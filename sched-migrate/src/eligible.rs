@@ -1,8 +1,8 @@
 //! Why a process can't move, found before it is disturbed.
 //!
 //! The module fills [`Facts`] by looking at the live task from outside; [`check`] turns them into
-//! [`Reasons`]. Every reason has a code that never changes its meaning, a short name, a sentence, and
-//! what would help.
+//! [`Reasons`]. Every reason has a code that never changes its meaning, a short name, a sentence,
+//! and what would help.
 
 mod facts;
 mod reason;

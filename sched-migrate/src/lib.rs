@@ -3,8 +3,8 @@
 //! - [`eligible`]: the reasons why a process can't move, found before it is disturbed.
 //! - [`policy`]: where to place work, and what a drain moves where; pure functions.
 //! - [`Mover`]: a node's part in all hand-offs: as the source, as the target, and as the origin
-//!   that keeps the directory. Messages, completions of local work, verdicts about peers and time go
-//!   in; [`Effect`]s come out. It does no I/O, reads no clock and holds no image.
+//!   that keeps the directory. Messages, completions of local work, verdicts about peers and time
+//!   go in; [`Effect`]s come out. It does no I/O, reads no clock and holds no image.
 //!
 //! The promise: at every instant at most one node runs a process. The target runs it only after it
 //! won the compare-and-swap at the process' origin; the source, once it sent the final part, runs

@@ -289,7 +289,7 @@ impl Source {
 
     /// Time has passed.
     pub(crate) fn timeout(&mut self, cx: &mut Context<'_>) {
-        if !self.deadline.is_some_and(|deadline| deadline <= cx.now) {
+        if self.deadline.is_none_or(|deadline| deadline > cx.now) {
             return;
         }
         self.deadline = None;

@@ -346,8 +346,8 @@ const TEXTS: [Text; Reason::COUNT] = [
         Reason::MappingKind,
         "R33",
         "mapping-kind",
-        "It has a mapping with a property that can't be made again elsewhere (sealed, shadow stack, \
-         protection key, secret).",
+        "It has a mapping with a property that can't be made again elsewhere (sealed, shadow \
+         stack, protection key, secret).",
         "Start it without that feature.",
     ),
     text(

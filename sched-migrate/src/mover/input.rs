@@ -149,7 +149,8 @@ impl Mover {
         self.effects.push(Effect::Send { to: from, message });
     }
 
-    /// Asks the directory, but for a process that runs here: that is nobody's before FINAL was sent.
+    /// Asks the directory, but for a process that runs here: that is nobody's before FINAL was
+    /// sent.
     fn swap(&mut self, process: GlobalPid, expect: Epoch, slot: Slot) -> Swap {
         let promised = |source: &Source| source.phase().is_promised();
         match (self.sources.get(process), self.directory.get(process)) {
@@ -240,7 +241,8 @@ impl Mover {
         self.complete_source(now, attempt, Source::incompatible);
     }
 
-    /// [`Effect::Prepare`] or [`Effect::Freeze`] failed. For an exec: before the point of no return.
+    /// [`Effect::Prepare`] or [`Effect::Freeze`] failed. For an exec: before the point of no
+    /// return.
     pub fn capture_failed(&mut self, now: Instant, attempt: AttemptId, failure: Failure) {
         self.complete_source(now, attempt, |source, cx| {
             source.capture_failed(failure, cx)
