@@ -44,6 +44,63 @@ impl Default for Policy {
     }
 }
 
+/// The usual round trip, as answers tell it: a mean and a mean deviation, both smoothed.
+///
+/// Only answers to requests that were sent once count: of another it is not known which sending
+/// was answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoundTrip {
+    mean_ns: u64,
+    deviation_ns: u64,
+}
+
+impl RoundTrip {
+    /// Nothing is known yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            mean_ns: 0,
+            deviation_ns: 0,
+        }
+    }
+
+    /// An answer took so long.
+    pub fn sample(&mut self, took: Duration) {
+        let took = took.as_ns();
+        if self.mean_ns == 0 {
+            *self = Self {
+                mean_ns: took,
+                deviation_ns: took / 2,
+            };
+            return;
+        }
+        let off = took.abs_diff(self.mean_ns);
+        self.deviation_ns = smooth(self.deviation_ns, off, 4);
+        self.mean_ns = smooth(self.mean_ns, took, 8);
+    }
+
+    /// The policy with a first wait that fits: at least a quarter of the given one, so that one
+    /// late wake-up does not look like a loss, and never more than it.
+    #[must_use]
+    pub fn tune(&self, policy: Policy) -> Policy {
+        if self.mean_ns == 0 {
+            return policy;
+        }
+        let usual = self
+            .mean_ns
+            .saturating_add(self.deviation_ns.saturating_mul(4));
+        let first = Duration::from_ns(usual)
+            .max(policy.first.over(4))
+            .min(policy.first);
+        Policy { first, ..policy }
+    }
+}
+
+fn smooth(old: u64, new: u64, parts: u64) -> u64 {
+    let kept = old.saturating_sub(old.checked_div(parts).unwrap_or(0));
+    kept.saturating_add(new.checked_div(parts).unwrap_or(0))
+}
+
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -104,6 +161,11 @@ impl Retry {
         self.next = now.after(self.policy.first);
     }
 
+    /// A later request was answered whole: what is open of this one is likely to be lost.
+    pub fn hurry(&mut self, now: Instant) {
+        self.next = self.next.min(now);
+    }
+
     /// How often it was sent.
     #[must_use]
     pub const fn sendings(&self) -> u32 {
@@ -158,6 +220,43 @@ mod tests {
         assert_eq!(retry.poll(ms(100)), Step::Wait(Duration::from_ms(9)));
         assert_eq!(retry.poll(ms(109)), Step::Send);
         assert_eq!(retry.poll(ms(199)), Step::GiveUp);
+    }
+
+    #[test]
+    fn a_likely_loss_is_repeated_at_once() {
+        let mut retry = Retry::new(policy(), ms(0));
+        assert_eq!(retry.poll(ms(0)), Step::Send);
+        retry.hurry(ms(1));
+        assert_eq!(retry.poll(ms(1)), Step::Send);
+        assert_eq!(retry.poll(ms(1)), Step::Wait(Duration::from_ms(20)));
+    }
+
+    #[test]
+    fn the_first_wait_follows_the_round_trip() {
+        let mut trip = RoundTrip::new();
+        assert_eq!(trip.tune(policy()), policy(), "nothing known");
+        for _ in 0..100 {
+            trip.sample(Duration::from_us(700));
+        }
+        let first = trip.tune(policy()).first;
+        assert!(
+            first >= Duration::from_us(700) && first < Duration::from_us(1000),
+            "{first:?}"
+        );
+        for _ in 0..100 {
+            trip.sample(Duration::from_us(10));
+        }
+        assert_eq!(
+            trip.tune(policy()).first,
+            Duration::from_us(500),
+            "not below the floor"
+        );
+        trip.sample(Duration::from_ms(10_000));
+        assert_eq!(
+            trip.tune(policy()).first,
+            policy().first,
+            "not above the given one"
+        );
     }
 
     #[test]

@@ -7,6 +7,10 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
+use netproto::Duration;
+
+use crate::limits::FETCH_PAGES_MAX;
+
 /// Neighbouring pages in neighbouring frames of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk {
@@ -30,6 +34,38 @@ impl Chunk {
     fn ends_before(&self, frame: u64, page: u64) -> bool {
         self.frame.checked_add(self.pages) == Some(frame)
             && self.page.checked_add(self.pages) == Some(page)
+    }
+}
+
+/// How much the background may have under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Requests.
+    pub requests: u16,
+    /// Pages in each.
+    pub pages: u16,
+}
+
+impl Pace {
+    /// Nobody faults: half a megabyte hides a round trip of 4 ms at 1 Gbit/s.
+    pub const FULL: Self = Self {
+        requests: 4,
+        pages: FETCH_PAGES_MAX,
+    };
+    /// Faults come: an answer to one waits behind 32 pages at most.
+    pub const GENTLE: Self = Self {
+        requests: 2,
+        pages: FETCH_PAGES_MAX / 2,
+    };
+
+    /// The pace when the last fault was so long ago, if there was any; `calm` is how long a
+    /// process must not have faulted to count as one that has what it needs.
+    #[must_use]
+    pub fn after(since_fault: Option<Duration>, calm: Duration) -> Self {
+        match since_fault {
+            Some(since) if since < calm => Self::GENTLE,
+            Some(_) | None => Self::FULL,
+        }
     }
 }
 
@@ -212,6 +248,14 @@ mod tests {
         }
         stream.progress();
         assert!(!stream.is_stuck());
+    }
+
+    #[test]
+    fn holds_back_while_faults_come() {
+        let calm = Duration::from_ms(20);
+        assert_eq!(Pace::after(None, calm), Pace::FULL);
+        assert_eq!(Pace::after(Some(Duration::from_ms(19)), calm), Pace::GENTLE);
+        assert_eq!(Pace::after(Some(Duration::from_ms(20)), calm), Pace::FULL);
     }
 
     #[test]

@@ -64,12 +64,18 @@ fn fetch(memory: &Memory, space: &TargetSpace, number: u64, page: Page) -> Resul
     let ask = Ask { source: space.source, space: space.id, first: number, count: 1 };
     let shard = memory.fetches.shard();
     let request = begin(shard, ask, page)?;
-    let mut retry = Retry::new(knobs::policy(), now());
+    let began = now();
+    let mut retry = Retry::new(space.fault_policy(), began);
     let waited = wait(shard, space, request, &mut retry);
     let ended = shard.end(request);
     waited?;
     match ended {
-        Some((fetch, _)) if fetch.is_finished() && !fetch.is_gone(0) => Ok(()),
+        Some((fetch, _)) if fetch.is_finished() && !fetch.is_gone(0) => {
+            if retry.sendings() == 1 {
+                space.answered_after(now().since(began));
+            }
+            Ok(())
+        }
         _ => Err(Errno::EIO),
     }
 }

@@ -14,7 +14,7 @@ use vm_remote::{
     fetch::Ask,
     limits::FETCH_PAGES_MAX,
     retry::{Retry, Step},
-    stream::Chunk,
+    stream::{Chunk, Pace},
     tag::Tag,
     target::{Effect, Loss},
 };
@@ -25,13 +25,16 @@ use super::{
     target::TargetSpace,
     wire, Memory,
 };
-use crate::port::net::now;
+use crate::port::net::{now, timescale};
 
 /// Spaces that are streamed at the same time.
 pub(super) const THREADS: usize = 2;
 
-/// Requests under way per thread: half a megabyte hides a round trip of 4 ms at 1 Gbit/s.
-const WINDOW: usize = 4;
+/// Requests under way per thread at most.
+const WINDOW: usize = Pace::FULL.requests as usize;
+
+/// A process that has not faulted for so long has what it needs for now.
+const CALM: netproto::Duration = netproto::Duration::from_ms(20);
 
 /// How long the background holds back for faults at most, and rests when nothing could be moved.
 const HOLD_BACK: Duration = Duration::from_millis(2);
@@ -42,6 +45,8 @@ struct Flight {
     chunk: Chunk,
     open: u32,
     retry: Retry,
+    // Its last sending's place among all sendings.
+    sent: u64,
 }
 
 struct Worker {
@@ -50,6 +55,7 @@ struct Worker {
     flights: [Option<Flight>; WINDOW],
     rest: Option<Chunk>,
     gone: bool,
+    sendings: u64,
 }
 
 /// Starts the threads.
@@ -57,7 +63,7 @@ pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Resu
     for name in [c"holon-stream-0", c"holon-stream-1"] {
         let home = HomeBatch::new()?;
         let flights = [const { None }; WINDOW];
-        let mut worker = Worker { memory, home, flights, rest: None, gone: false };
+        let mut worker = Worker { memory, home, flights, rest: None, gone: false, sendings: 0 };
         threads.push(KThread::spawn(name, move || worker.run())?);
     }
     Ok(())
@@ -153,11 +159,13 @@ impl Worker {
 
     /// Asks for more, as long as the window has room.
     fn fill(&mut self, space: &TargetSpace, shard: &Shard) {
-        for at in 0..WINDOW {
+        let calm = CALM.times(u64::from(timescale()));
+        let pace = Pace::after(space.since_fault(), calm);
+        for at in 0..usize::from(pace.requests) {
             if self.flights[at].is_some() {
                 continue;
             }
-            let Some(chunk) = self.next_chunk(space) else { return };
+            let Some(chunk) = self.next_chunk(space, pace.pages) else { return };
             match begin(space, shard, chunk) {
                 Ok(flight) => self.flights[at] = Some(flight),
                 Err(_) => {
@@ -169,17 +177,18 @@ impl Worker {
     }
 
     /// The next run of pages that are still far and not asked for.
-    fn next_chunk(&mut self, space: &TargetSpace) -> Option<Chunk> {
+    fn next_chunk(&mut self, space: &TargetSpace, most: u16) -> Option<Chunk> {
         let mut stream = space.stream.lock();
         if let Some(page) = space.take_hint() {
             stream.seek_behind(page);
             self.rest = None;
         }
         while !stream.is_stuck() {
-            let chunk = self.rest.take().or_else(|| stream.next(u64::from(FETCH_PAGES_MAX)))?;
+            let chunk = self.rest.take().or_else(|| stream.next(u64::from(most)))?;
             let far = |offset: &u64| self.is_far(space, &chunk, *offset);
             let Some(first) = (0..chunk.pages).find(far) else { continue };
-            let pages = (first..chunk.pages).take_while(far).count() as u64;
+            let last = chunk.pages.min(first + u64::from(most));
+            let pages = (first..last).take_while(far).count() as u64;
             self.rest = part(&chunk, first + pages, chunk.pages);
             return part(&chunk, first, first + pages);
         }
@@ -207,6 +216,8 @@ impl Worker {
             match flight.retry.poll(now()) {
                 Step::Send => {
                     stats::REQUESTS_AGAIN.add(u64::from(flight.retry.sendings() > 1));
+                    self.sendings += 1;
+                    flight.sent = self.sendings;
                     shard.send(space.source, flight.request, GetFlags::STREAM);
                     next = next.min(knobs::policy().first);
                 }
@@ -233,6 +244,7 @@ impl Worker {
                 continue;
             }
             let Some(flight) = self.flights[at].take() else { continue };
+            self.hurry_before(flight.sent);
             let Some((fetch, set)) = shard.end(flight.request) else { continue };
             let mut batch = Batch::default();
             for (page, offset) in set.pages.into_iter().flatten().zip(0u16..) {
@@ -246,6 +258,16 @@ impl Worker {
             if moved > 0 {
                 space.stream.lock().progress();
             }
+        }
+    }
+}
+
+impl Worker {
+    /// The source answers the background's requests in order: what was sent before one that is
+    /// complete, and is not complete itself, has lost something.
+    fn hurry_before(&mut self, sent: u64) {
+        for flight in self.flights.iter_mut().flatten().filter(|flight| flight.sent < sent) {
+            flight.retry.hurry(now());
         }
     }
 }
@@ -271,7 +293,7 @@ fn begin(space: &TargetSpace, shard: &Shard, chunk: Chunk) -> Result<Flight> {
     let ask = Ask { source: space.source, space: space.id, first: chunk.page, count };
     let request = shard.begin(ask, set).map_err(|_| Errno::EBUSY)?;
     let retry = Retry::new(knobs::policy(), now());
-    Ok(Flight { request, chunk, open: u32::from(count), retry })
+    Ok(Flight { request, chunk, open: u32::from(count), retry, sent: 0 })
 }
 
 /// What came with one answer.

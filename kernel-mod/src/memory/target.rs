@@ -5,9 +5,10 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use holon_uapi::memory as uapi;
 use kapi::{lock_class, module::Hold, Errno, Mutex, Result, SpinLock, WaitQueue};
-use netproto::{Slot, SpaceId};
+use netproto::{Duration, Instant, Slot, SpaceId};
 use vm_remote::{
     limits::TARGETS_MAX,
+    retry::{Policy, RoundTrip},
     stream::Stream,
     tag::Handle,
     target::{Effect, Loss, Phase, Target},
@@ -15,7 +16,7 @@ use vm_remote::{
 use zerocopy::IntoBytes;
 
 use super::{fetch::Fetches, knobs, stats, wire};
-use crate::control::events;
+use crate::{control::events, port::net::now};
 
 const NO_HINT: u64 = u64::MAX;
 
@@ -36,6 +37,8 @@ pub(super) struct TargetSpace {
     state: SpinLock<Target>,
     lost: AtomicBool,
     hint: AtomicU64,
+    fault_ns: AtomicU64,
+    trip: SpinLock<RoundTrip>,
     _hold: Hold,
 }
 
@@ -65,6 +68,23 @@ impl TargetSpace {
     /// A fault has fetched this page: what follows is likely to be wanted next.
     pub(super) fn fetched_behind(&self, page: u64) {
         self.hint.store(page, Ordering::Relaxed);
+        self.fault_ns.store(now().as_ns(), Ordering::Relaxed);
+    }
+
+    /// How long ago the last fault was, if there was any.
+    pub(super) fn since_fault(&self) -> Option<Duration> {
+        let at = self.fault_ns.load(Ordering::Relaxed);
+        (at != 0).then(|| now().since(Instant::from_ns(at)))
+    }
+
+    /// How requests of faults are repeated at present.
+    pub(super) fn fault_policy(&self) -> Policy {
+        self.trip.lock().tune(knobs::policy())
+    }
+
+    /// A request that was sent once was answered after so long.
+    pub(super) fn answered_after(&self, took: Duration) {
+        self.trip.lock().sample(took);
     }
 
     /// The page that a fault fetched since the last call.
@@ -116,6 +136,8 @@ impl Targets {
             state: SpinLock::new(lock_class!(c"holon-target"), Target::new())?,
             lost: AtomicBool::new(false),
             hint: AtomicU64::new(NO_HINT),
+            fault_ns: AtomicU64::new(0),
+            trip: SpinLock::new(lock_class!(c"holon-trip"), RoundTrip::new())?,
             _hold: hold,
         });
         {
