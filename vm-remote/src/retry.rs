@@ -248,7 +248,7 @@ mod tests {
         }
         assert_eq!(
             trip.tune(policy()).first,
-            Duration::from_us(500),
+            Duration::from_us(2500),
             "not below the floor"
         );
         trip.sample(Duration::from_ms(10_000));
