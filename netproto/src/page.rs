@@ -181,7 +181,8 @@ pub fn decode(
     Ok((header, page))
 }
 
-/// Whether a datagram came from the peer that `ours` addresses, and is for this node's present life.
+/// Whether a datagram came from the peer that `ours` addresses, and is for this node's present
+/// life.
 ///
 /// # Errors
 /// [`DatagramError::NotForUs`], [`DatagramError::UnknownPeer`] or

@@ -8,8 +8,8 @@
 //! ```
 //! After every input drain all four in that order. `now` must never go back. What a session had
 //! received but the caller had not taken is dropped when the session ends: once `poll_event` gave
-//! Down or Restarted, `poll_message` gives nothing of that session any more, and nothing of the next
-//! one before its Up was queued.
+//! Down or Restarted, `poll_message` gives nothing of that session any more, and nothing of the
+//! next one before its Up was queued.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

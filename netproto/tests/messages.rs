@@ -73,26 +73,48 @@ fn golden_payloads() {
     let cases: [(&[u8], &str); 10] = [
         (
             &prepare().encode(),
-            "0201000000000000 03000000 11000100 0500000000000000 0a000000 04000000 3f 02 000000000000",
+            "0201000000000000 03000000 11000100 0500000000000000 0a000000 04000000 3f 02
+             000000000000",
         ),
-        (&Prepared { attempt: AttemptId(258) }.encode(), "0201000000000000"),
         (
-            &Refused { attempt: AttemptId(1), reason: 0x0203 }.encode(),
+            &Prepared {
+                attempt: AttemptId(258),
+            }
+            .encode(),
+            "0201000000000000",
+        ),
+        (
+            &Refused {
+                attempt: AttemptId(1),
+                reason: 0x0203,
+            }
+            .encode(),
             "0100000000000000 0302 000000000000",
         ),
         (
-            &Cas { attempt: AttemptId(1), process: process(), expect_epoch: Epoch(2), new_slot: slot(9) }
-                .encode(),
+            &Cas {
+                attempt: AttemptId(1),
+                process: process(),
+                expect_epoch: Epoch(2),
+                new_slot: slot(9),
+            }
+            .encode(),
             "0100000000000000 03000000 11000100 0200000000000000 09 00000000000000",
         ),
         (
-            &CasResult { attempt: AttemptId(1), outcome: CasOutcome::Won, slot: slot(2), epoch: Epoch(3) }
-                .encode(),
+            &CasResult {
+                attempt: AttemptId(1),
+                outcome: CasOutcome::Won,
+                slot: slot(2),
+                epoch: Epoch(3),
+            }
+            .encode(),
             "0100000000000000 0300000000000000 01 02 000000000000",
         ),
         (
             &signal().encode(),
-            "03000000 11000100 0500000000000000 0f000000 faffffff 07000000 e8030000 01000000 00000000
+            "03000000 11000100 0500000000000000 0f000000 faffffff 07000000 e8030000
+             01000000 00000000
              0900000000000000",
         ),
         (
@@ -100,9 +122,30 @@ fn golden_payloads() {
             "03000000 11000100 0500000000000000 0100000000000000 0200000000000000 0300000000000000
              00010000 00000000",
         ),
-        (&Lost { space: SpaceId(4), reason: LostReason::Failed }.encode(), "0400000000000000 0200 000000000000"),
-        (&Reply { request: RequestId(4), result: -5 }.encode(), "0400000000000000 fbffffffffffffff"),
-        (&Hello { module_version: 7, features: 8 }.encode(), "00100000 07000000 0800000000000000"),
+        (
+            &Lost {
+                space: SpaceId(4),
+                reason: LostReason::Failed,
+            }
+            .encode(),
+            "0400000000000000 0200 000000000000",
+        ),
+        (
+            &Reply {
+                request: RequestId(4),
+                result: -5,
+            }
+            .encode(),
+            "0400000000000000 fbffffffffffffff",
+        ),
+        (
+            &Hello {
+                module_version: 7,
+                features: 8,
+            }
+            .encode(),
+            "00100000 07000000 0800000000000000",
+        ),
     ];
     for (bytes, golden) in cases {
         assert_eq!(bytes, hex(golden), "{golden}");

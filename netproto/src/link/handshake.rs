@@ -92,9 +92,9 @@ impl Link {
         Ok(())
     }
 
-    /// Lets a datagram that names our opening number begin the session, if it is from the candidate.
-    /// If another hello has come between, asks the sender to say who it is. Our incarnation was
-    /// checked before.
+    /// Lets a datagram that names our opening number begin the session, if it is from the
+    /// candidate. If another hello has come between, asks the sender to say who it is. Our
+    /// incarnation was checked before.
     pub(super) fn on_confirmation(&mut self, now: Instant, header: &Header, cx: &mut Context<'_>) {
         if self.is_closed || header.destination_session != self.opening {
             return;

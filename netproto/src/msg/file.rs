@@ -15,15 +15,16 @@ pub struct Op(pub u16);
 impl Op {
     /// Take a reference for the asking node. Data: a [`Status`], then the file's name.
     pub const OPEN_REF: Self = Self(1);
-    /// Read: `arg0` = length, `arg1` = offset or `u64::MAX` for the file's own. Result: bytes, data.
-    /// With [`Flags::NOWAIT`] the result is `-EAGAIN` instead of waiting.
+    /// Read: `arg0` = length, `arg1` = offset or `u64::MAX` for the file's own. Result: bytes,
+    /// data. With [`Flags::NOWAIT`] the result is `-EAGAIN` instead of waiting.
     pub const READ: Self = Self(2);
     /// Write the data: `arg1` = offset or `u64::MAX`. Result: bytes taken.
     pub const WRITE: Self = Self(3);
-    /// Poll: `arg0` = events asked for. Result: those ready; an [`Event`] follows when others become.
+    /// Poll: `arg0` = events asked for. Result: those ready; an [`Event`] follows when others
+    /// become.
     pub const POLL: Self = Self(4);
-    /// Ioctl: `arg0` = request number, `arg1` = argument if it is a number, data = argument if it is
-    /// a structure. Data of the reply: the structure that came back.
+    /// Ioctl: `arg0` = request number, `arg1` = argument if it is a number, data = argument if it
+    /// is a structure. Data of the reply: the structure that came back.
     pub const IOCTL: Self = Self(5);
     /// Seek: `arg0` = offset as two's complement, `arg1` = whence. Result: new offset.
     pub const LSEEK: Self = Self(6);

@@ -171,7 +171,8 @@ impl Exited {
         let wire: &ExitedWire = exact(bytes)?;
         check_zero(&wire.zero)?;
         let status = wire.status.get();
-        // An exit code in the second byte, or else a signal in the first, perhaps with the core bit.
+        // An exit code in the second byte, or else a signal in the first, perhaps with the core
+        // bit.
         let is_exit = status & 0xff == 0 && status <= 0xff00;
         let is_death = (1..0x7f).contains(&(status & 0x7f)) && status <= 0xff;
         if !is_exit && !is_death {
