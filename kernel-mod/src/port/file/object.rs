@@ -24,7 +24,7 @@ use netproto::{
 
 use super::{
     counters, object_of,
-    request::{Answer, Step, Task, Want},
+    request::{Answer, Step, Task, Waits, Want},
     server,
 };
 
@@ -55,7 +55,7 @@ struct Inbox {
 /// Only the worker's.
 #[derive(Default)]
 struct Desk {
-    tasks: Vec<(Task, Want)>,
+    tasks: Vec<Task>,
     pollers: Vec<(Slot, u32)>,
     changed: bool,
 }
@@ -152,8 +152,8 @@ impl Object {
         }
         let (tasks, cancels, gone) =
             (take(&mut inbox.tasks), take(&mut inbox.cancels), take(&mut inbox.gone));
-        desk.tasks.extend(tasks.into_iter().map(|task| (task, Want::Input)));
-        desk.tasks.retain_mut(|(task, _)| {
+        desk.tasks.extend(tasks);
+        desk.tasks.retain_mut(|task| {
             if gone.contains(&task.from) {
                 inbox.len -= 1;
                 inbox.bytes -= task.len();
@@ -169,10 +169,15 @@ impl Object {
         desk.pollers.retain(|(slot, _)| !gone.contains(slot));
     }
 
-    /// One attempt for each request, in order of arrival.
+    /// One attempt for each request, in order of arrival. Who can wait is not tried behind another
+    /// that waits for the same.
     fn attempt(&self, desk: &mut Desk) {
+        let mut stuck = Waits::default();
         let mut tasks = take(&mut desk.tasks);
-        tasks.retain_mut(|(task, want)| {
+        tasks.retain_mut(|task| {
+            if task.can_wait() && task.want().is_some_and(|want| stuck.has(want)) {
+                return true;
+            }
             let step = match task.head.op {
                 Op::POLL => Step::Done(self.poll(desk, task)),
                 _ => task.step(&self.file),
@@ -185,9 +190,8 @@ impl Object {
                     inbox.bytes -= task.len();
                     false
                 }
-                Step::Wait(wanted) => {
-                    counters::PARKED.add(1);
-                    *want = wanted;
+                Step::Wait => {
+                    stuck.add(task.want());
                     true
                 }
             }
@@ -217,13 +221,14 @@ impl Object {
         if take(&mut desk.changed) {
             self.tell(desk, mask);
         }
-        if let Some(until) = desk.tasks.iter().filter_map(|(task, _)| task.until_ns).min() {
+        if let Some(until) = desk.tasks.iter().filter_map(|task| task.until_ns).min() {
             let left_ms = until.saturating_sub(clock::now_ns()) / 1_000_000 + 1;
             self.watch.kick_after_ms(u32::try_from(left_ms).unwrap_or(u32::MAX));
         }
-        desk.tasks.iter().any(|(_, want)| match want {
-            Want::Input => mask & INPUT != 0,
-            Want::Output => mask & OUTPUT != 0,
+        desk.tasks.iter().any(|task| match task.want() {
+            Some(Want::Input) => mask & INPUT != 0,
+            Some(Want::Output) => mask & OUTPUT != 0,
+            None => false,
         })
     }
 

@@ -26,6 +26,27 @@ pub(super) enum Want {
     Output,
 }
 
+/// For what some request of a file waits.
+#[derive(Default)]
+pub(super) struct Waits {
+    input: bool,
+    output: bool,
+}
+
+impl Waits {
+    pub(super) fn add(&mut self, want: Option<Want>) {
+        self.input |= want == Some(Want::Input);
+        self.output |= want == Some(Want::Output);
+    }
+
+    pub(super) fn has(&self, want: Want) -> bool {
+        match want {
+            Want::Input => self.input,
+            Want::Output => self.output,
+        }
+    }
+}
+
 /// What an operation gave.
 pub(super) struct Answer {
     pub(super) result: i64,
@@ -78,8 +99,8 @@ impl Answer {
 pub(super) enum Step {
     /// The end.
     Done(Answer),
-    /// It would have to wait.
-    Wait(Want),
+    /// It would have to wait for what it wants.
+    Wait,
 }
 
 /// A request.
@@ -92,12 +113,13 @@ pub(super) struct Task {
     /// When a read gives up, in ns.
     pub(super) until_ns: Option<u64>,
     pub(super) cancelled: bool,
+    waited: bool,
 }
 
 impl Task {
     pub(super) fn new(from: Slot, head: Request, data: &[u8]) -> Result<Self> {
         let data = copied_vec(data)?;
-        Ok(Self { from, head, data, done: 0, until_ns: None, cancelled: false })
+        Ok(Self { from, head, data, done: 0, until_ns: None, cancelled: false, waited: false })
     }
 
     /// Bytes that it keeps.
@@ -114,6 +136,28 @@ impl Task {
 
     fn nowait(&self) -> bool {
         self.head.flags.has(Flags::NOWAIT)
+    }
+
+    /// What it waits for, if it is of those that may.
+    pub(super) fn want(&self) -> Option<Want> {
+        match self.head.op {
+            Op::READ => Some(Want::Input),
+            Op::WRITE => Some(Want::Output),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing makes it end but what it waits for.
+    pub(super) fn can_wait(&self) -> bool {
+        !self.nowait() && !self.cancelled && self.until_ns.is_none()
+    }
+
+    fn wait(&mut self) -> Step {
+        if !self.waited {
+            self.waited = true;
+            counters::PARKED.add(1);
+        }
+        Step::Wait
     }
 
     /// One attempt.
@@ -148,7 +192,7 @@ impl Task {
             Err(Errno::EAGAIN) if self.nowait() => Step::Done(Answer::number(Err(Errno::EAGAIN))),
             Err(Errno::EAGAIN) if self.cancelled => Step::Done(Answer::number(Err(Errno::EINTR))),
             Err(Errno::EAGAIN) if self.patience_is_over(file) => Step::Done(Answer::number(Ok(0))),
-            Err(Errno::EAGAIN) => Step::Wait(Want::Input),
+            Err(Errno::EAGAIN) => self.wait(),
             Err(errno) => Step::Done(Answer::number(Err(errno))),
         }
     }
@@ -177,7 +221,7 @@ impl Task {
             return match written {
                 Err(Errno::EAGAIN) if self.nowait() => self.written(Err(Errno::EAGAIN)),
                 Err(Errno::EAGAIN) if self.cancelled => self.written(Err(Errno::EINTR)),
-                Err(Errno::EAGAIN) => Step::Wait(Want::Output),
+                Err(Errno::EAGAIN) => self.wait(),
                 other => self.written(other),
             };
         }
