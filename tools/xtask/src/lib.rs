@@ -2,12 +2,14 @@
 //!
 //! - [`tidy`]: what can be seen line by line: sizes, widths, leftovers, licences, foreign hosts.
 //! - [`layers`]: which crate may use which, and that the pure ones are.
+//! - [`wrap`]: breaks comments that are too wide, for tidiness by hand.
 //!
-//! Both run among the tests (`cargo test -p xtask`) and by hand (`cargo xtask check`).
+//! The first two run among the tests (`cargo test -p xtask`) and by hand (`cargo xtask check`).
 
 pub mod layers;
 pub mod tidy;
 pub mod tree;
+pub mod wrap;
 
 use std::fmt;
 

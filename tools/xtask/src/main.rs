@@ -1,8 +1,10 @@
 //! `cargo xtask [tidy|layers|check]`: prints what breaks a rule, and fails if anything does.
+//! `cargo xtask wrap FILE...`: breaks comments that are too wide.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use xtask::{layers, tidy, tree, Offence};
+use xtask::{layers, tidy, tree, wrap, Offence};
 
 fn main() -> ExitCode {
     let command = std::env::args()
@@ -13,12 +15,24 @@ fn main() -> ExitCode {
         "tidy" => tidy::check(&root),
         "layers" => layers::check(&root),
         "check" => tidy::check(&root).and_then(|tidy| Ok([tidy, layers::check(&root)?].concat())),
+        "wrap" => return wrap_files(&root),
         _ => {
-            eprintln!("usage: cargo xtask [tidy|layers|check]");
+            eprintln!("usage: cargo xtask [tidy|layers|check] | wrap FILE...");
             return ExitCode::from(2);
         }
     };
     report(result)
+}
+
+fn wrap_files(root: &Path) -> ExitCode {
+    let paths: Vec<String> = std::env::args().skip(2).collect();
+    match wrap::wrap_files(root, &paths) {
+        Ok(changed) => {
+            println!("{changed} files changed");
+            ExitCode::SUCCESS
+        }
+        Err(error) => report(Err(error)),
+    }
 }
 
 fn report(result: Result<Vec<Offence>, String>) -> ExitCode {

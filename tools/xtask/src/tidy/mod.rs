@@ -5,6 +5,8 @@ mod licence;
 mod modules;
 mod sizes;
 
+pub use sizes::COLUMNS_MAX;
+
 use std::path::Path;
 
 use crate::tree::{self, File};

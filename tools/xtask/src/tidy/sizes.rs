@@ -10,7 +10,7 @@ const WIRING_LINES_MAX: usize = 100;
 /// Lines of a function.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Columns of a line.
-const COLUMNS_MAX: usize = 100;
+pub const COLUMNS_MAX: usize = 100;
 /// Bytes of a file that is no text, or is data for tests.
 const BLOB_LEN_MAX: usize = 256 << 10;
 
