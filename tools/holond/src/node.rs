@@ -60,6 +60,10 @@ pub(crate) struct State {
     pub(crate) infos: BTreeMap<u32, NodeInfo>,
     /// Processes whose body was lost with its node: job and PID.
     pub(crate) lost: BTreeSet<(u32, u32)>,
+    /// Jobs of ours whose namespaces the other nodes were told to make.
+    pub(crate) prepared: BTreeSet<u32>,
+    /// What the module last said to the placement table.
+    pub(crate) place_problem: Option<nix::errno::Errno>,
     /// Commands that ended before their start was noted: job and PID, wait status.
     pub(crate) early_exits: BTreeMap<(u32, i32), i32>,
 }

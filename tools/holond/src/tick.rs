@@ -3,8 +3,9 @@
 use crate::gather;
 use crate::jobs::end;
 use crate::jobs::record::JobState;
-use crate::node::Node;
+use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
+use crate::peer::message::PeerRequest;
 use holon_api::id::SLOTS_MAX;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,31 @@ pub(crate) fn run(node: &Arc<Node>) {
         crate::daemon::write_records(node, &mut written);
         gather::refresh_infos(node);
         refresh_placement(node);
+        prepare_peers(node);
         finish_jobs(node);
+    }
+}
+
+/// Has the other nodes make the namespaces of jobs that turn out not to be short: a first move, or a
+/// first placed exec, then need not wait for them.
+fn prepare_peers(node: &Arc<Node>) {
+    let (jobs, peers) = {
+        let mut state = node.state();
+        let ours = state.jobs.all().filter(|r| r.home == node.own());
+        let running = ours.filter(|r| r.state == JobState::Running).map(|r| r.job);
+        let jobs: Vec<u32> = running.filter(|job| !state.prepared.contains(job)).collect();
+        state.prepared.extend(&jobs);
+        let open = state.up.iter().filter(|slot| !state.cordons.contains_key(slot));
+        (jobs, open.copied().collect::<Vec<u32>>())
+    };
+    if node.device.is_none() {
+        return;
+    }
+    for job in jobs {
+        let (node, peers) = (node.clone(), peers.clone());
+        std::thread::spawn(move || {
+            node.ask_each(&peers, &PeerRequest::Prepare { job }, ACTION_TIME)
+        });
     }
 }
 
@@ -53,7 +78,13 @@ pub(crate) fn refresh_placement(node: &Arc<Node>) {
             }
         }
     }
-    if let Err(errno) = device.place_set(&node.config.place, weights, node.time(PLACE_TIME)) {
-        log::warn!("the module refused the placement table: {errno}");
+    let result = device.place_set(&node.config.place, weights, node.time(PLACE_TIME));
+    // Comes every second: told once, until it changes.
+    let mut state = node.state();
+    if state.place_problem != result.err() {
+        state.place_problem = result.err();
+        if let Err(errno) = result {
+            log::warn!("the module refused the placement table: {errno}");
+        }
     }
 }

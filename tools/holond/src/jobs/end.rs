@@ -110,6 +110,7 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     });
     let Some(record) = changed.filter(|_| first) else { return };
     forget(node, job);
+    node.state().prepared.remove(&job);
     node.tell_peers(PeerRequest::Forget { job });
     let status = record.status.map(|status| format!("status {status}"));
     node.note(EventRow {

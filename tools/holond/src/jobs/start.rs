@@ -297,6 +297,10 @@ pub(crate) fn register(node: &Node, record: &JobRecord, init: &InitHandle) -> Re
     let place = !node.config.place.is_empty();
     match device.job_add(record.job, record.home, init.pid, place) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(Errno::ENOTTY) => {
+            log::error!("the module can't move processes: job {} stays here", record.job);
+            Ok(())
+        }
         Err(errno) => {
             let _ = crate::cgroup::kill(record.job);
             Err(errno).context("the module refused the job")
