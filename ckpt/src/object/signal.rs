@@ -57,7 +57,7 @@ pub struct Signals {
     /// The mask to go back to, if a call such as `sigsuspend` was interrupted.
     pub saved: Option<u64>,
     /// Dispositions of signals 1 to 64.
-    pub actions: [Action; SIGNALS],
+    pub actions: Vec<Action>,
     /// The alternate stack.
     pub alt_stack: AltStack,
     /// Pending signals, oldest first.
@@ -72,6 +72,9 @@ impl Record for Signals {
         out.u64(self.blocked)?;
         out.u8(u8::from(self.saved.is_some()))?;
         out.u64(self.saved.unwrap_or_default())?;
+        if self.actions.len() != SIGNALS {
+            return Err(EncodeError::Bound(Field::Signal));
+        }
         for action in &self.actions {
             for word in [action.handler, action.flags, action.restorer, action.mask] {
                 out.u64(word)?;
@@ -93,14 +96,15 @@ impl Record for Signals {
         let blocked = reader.u64()?;
         let has_saved = flag(reader)?;
         let saved = Some(reader.u64()?).filter(|_| has_saved);
-        let mut actions = [Action::default(); SIGNALS];
-        for action in &mut actions {
-            *action = Action {
+        let mut actions = Vec::new();
+        actions.try_reserve_exact(SIGNALS)?;
+        for _ in 0..SIGNALS {
+            actions.push(Action {
                 handler: reader.u64()?,
                 flags: reader.u64()?,
                 restorer: reader.u64()?,
                 mask: reader.u64()?,
-            };
+            });
         }
         let alt_stack = AltStack {
             address: reader.u64()?,

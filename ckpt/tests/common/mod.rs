@@ -357,7 +357,7 @@ fn restart(rng: &mut Rng) -> Restart {
 }
 
 fn signals(rng: &mut Rng) -> Signals {
-    let mut actions = [Action::default(); 64];
+    let mut actions = vec![Action::default(); 64];
     for action in &mut actions {
         *action = Action {
             handler: rng.next(),
