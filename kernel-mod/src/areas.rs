@@ -60,6 +60,8 @@ pub(crate) static AREAS: &[&Area] = &[
     // Memory.
     &crate::memory::AREA,
     // Processes.
+    &crate::proc::AREA,
+    &crate::proc::SURROGATES,
     // Files.
     &crate::port::file::AREA,
 ];

@@ -13,5 +13,6 @@ mod event;
 mod ioctl;
 mod memory;
 mod port;
+mod proc;
 
 kapi::declare_module!(event::HOLON);

@@ -94,18 +94,28 @@ impl Own {
         Errno::check(unsafe { raw::kpi_restart_set(restart) }).map(drop)
     }
 
-    /// Dispositions of signals 1 to 64.
-    pub fn actions(&self) -> [Action; SIGNALS] {
-        let mut actions = [Action::default(); SIGNALS];
+    /// Shows the dispositions of signals 1 to 64, in order.
+    pub fn each_action(&self, each: impl FnMut(&Action)) -> Result {
+        let mut actions = Vec::new();
+        actions.try_reserve_exact(SIGNALS)?;
+        actions.resize(SIGNALS, Action::default());
         // SAFETY: own context; 64 entries.
         unsafe { raw::kpi_actions_get(actions.as_mut_ptr()) };
-        actions
+        actions.iter().for_each(each);
+        Ok(())
     }
 
-    /// Sets the dispositions of signals 1 to 64.
-    pub fn set_actions(&self, actions: &[Action; SIGNALS]) {
+    /// Sets the dispositions of signals 1 to 64; `EINVAL` for another number of them.
+    pub fn set_actions(&self, from: impl Iterator<Item = Action>) -> Result {
+        let mut actions = Vec::new();
+        actions.try_reserve_exact(SIGNALS)?;
+        actions.extend(from.take(SIGNALS));
+        if actions.len() != SIGNALS {
+            return Err(Errno::EINVAL);
+        }
         // SAFETY: own context; 64 entries.
-        unsafe { raw::kpi_actions_set(actions.as_ptr()) }
+        unsafe { raw::kpi_actions_set(actions.as_ptr()) };
+        Ok(())
     }
 
     /// Masks and addresses.
@@ -143,6 +153,15 @@ impl Own {
     pub fn drop_pending(&self, list: &[SigInfo]) {
         // SAFETY: own context; that many entries.
         unsafe { raw::kpi_pending_drop(list.as_ptr(), list.len() as u32) }
+    }
+
+    /// Sends signals to the task itself, as they were when they were pending elsewhere.
+    pub fn send_self(&self, list: &[SigInfo]) {
+        let Ok(task) = crate::task::Task::current() else { return };
+        for signal in list {
+            // A signal that is not valid here was refused by the image's decoder.
+            let _ = task.signal(signal);
+        }
     }
 
     /// Whether the task is already ending.
@@ -283,6 +302,17 @@ impl Own {
         // SAFETY: own context; a live file.
         Errno::check(unsafe { raw::kpi_exe_set(exe.as_raw()) }).map(drop)
     }
+}
+
+/// Runs what belongs in the calling task's own context. `EPERM` for a thread of the kernel.
+pub fn in_control_call<T>(call: impl FnOnce(&Own) -> Result<T>) -> Result<T> {
+    // SAFETY: no condition on the caller.
+    if unsafe { raw::kpi_mm_current() }.is_null() {
+        return Err(Errno::EPERM);
+    }
+    // SAFETY: a task with an address space of its own is a user's, and we are in a call of it.
+    let own = unsafe { Own::new() };
+    call(&own)
 }
 
 /// The present time of one of the kernel's clocks, 0 for one that it does not keep.

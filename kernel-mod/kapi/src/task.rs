@@ -2,12 +2,13 @@
 
 use core::ptr::NonNull;
 
-use rust_alloc::vec::Vec;
+use rust_alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     alloc::zeroed_vec,
     errno::{Errno, Result},
     fileref::FileRef,
+    mm::Mm,
     raw,
 };
 
@@ -116,15 +117,15 @@ impl Task {
 
     /// Its address space.
     pub fn mm(&self) -> Result<Mm> {
-        // SAFETY: a live task.
-        NonNull::new(unsafe { raw::kpi_task_mm(self.as_raw()) }).map(Mm).ok_or(Errno::ESRCH)
+        // SAFETY: a live task; the result is a reference.
+        unsafe { Mm::from_raw(raw::kpi_task_mm(self.as_raw())) }.ok_or(Errno::ESRCH)
     }
 
     /// What can be seen of it; `init` has the namespaces that it should have.
-    pub fn facts(&self, init: &Self) -> Result<Facts> {
-        let mut facts = Facts::default();
+    pub fn facts(&self, init: &Self) -> Result<Box<Facts>> {
+        let mut facts = Box::<Facts>::default();
         // SAFETY: live tasks, a writable structure.
-        let rc = unsafe { raw::kpi_facts(self.as_raw(), init.as_raw(), &raw mut facts) };
+        let rc = unsafe { raw::kpi_facts(self.as_raw(), init.as_raw(), &raw mut *facts) };
         Errno::check(rc).map(|_| facts)
     }
 
@@ -239,26 +240,12 @@ pub struct Fd {
     pub file: FileRef,
 }
 
-/// An address space.
-pub struct Mm(NonNull<raw::mm_struct>);
-
-// SAFETY: a counted reference to an object with its own locks.
-unsafe impl Send for Mm {}
-// SAFETY: as above.
-unsafe impl Sync for Mm {}
-
 impl Mm {
-    #[allow(dead_code)]
-    pub(crate) fn as_raw(&self) -> *mut raw::mm_struct {
-        self.0.as_ptr()
-    }
-
     /// Its numbers.
-    pub fn info(&self) -> MmInfo {
-        // SAFETY: integers only.
-        let mut info: MmInfo = unsafe { core::mem::zeroed() };
+    pub fn info(&self) -> Box<MmInfo> {
+        let mut info = Box::<MmInfo>::default();
         // SAFETY: a live address space, a writable structure.
-        unsafe { raw::kpi_mm_info(self.as_raw(), &raw mut info) };
+        unsafe { raw::kpi_mm_info(self.as_raw(), &raw mut *info) };
         info
     }
 
@@ -292,13 +279,6 @@ impl Mm {
         }
         reserved?;
         Ok(mappings)
-    }
-}
-
-impl Drop for Mm {
-    fn drop(&mut self) {
-        // SAFETY: we have a reference.
-        unsafe { raw::kpi_mm_put(self.as_raw()) }
     }
 }
 

@@ -4,40 +4,38 @@
 //! ends the name. All requests need CAP_SYS_ADMIN, except those marked *helper*, which are also
 //! allowed to the task that an image was attached to.
 
-use core::mem::size_of;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-const fn iowr(nr: u32, size: usize) -> u32 {
-    (3 << 30) | ((size as u32) << 16) | ((b'H' as u32) << 8) | nr
-}
+use crate::number::iowr;
 
 /// Registers a job on this node (after its job init runs).
-pub const JOB_ADD: u32 = iowr(0x40, size_of::<JobAdd>());
+pub const JOB_ADD: u32 = iowr::<JobAdd>(0x40);
 /// Forgets a job; refused with EBUSY while a process record of it exists here.
-pub const JOB_DEL: u32 = iowr(0x41, size_of::<JobDel>());
+pub const JOB_DEL: u32 = iowr::<JobDel>(0x41);
 /// Sets exec placement of this node: names of programs, weights of slots.
-pub const PLACE_SET: u32 = iowr(0x42, size_of::<PlaceSet>());
+pub const PLACE_SET: u32 = iowr::<PlaceSet>(0x42);
 /// Registers the helper binary and a device file for surrogates that turn into a helper.
-pub const HELPER_SET: u32 = iowr(0x43, size_of::<HelperSet>());
+pub const HELPER_SET: u32 = iowr::<HelperSet>(0x43);
 /// Moves a process; returns when the attempt was accepted. Ends with an `EV_MIGRATED` event.
-pub const MIGRATE: u32 = iowr(0x44, size_of::<Migrate>());
+pub const MIGRATE: u32 = iowr::<Migrate>(0x44);
 /// Says why a process could not move. Disturbs nothing.
-pub const EXPLAIN: u32 = iowr(0x45, size_of::<Explain>());
+pub const EXPLAIN: u32 = iowr::<Explain>(0x45);
 /// Lists the process records of this node.
-pub const PROC_LIST: u32 = iowr(0x46, size_of::<ProcList>());
+pub const PROC_LIST: u32 = iowr::<ProcList>(0x46);
 /// *helper* Binds the calling task to an image and tells about it.
-pub const IMAGE_ATTACH: u32 = iowr(0x47, size_of::<ImageAttach>());
+pub const IMAGE_ATTACH: u32 = iowr::<ImageAttach>(0x47);
 /// *helper* Reads bytes of the image's manifest (format: crate `ckpt`).
-pub const IMAGE_READ: u32 = iowr(0x48, size_of::<ImageRead>());
+pub const IMAGE_READ: u32 = iowr::<ImageRead>(0x48);
 /// *helper* Gives up: the restore failed. In a surrogate that became a helper this call does not
 /// return: the task becomes the surrogate again.
-pub const IMAGE_FAIL: u32 = iowr(0x49, size_of::<ImageFail>());
+pub const IMAGE_FAIL: u32 = iowr::<ImageFail>(0x49);
 /// *helper* Image kind Exec only: waits till the hand-off is committed, then returns 0 and the
 /// helper must `execve`. -ECANCELED: end quietly.
-pub const EXEC_GO: u32 = iowr(0x4a, size_of::<ExecGo>());
+pub const EXEC_GO: u32 = iowr::<ExecGo>(0x4a);
 /// Told by the job init about a child: stopped or continued (waitpid WUNTRACED|WCONTINUED).
-pub const BODY_STATE: u32 = iowr(0x4b, size_of::<BodyState>());
+pub const BODY_STATE: u32 = iowr::<BodyState>(0x4b);
 /// Counts what a drain must wait for.
-pub const PROC_COUNTS: u32 = iowr(0x4c, size_of::<ProcCounts>());
+pub const PROC_COUNTS: u32 = iowr::<ProcCounts>(0x4c);
 
 /// Magic of the file that a helper execs: these 8 bytes, then the image id as 8 bytes, little end first.
 pub const IMAGE_MAGIC: [u8; 8] = *b"HOLONIMG";
@@ -50,7 +48,7 @@ pub const SLOTS: usize = 64;
 
 /// `JOB_ADD`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct JobAdd {
     /// Job number, cluster-wide; not 0.
     pub job: u32,
@@ -68,7 +66,7 @@ pub const JOB_PLACE: u32 = 1;
 
 /// `JOB_DEL`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct JobDel {
     /// Job number.
     pub job: u32,
@@ -79,7 +77,7 @@ pub struct JobDel {
 /// `PLACE_SET`. A target's share of the execs is its weight over the sum (own slot included);
 /// a slot with weight 0 gets none.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct PlaceSet {
     /// Address of basenames, each ended by a NUL.
     pub names: u64,
@@ -93,7 +91,7 @@ pub struct PlaceSet {
 
 /// `HELPER_SET`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct HelperSet {
     /// Open fd of the helper binary (mode 0711: so that its user can't trace it).
     pub exec_fd: i32,
@@ -105,7 +103,7 @@ pub struct HelperSet {
 
 /// `MIGRATE`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Migrate {
     /// Job number.
     pub job: u32,
@@ -125,7 +123,7 @@ pub struct Migrate {
 
 /// `EXPLAIN`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Explain {
     /// Job number.
     pub job: u32,
@@ -145,7 +143,7 @@ pub struct Explain {
 
 /// `PROC_LIST`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ProcList {
     /// Address of `ProcInfo` entries.
     pub entries: u64,
@@ -157,7 +155,7 @@ pub struct ProcList {
 
 /// One process record. Processes that never left have none.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ProcInfo {
     /// Job number.
     pub job: u32,
@@ -197,7 +195,7 @@ pub const PSTATE_PLACED: u32 = 4;
 
 /// `IMAGE_ATTACH`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ImageAttach {
     /// Image id, from the event or the helper's arguments.
     pub image: u64,
@@ -219,7 +217,7 @@ pub const IMAGE_KIND_EXEC: u32 = 2;
 
 /// `IMAGE_READ`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ImageRead {
     /// Image id.
     pub image: u64,
@@ -233,7 +231,7 @@ pub struct ImageRead {
 
 /// `IMAGE_FAIL`. Also by `holond`, when it can't make a helper.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ImageFail {
     /// Image id.
     pub image: u64,
@@ -255,7 +253,7 @@ pub const FAIL_STEP_EXEC: u32 = 5;
 
 /// `EXEC_GO`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ExecGo {
     /// Image id.
     pub image: u64,
@@ -263,7 +261,7 @@ pub struct ExecGo {
 
 /// `BODY_STATE`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct BodyState {
     /// Job number.
     pub job: u32,
@@ -277,7 +275,7 @@ pub struct BodyState {
 
 /// `PROC_COUNTS`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ProcCounts {
     /// Jobs registered here.
     pub jobs: u32,
@@ -303,7 +301,7 @@ pub const EV_PROCESS: u32 = 18;
 /// Payload of `EV_RESTORE`. `holond` gets the job's init here (making it first if needed: root
 /// from `home`), has it `clone3(set_tid = pid)` a helper, which does `IMAGE_ATTACH`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct EvRestore {
     /// Image id.
     pub image: u64,
@@ -327,7 +325,7 @@ pub struct EvRestore {
 
 /// Payload of `EV_MIGRATED` (raised at the source).
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct EvMigrated {
     /// Number of the attempt.
     pub attempt: u64,
@@ -371,7 +369,7 @@ pub const MIG_LOST: u32 = 8;
 
 /// Payload of `EV_PROCESS`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct EvProcess {
     /// Job number.
     pub job: u32,

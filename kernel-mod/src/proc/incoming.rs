@@ -1,0 +1,406 @@
+//! A process on its way in: its image, the helper that becomes it, and how it goes on.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+
+use ckpt::{Final, Manifest};
+use kapi::{
+    ctl::{self, Ctl},
+    lock_class,
+    module::Hold,
+    own::Own,
+    park::{self, Parked},
+    task::Task,
+    wait::Mode,
+    Errno, Mutex, Result, SpinLock, WaitQueue,
+};
+use netproto::{AttemptId, Epoch, GlobalPid, Slot};
+use sched_migrate::{effect::Arrival, Failure, Step};
+
+use super::{
+    files::Exported,
+    live, load,
+    record::Record,
+    state::{self, Done, Input},
+    surrogate,
+};
+use crate::memory::space;
+
+/// A failure of the helper's, as the other side hears it.
+pub(crate) fn failure(step: Step, errno: Errno) -> Failure {
+    Failure::Helper { step, errno: u16::try_from(-errno.code()).unwrap_or(u16::MAX) }
+}
+
+/// What a parked helper does next.
+enum Command {
+    /// Put the final part in.
+    Apply,
+    /// Run.
+    Release,
+    /// End, or be the surrogate again.
+    Discard,
+}
+
+/// How far the helper is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nobody has come yet.
+    Awaited,
+    /// Somebody is at work in user mode.
+    AtWork,
+    /// It has parked, or waits for the word to execute.
+    Parked,
+    /// It runs, or ended.
+    Over,
+}
+
+struct State {
+    stage: Stage,
+    command: Option<Command>,
+    discarded: bool,
+    regs: Option<[u64; kapi::own::REGS]>,
+    control: Option<u32>,
+}
+
+/// A process on its way in.
+pub(crate) struct Incoming {
+    pub(crate) attempt: AttemptId,
+    pub(crate) process: GlobalPid,
+    pub(crate) source: Slot,
+    pub(crate) origin: Slot,
+    pub(crate) epoch: Epoch,
+    pub(crate) into: Arrival,
+    pub(crate) manifest: Box<Manifest>,
+    pub(crate) manifest_bytes: Vec<u8>,
+    pub(crate) helper: Mutex<Option<Task>>,
+    pub(crate) final_part: Mutex<Option<Box<Final>>>,
+    pub(crate) space: Mutex<Option<space::Target>>,
+    /// The surrogate whose task it is made in.
+    pub(crate) record: Option<Arc<Record>>,
+    /// Files that stay available until the helper has them.
+    files: Mutex<Vec<Exported>>,
+    state: SpinLock<State>,
+    wake: WaitQueue,
+    _hold: Hold,
+}
+
+/// What an incoming process is made of.
+pub(crate) struct Parts {
+    pub(crate) attempt: AttemptId,
+    pub(crate) source: Slot,
+    pub(crate) into: Arrival,
+    pub(crate) manifest: Box<Manifest>,
+    pub(crate) manifest_bytes: Vec<u8>,
+    pub(crate) record: Option<Arc<Record>>,
+}
+
+impl Incoming {
+    #[inline(never)]
+    pub(crate) fn new(parts: Parts) -> Result<Arc<Self>> {
+        let state = State {
+            stage: Stage::Awaited,
+            command: None,
+            discarded: false,
+            regs: None,
+            control: None,
+        };
+        Ok(Arc::new(Self {
+            attempt: parts.attempt,
+            process: parts.manifest.subject.process,
+            source: parts.source,
+            origin: parts.manifest.subject.origin,
+            epoch: parts.manifest.subject.epoch,
+            into: parts.into,
+            manifest: parts.manifest,
+            manifest_bytes: parts.manifest_bytes,
+            helper: Mutex::new(lock_class!(c"holon-helper"), None)?,
+            final_part: Mutex::new(lock_class!(c"holon-final"), None)?,
+            space: Mutex::new(lock_class!(c"holon-space"), None)?,
+            record: parts.record,
+            files: Mutex::new(lock_class!(c"holon-incoming-files"), Vec::new())?,
+            state: SpinLock::new(lock_class!(c"holon-incoming"), state)?,
+            wake: WaitQueue::new()?,
+            _hold: Hold::new().ok_or(Errno::ESHUTDOWN)?,
+        }))
+    }
+
+    /// Whether a program is to be executed.
+    pub(crate) fn is_exec(&self) -> bool {
+        self.manifest.exec().is_some()
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.state.lock().stage
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        self.state.lock().stage = stage;
+    }
+
+    /// The calling process says that it is the helper.
+    pub(crate) fn attach(&self, task: Task) -> Result {
+        let mut helper = self.helper.lock();
+        let mut state = self.state.lock();
+        if state.discarded || state.stage != Stage::Awaited {
+            return Err(Errno::ESTALE);
+        }
+        state.stage = Stage::AtWork;
+        drop(state);
+        *helper = Some(task);
+        Ok(())
+    }
+
+    /// Keeps files available until the helper has them.
+    pub(crate) fn keep_files(&self, files: Vec<Exported>) {
+        *self.files.lock() = files;
+    }
+
+    /// The restorer's descriptor.
+    pub(crate) fn note_control(&self, fd: u32) {
+        self.state.lock().control = Some(fd);
+    }
+
+    /// Takes the restorer's descriptor, to close it.
+    pub(crate) fn control(&self) -> Option<u32> {
+        self.state.lock().control.take()
+    }
+
+    /// Driver: the helper's process has ended. `false` if there was none.
+    pub(crate) fn forget_helper(&self) -> bool {
+        let was = self.helper.lock().take().is_some();
+        if was {
+            self.set_stage(Stage::Over);
+        }
+        was
+    }
+
+    /// Whether the calling process is the helper.
+    pub(crate) fn is_mine(&self) -> bool {
+        self.helper.lock().as_ref().is_some_and(Task::is_current)
+    }
+
+    /// Own context: parks before the commit. `Ok` when it is to run.
+    fn park(&self, own: &Own) -> Verdict {
+        self.set_stage(Stage::Parked);
+        self.tell(Ok(Done::Restored));
+        loop {
+            match self.next_command() {
+                Some(Command::Apply) => self.apply(own),
+                Some(Command::Release) => {
+                    self.set_stage(Stage::Over);
+                    return Verdict::Run;
+                }
+                Some(Command::Discard) => return Verdict::Discard,
+                None => return Verdict::Killed,
+            }
+        }
+    }
+
+    fn next_command(&self) -> Option<Command> {
+        let told = || self.state.lock().command.is_some();
+        let waited = self.wake.wait(Mode::Killable, None, told);
+        let command = self.state.lock().command.take();
+        waited.ok().and(command)
+    }
+
+    #[inline(never)]
+    fn apply(&self, own: &Own) {
+        let result = match &*self.final_part.lock() {
+            Some(part) if !self.is_exec() => load::apply(own, self, part)
+                .and_then(|()| live::put_back(own, part))
+                .map(|regs| self.state.lock().regs = Some(regs)),
+            _ => Ok(()),
+        };
+        self.tell(match result {
+            Ok(()) => Ok(Done::Applied(self.bytes_away())),
+            Err(errno) => Err(failure(Step::Apply, errno)),
+        });
+    }
+
+    fn bytes_away(&self) -> u64 {
+        self.space.lock().as_ref().map_or(0, |space| space.stat().outstanding * 4096)
+    }
+
+    fn tell(&self, outcome: core::result::Result<Done, Failure>) {
+        if let Ok(proc) = state::get() {
+            proc.push(Input::Target(self.attempt, outcome));
+        }
+    }
+
+    fn command(&self, command: Command) {
+        self.state.lock().command = Some(command);
+        self.wake.wake_all();
+    }
+
+    /// Driver: has the final part put in.
+    pub(crate) fn begin_apply(&self) {
+        self.command(Command::Apply);
+    }
+
+    /// Driver: lets it run.
+    pub(crate) fn release(&self) {
+        self.command(Command::Release);
+    }
+
+    /// Driver, after the final part was put in: writes what only another task can write.
+    pub(crate) fn settle(&self) -> Result {
+        let Some(regs) = self.state.lock().regs else { return Ok(()) };
+        let helper = self.helper.lock().clone().ok_or(Errno::ESRCH)?;
+        let part = self.final_part.lock();
+        let part = part.as_ref().ok_or(Errno::EINVAL)?;
+        helper.settled(SETTLE_US_MAX)?;
+        helper.set_regs(&regs)?;
+        helper.set_xstate(&part.xstate.0)
+    }
+
+    /// Driver: has all of it go away. [`Input::Discarded`] follows, from whoever does it.
+    pub(crate) fn discard(self: &Arc<Self>) -> Result {
+        let stage = {
+            let mut state = self.state.lock();
+            state.discarded = true;
+            state.stage
+        };
+        let helper = self.helper.lock().clone();
+        match (stage, helper) {
+            (Stage::Parked, _) => self.command(Command::Discard),
+            (Stage::AtWork, Some(task)) if self.into == Arrival::Home => {
+                park::request(&task, Arc::new(Reconvert(self.clone())))?;
+            }
+            (Stage::AtWork, Some(task)) => task.kill(),
+            _ => self.discarded(),
+        }
+        Ok(())
+    }
+
+    /// Says that all is gone.
+    pub(crate) fn discarded(&self) {
+        self.set_stage(Stage::Over);
+        drop(self.space.lock().take());
+        if let Ok(proc) = state::get() {
+            proc.push(Input::Discarded(self.attempt));
+        }
+    }
+
+    /// Whether it was discarded.
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.state.lock().discarded
+    }
+
+    /// Own context: what becomes of a helper that is not to become the process.
+    #[inline(never)]
+    fn leave(&self, own: &Own) {
+        match &self.record {
+            Some(record) => {
+                if let Err(errno) = surrogate::become_one(own, record) {
+                    log::error!("{}: no surrogate any more: {errno}", self.process);
+                    own.exit(9, 0, 0);
+                }
+                self.discarded();
+            }
+            // Its end is reported, and that is the end of the attempt.
+            None => own.exit(0, 0, 0),
+        }
+    }
+
+    /// Own context, in user mode's helper: gives up.
+    pub(crate) fn give_up(self: &Arc<Self>, step: Step, errno: Errno) -> Result {
+        self.tell(Err(failure(step, errno)));
+        Ok(())
+    }
+
+    /// Own context of an exec's helper: waits for the word.
+    pub(crate) fn wait_exec(&self, own: &Own) -> Result {
+        match self.park(own) {
+            Verdict::Run => {
+                self.run_here();
+                Ok(())
+            }
+            Verdict::Discard => {
+                self.leave(own);
+                Err(Errno::ERESTARTNOINTR)
+            }
+            Verdict::Killed => Err(Errno::ERESTARTNOINTR),
+        }
+    }
+}
+
+impl Incoming {
+    /// An image that never left this node: the surrogate is none any more.
+    fn run_here(&self) {
+        self.files.lock().clear();
+        let Ok(proc) = state::get() else { return };
+        if super::again::is_local(self.attempt) {
+            let mut tables = proc.tables.lock();
+            tables.incoming.remove(self.attempt);
+            tables.records.remove(self.process);
+            if tables.at_home.try_reserve(1).is_ok() {
+                tables.at_home.push(self.process);
+            }
+        }
+    }
+}
+
+/// How long a task may take from its last word to its sleep.
+const SETTLE_US_MAX: u32 = 200_000;
+
+enum Verdict {
+    Run,
+    Discard,
+    Killed,
+}
+
+/// The restorer's way into the module.
+pub(crate) struct Control {
+    pub(crate) incoming: Arc<Incoming>,
+    /// The restorer's page and its descriptor, to be removed.
+    pub(crate) code: u64,
+}
+
+impl Ctl for Control {
+    fn ioctl(&self, _own: &Own, cmd: u32, arg: u64) -> Result<u64> {
+        if cmd != ctl::RESUME || !self.incoming.is_mine() {
+            return Err(Errno::ENOTTY);
+        }
+        let outcome = arg as i64;
+        if outcome < 0 {
+            self.incoming.give_up(Step::Restorer, Errno::from_code(outcome))?;
+        }
+        let task = Task::current()?;
+        let resume = Resume { incoming: self.incoming.clone(), code: self.code };
+        park::request(&task, Arc::new(resume))?;
+        Ok(0)
+    }
+}
+
+struct Resume {
+    incoming: Arc<Incoming>,
+    code: u64,
+}
+
+impl Parked for Resume {
+    fn parked(self: Arc<Self>, own: &Own) {
+        let incoming = &self.incoming;
+        if own.exiting() {
+            return;
+        }
+        if let Err(errno) = load::clean_up(own, incoming, self.code) {
+            let _ = incoming.give_up(Step::Restorer, errno);
+        }
+        match incoming.park(own) {
+            Verdict::Run => load::finish(own, incoming),
+            Verdict::Discard => incoming.leave(own),
+            // Its end is reported.
+            Verdict::Killed => {}
+        }
+    }
+}
+
+/// Turns a helper that is somewhere in user mode into the surrogate again.
+struct Reconvert(Arc<Incoming>);
+
+impl Parked for Reconvert {
+    fn parked(self: Arc<Self>, own: &Own) {
+        if !own.exiting() && self.0.stage() == Stage::AtWork {
+            self.0.leave(own);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Processes: looking at them, capturing and restoring them, standing in for them, and the driver
+//! of their hand-offs.
+//!
+//! ```text
+//! ioctl ──────────┐                                  ┌─> source (workers): manifest, comparison
+//! messages ───────┼─> state's queue ─> driver ─> effects ─> leaving: a task that parks
+//! ends of tasks ──┘        │   ▲                     ├─> incoming: a helper that parks
+//!                     sched_migrate::Mover           └─> record: surrogates and bodies
+//! exec hook ─> exec ─> leaving        image's exec ─> load        stub's ioctl ─> surrogate
+//! ```
+//! Locks, outermost first: the mover; the tables; an object's mutex; an object's spin lock.
+
+mod again;
+mod assembly;
+mod driver;
+mod effects;
+mod events;
+mod exec;
+mod facts;
+mod files;
+mod incoming;
+mod ioctl;
+mod jobs;
+mod leaving;
+mod live;
+mod load;
+mod manifest;
+mod place;
+mod record;
+mod signals;
+mod source;
+mod state;
+mod surrogate;
+mod survey;
+
+use kapi::{
+    binfmt::{Bprm, Format, Loader},
+    exits, lock_class,
+    module::Unloading,
+    own::{self, Own},
+    park,
+    thread::KThread,
+    Errno, Global, Mutex, Result,
+};
+use netproto::{AttemptId, Message, Slot};
+
+use crate::{areas::Area, port::net::Down};
+use state::{Input, Proc};
+
+/// The high bytes of the kinds of messages.
+const MIGRATE: u8 = 0x02;
+const SURROGATE: u8 = 0x03;
+
+/// Hand-offs and processes.
+pub(crate) static AREA: Area = Area {
+    name: "processes",
+    load,
+    unload,
+    held,
+    kind_class: Some(MIGRATE),
+    message,
+    peer_up,
+    peer_down,
+    ioctls: ioctl::RECORDS,
+    ..Area::NONE
+};
+
+/// The second class of messages; all else is the first area's.
+pub(crate) static SURROGATES: Area =
+    Area { name: "", kind_class: Some(SURROGATE), message, ..Area::NONE };
+
+/// What is registered while the module is loaded; dropped in this order.
+struct Doors {
+    format: Option<Format>,
+    _hook: exits::Hook,
+    _thread: KThread,
+}
+
+static DOORS: Global<Mutex<Option<Doors>>> = Global::new();
+
+struct ImageLoader;
+
+static LOADER: ImageLoader = ImageLoader;
+
+impl Loader for ImageLoader {
+    fn image(&self, own: &Own, bprm: Bprm<'_>, image: u64) -> Result {
+        let incoming = {
+            let tables = state::get().map_err(|_| Errno::ENOEXEC)?.tables.lock();
+            tables.incoming.get(AttemptId(image)).cloned().ok_or(Errno::ENOEXEC)?
+        };
+        if !incoming.is_mine() {
+            return Err(Errno::ENOEXEC);
+        }
+        load::image(own, &bprm, &incoming).inspect_err(|errno| {
+            log::warn!("{}: image: {errno}", incoming.process);
+            let step = sched_migrate::Step::Layout;
+            // The machine is told in any case; what follows ends the task or returns to it.
+            let _ = incoming.give_up(step, *errno);
+        })
+    }
+
+    fn exec(&self, own: &Own, bprm: Bprm<'_>) -> Result {
+        exec::exec(own, &bprm)
+    }
+}
+
+fn load() -> Result {
+    own::init();
+    let proc = state::global().set(Proc::new()?)?;
+    let doors = DOORS.set(Mutex::new(lock_class!(c"holon-proc-doors"), None)?)?;
+    let hook = exits::Hook::new(&proc.wake)?;
+    let thread = KThread::spawn(c"holon-proc", move || driver::run(proc))?;
+    let format = Some(Format::new(&LOADER)?);
+    *doors.lock() = Some(Doors { format, _hook: hook, _thread: thread });
+    Ok(())
+}
+
+fn unload(token: &Unloading) {
+    kapi::binfmt::placement(false);
+    if let Some(doors) = DOORS.get() {
+        if let Some(mut doors) = doors.lock().take() {
+            if let Some(format) = doors.format.take() {
+                format.end(token);
+            }
+        }
+    }
+    park::quiesce();
+    state::global().clear(token);
+    DOORS.clear(token);
+}
+
+fn held() -> u64 {
+    let Ok(proc) = state::get() else { return 0 };
+    let mut tables = proc.tables.lock();
+    tables.jobs.forget_ended();
+    let count = tables.records.len() + tables.leaving.len() + tables.incoming.len();
+    count as u64 + park::outstanding()
+}
+
+fn push(input: Input) {
+    if let Ok(proc) = state::get() {
+        proc.push(input);
+    }
+}
+
+fn message(message: Message) {
+    push(Input::Message(message));
+}
+
+fn peer_up(slot: Slot) {
+    push(Input::PeerUp(slot));
+}
+
+fn peer_down(slot: Slot, _down: Down) {
+    push(Input::PeerDown(slot));
+}
+
+/// Runs what belongs in the calling task's own context: only for control calls, which are.
+fn with_own<T>(call: impl FnOnce(&Own) -> Result<T>) -> Result<T> {
+    own::in_control_call(call)
+}

@@ -1,0 +1,255 @@
+//! The surrogate's life: its stub's call, its signals, its end.
+
+use alloc::sync::Arc;
+
+use kapi::{
+    ctl::{self, Ctl},
+    own::{ForSurrogate, Own},
+    uaccess,
+    wait::Mode,
+    Errno, Result,
+};
+use netproto::AttemptId;
+
+use super::{
+    record::{Ended, Record},
+    signals, state,
+};
+use crate::port::net;
+
+/// Turns the calling task, wherever it came from, into the surrogate of a record. On an error it
+/// is in no state to go on and must end.
+#[inline(never)]
+pub(crate) fn become_one(own: &Own, record: &Arc<Record>) -> Result {
+    let fd = prepare(own, record, Memory::Release)?;
+    let stub = record.state.lock().stub.ok_or(Errno::EIO)?;
+    own.enter_stub(&stub, fd);
+    Ok(())
+}
+
+/// What becomes of memory that nobody needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// It stays: the arguments of an exec, for the process list.
+    Keep,
+    /// It goes, unless a body elsewhere still fetches it.
+    Release,
+}
+
+/// All of it but the jump: for an exec, whose registers are set otherwise. Gives the control fd.
+pub(crate) fn prepare(own: &Own, record: &Arc<Record>, memory: Memory) -> Result<u32> {
+    own.clear_thread_state();
+    own.become_deaf();
+    let stub = own.map_stub()?;
+    own.close_all();
+    let fd = ctl::open(own, Arc::new(Control(record.clone())), 0)?;
+    record.change(|state| {
+        state.stub = Some(stub);
+        state.helping = false;
+        state.release = memory == Memory::Release && !state.keeps_memory;
+    });
+    Ok(fd)
+}
+
+struct Control(Arc<Record>);
+
+impl Ctl for Control {
+    fn ioctl(&self, own: &Own, cmd: u32, arg: u64) -> Result<u64> {
+        if cmd != ctl::WAIT || !self.0.task.is_current() {
+            return Err(Errno::ENOTTY);
+        }
+        wait(own, &self.0, arg)
+    }
+}
+
+/// What the surrogate's task has to do.
+enum Duty {
+    End(Ended),
+    Stop,
+    Release,
+    Help(AttemptId),
+    /// Signals may have come.
+    Listen,
+}
+
+fn duty(record: &Record) -> Option<Duty> {
+    let mut state = record.state.lock();
+    if let Some(ended) = state.ended {
+        return Some(Duty::End(ended));
+    }
+    if state.release {
+        state.release = false;
+        return Some(Duty::Release);
+    }
+    if state.stop {
+        state.stop = false;
+        return Some(Duty::Stop);
+    }
+    if let Some(attempt) = state.become_helper.take() {
+        state.helping = true;
+        return Some(Duty::Help(attempt));
+    }
+    None
+}
+
+fn has_duty(record: &Record) -> bool {
+    let state = record.state.lock();
+    state.ended.is_some() || state.release || state.stop || state.become_helper.is_some()
+}
+
+fn wait(own: &Own, record: &Record, arg: u64) -> Result<u64> {
+    loop {
+        match next(own, record) {
+            Duty::End(ended) => {
+                own.exit(ended.status, ended.utime_ns, ended.stime_ns);
+                return Err(Errno::ERESTARTNOINTR);
+            }
+            Duty::Stop => {
+                own.stop();
+                return Err(Errno::ERESTARTNOINTR);
+            }
+            Duty::Release => release(own, record),
+            Duty::Help(attempt) => match exec_helper(own, attempt, arg) {
+                Ok(()) => return Ok(u64::from(ctl::STUB_EXEC)),
+                Err(errno) => helper_failed(record, attempt, errno),
+            },
+            Duty::Listen => forward(own, record)?,
+        }
+    }
+}
+
+fn next(own: &Own, record: &Record) -> Duty {
+    if let Some(duty) = duty(record) {
+        return duty;
+    }
+    let here = net::own_slot();
+    if Some(record.peer().0) == here {
+        // It is not known yet where the body is: signals stay in their queue.
+        let known = || has_duty(record) || Some(record.peer().0) != here;
+        let _ = record.wake.wait(Mode::Killable, None, known);
+        return duty(record).unwrap_or(Duty::Listen);
+    }
+    own.listen(true);
+    // A signal or a duty: looked at again in either case.
+    let _ = record.wake.wait(Mode::Interruptible, None, || has_duty(record));
+    match duty(record) {
+        Some(duty) => {
+            own.listen(false);
+            duty
+        }
+        None => Duty::Listen,
+    }
+}
+
+/// Sends on what has come. An error is how the call has to end.
+fn forward(own: &Own, record: &Record) -> Result {
+    if Some(record.peer().0) == net::own_slot() {
+        return if kapi::thread::fatal_signal_pending() {
+            Err(Errno::ERESTARTNOINTR)
+        } else {
+            Ok(())
+        };
+    }
+    let outcome = loop {
+        let (slot, epoch) = record.peer();
+        match own.surrogate_signal() {
+            ForSurrogate::Forward(signal) => {
+                if signal.signo != signals::SIGCONT || goes_on(record) {
+                    signals::forward(record.process, slot, epoch, &signal);
+                }
+            }
+            ForSurrogate::Stop(signal) => {
+                // The body's word of its stop is no news then.
+                record.state.lock().stopped = true;
+                signals::forward(record.process, slot, epoch, &signal);
+                break Err(Errno::ERESTARTNOINTR);
+            }
+            // The end of the task is reported, and then the body is killed.
+            ForSurrogate::Dying => break Err(Errno::ERESTARTNOINTR),
+            ForSurrogate::Nothing if kapi::thread::signal_pending() => {
+                break Err(Errno::ERESTARTNOINTR)
+            }
+            ForSurrogate::Nothing => break Ok(()),
+        }
+    };
+    own.listen(false);
+    outcome
+}
+
+/// A SIGCONT came. `false` if it was only sent to wake the surrogate, for its body went on.
+fn goes_on(record: &Record) -> bool {
+    let mut state = record.state.lock();
+    state.stopped = false;
+    state.stop = false;
+    !core::mem::replace(&mut state.swallow_continue, false)
+}
+
+fn release(own: &Own, record: &Record) {
+    let Some(stub) = record.state.lock().stub else { return };
+    if let Err(errno) = own.unmap_all_but(&stub) {
+        log::debug!("{}: old memory: {errno}", record.process);
+    }
+}
+
+const O_CLOEXEC: u32 = 0o2000000;
+/// What the stub finds in its data page: fd, argv, envp, then "" for the path, then the strings.
+const EMPTY_AT: usize = 24;
+const ARGV_AT: usize = 32;
+const ENVP_AT: usize = ARGV_AT + 6 * 8;
+const STRINGS_AT: usize = 128;
+const STRING_LEN: usize = 32;
+
+#[inline(never)]
+fn exec_helper(own: &Own, attempt: AttemptId, page: u64) -> Result {
+    let (exec, device) = {
+        let tables = state::get()?.tables.lock();
+        let helper = tables.helper.as_ref().ok_or(Errno::ENOENT)?;
+        (helper.exec.clone(), helper.device.clone())
+    };
+    let exec_fd = own.install(&exec, O_CLOEXEC)?;
+    let device_fd = own.install(&device, 0)?;
+    let mut data = [0; STRINGS_AT + 5 * STRING_LEN];
+    let mut put = |at: usize, word: u64| data[at..at + 8].copy_from_slice(&word.to_ne_bytes());
+    put(0, u64::from(exec_fd));
+    put(8, page + ARGV_AT as u64);
+    put(16, page + ENVP_AT as u64);
+    put(EMPTY_AT, 0);
+    for index in 0..5 {
+        put(ARGV_AT + index * 8, page + (STRINGS_AT + index * STRING_LEN) as u64);
+    }
+    let mut digits = [0; 16];
+    let number = decimal(device_fd);
+    let image = hex(attempt.0, &mut digits);
+    let strings: [&[u8]; 5] = [b"holon-restore", b"--image", image, b"--fd", &number];
+    for (index, string) in strings.iter().enumerate() {
+        let at = STRINGS_AT + index * STRING_LEN;
+        data[at..at + string.len()].copy_from_slice(string);
+    }
+    uaccess::UserSlice::new(page, data.len()).write(&data)
+}
+
+fn hex(number: u64, out: &mut [u8; 16]) -> &[u8] {
+    for (index, digit) in out.iter_mut().enumerate() {
+        let nibble = (number >> (60 - index * 4)) as usize & 15;
+        *digit = b"0123456789abcdef"[nibble];
+    }
+    out
+}
+
+fn decimal(number: u32) -> [u8; 10] {
+    let mut out = [b'0'; 10];
+    let mut left = number;
+    for digit in out.iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    out
+}
+
+fn helper_failed(record: &Record, attempt: AttemptId, errno: Errno) {
+    record.change(|state| state.helping = false);
+    if let Ok(proc) = state::get() {
+        let failure = super::incoming::failure(sched_migrate::Step::Fork, errno);
+        proc.push(state::Input::Target(attempt, Err(failure)));
+    }
+}
