@@ -5,11 +5,16 @@ use core::sync::atomic::Ordering;
 use kapi::{
     mm::{InsertBatch, Mm},
     page::{pool_grow, pool_stat, BATCH_MAX},
+    thread::cond_resched,
     Errno, Result,
 };
-use vm_remote::tag::Tag;
+use vm_remote::{run::Run, tag::Tag};
 
-use super::{knobs, stats, target::TargetSpace, Memory};
+use super::{
+    knobs, stats,
+    target::{Placed, TargetSpace},
+    Memory,
+};
 
 /// What may stand where a far page is put.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,8 +25,12 @@ pub(super) enum Over {
     Private,
 }
 
+/// Another task may hold a page for a moment; it is tried again so often.
+const TRIES: u32 = 8;
+
 /// Pages `[start, start + pages * 4096)`, each with its own number. Gives the number of those that
-/// went in: where a page is already, none does.
+/// went in. Those that went in earlier are passed over; `EBUSY` if any other can't be replaced:
+/// with `Ok` each page is the space's, or was.
 pub(super) fn insert(
     memory: &Memory,
     space: &TargetSpace,
@@ -37,23 +46,41 @@ pub(super) fn insert(
     let last = first.checked_add(pages).ok_or(Errno::EINVAL)?;
     Tag::new(space.handle, last).ok_or(Errno::EINVAL)?;
     let mut batch = InsertBatch::new()?;
-    let (mut at, mut placed) = (first, 0);
+    let (mut at, mut placed, mut tries) = (first, 0, 0);
     while at < last {
-        let wanted = (last - at).min(BATCH_MAX as u64);
+        let wanted = Run::new(at, (last - at).min(BATCH_MAX as u64)).ok_or(Errno::EINVAL)?;
         if over == Over::Private {
-            mm.unshare(at * Mm::PAGE, wanted)?;
+            unshare(space, mm, wanted)?;
         }
-        let (looked_at, count, dry) = step(memory, space, mm, &mut batch, at, wanted, over)?;
-        placed += count;
-        if dry {
+        let done = step(memory, space, mm, &mut batch, wanted, over)?;
+        placed += done.placed;
+        if done.dry {
             grow(memory)?;
-        } else if looked_at == 0 {
-            return Err(Errno::EIO);
+        } else if done.refused {
+            tries += 1;
+            if tries == TRIES {
+                return Err(Errno::EBUSY);
+            }
+            cond_resched();
         } else {
-            at += looked_at;
+            at += done.looked_at;
+            tries = 0;
         }
     }
     Ok(placed)
+}
+
+/// Gives those pages of the run that are not far already a page of their own.
+fn unshare(space: &TargetSpace, mm: &Mm, run: Run) -> Result {
+    let missing = space.places.lock().set.missing_of(run)?;
+    missing.iter().try_for_each(|part| mm.unshare(part.first() * Mm::PAGE, part.pages()))
+}
+
+struct Done {
+    looked_at: u64,
+    placed: u64,
+    dry: bool,
+    refused: bool,
 }
 
 fn step(
@@ -61,29 +88,46 @@ fn step(
     space: &TargetSpace,
     mm: &Mm,
     batch: &mut InsertBatch,
-    at: u64,
-    wanted: u64,
+    wanted: Run,
     over: Over,
-) -> Result<(u64, u64, bool)> {
-    let mut stream = space.stream.lock();
-    stream.reserve(BATCH_MAX)?;
-    let tag = Tag::new(space.handle, at).ok_or(Errno::EINVAL)?;
+) -> Result<Done> {
+    let mut places = space.places.lock();
+    places.stream.reserve(BATCH_MAX)?;
+    let tag = Tag::new(space.handle, wanted.first()).ok_or(Errno::EINVAL)?;
     // A page may be given up as soon as it is in: it is counted before.
-    memory.targets.expect(space.handle, wanted);
-    let result = mm.insert(batch, at * Mm::PAGE, wanted, tag.word(), over == Over::Private);
+    memory.targets.expect(space.handle, wanted.pages());
+    let start = wanted.first() * Mm::PAGE;
+    let result = mm.insert(batch, start, wanted.pages(), tag.word(), over == Over::Private);
     let taken = result.map_or(0, |inserted| inserted.taken);
-    memory.targets.unexpect(space.handle, wanted - taken);
+    memory.targets.unexpect(space.handle, wanted.pages() - taken);
     let inserted = result?;
-    let mut placed = 0;
-    for (frame, page) in batch.frames(inserted.looked_at).iter().zip(at..) {
-        if *frame != 0 {
-            stream.push(*frame, page)?;
-            placed += 1;
-        }
-    }
+    let looked_at = Run::new(wanted.first(), inserted.looked_at).ok_or(Errno::EINVAL)?;
+    let placed = note(&mut places, batch.frames(inserted.looked_at), looked_at.first())?;
     stats::PAGES_INSERTED.add(placed);
     space.inserted.fetch_add(placed, Ordering::Relaxed);
-    Ok((inserted.looked_at, placed, inserted.dry))
+    Ok(Done {
+        looked_at: inserted.looked_at,
+        placed,
+        dry: inserted.dry,
+        refused: !places.set.missing_of(looked_at)?.is_empty(),
+    })
+}
+
+/// Notes which pages went in; gives how many.
+fn note(places: &mut Placed, frames: &[u64], first: u64) -> Result<u64> {
+    let (mut at, mut placed) = (0, 0);
+    while let Some(from) = (at..frames.len()).find(|at| frames[*at] != 0) {
+        let count = frames[from..].iter().take_while(|frame| **frame != 0).count();
+        at = from + count;
+        for (frame, page) in frames[from..at].iter().zip(first + from as u64..) {
+            places.stream.push(*frame, page)?;
+        }
+        if let Some(run) = Run::new(first + from as u64, count as u64) {
+            places.set.insert(run)?;
+        }
+        placed += count as u64;
+    }
+    Ok(placed)
 }
 
 /// Adds a chunk, unless somebody else just did.

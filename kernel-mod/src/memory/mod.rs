@@ -7,7 +7,7 @@
 //! ```
 //! [`space`] is what the rest of the module uses, [`places`] tells where a process has pages.
 //!
-//! Locks, outermost first: `Sources` mutex; `TargetSpace::stream`; spin locks (each alone).
+//! Locks, outermost first: `Sources` mutex; `TargetSpace::places`; spin locks (each alone).
 
 mod fault;
 mod fetch;

@@ -1,7 +1,7 @@
 //! Where a process has pages of its own: what its image lists instead of their content.
 
 use kapi::{
-    mm::{AreaKind, Mm, Run as RawRun},
+    mm::{Area, AreaKind, Mm, Run as RawRun},
     page::BATCH_MAX,
     thread::fatal_signal_pending,
     Errno, Result,
@@ -23,6 +23,13 @@ const RUNS: usize = 32;
 /// Looks through an address space. It may run meanwhile; then the answer is as of some moment in
 /// between for each page.
 pub(crate) fn collect(mm: &Mm) -> Result<Places> {
+    collect_unknown(mm, &RunSet::new())
+}
+
+/// What there is besides the pages of `known`. Costs next to nothing where page tables hold only
+/// known pages: made for a process that is stopped meanwhile. Known pages are not looked at; if one
+/// is gone, the source answers as if it had never been written.
+pub(crate) fn collect_unknown(mm: &Mm, known: &RunSet) -> Result<Places> {
     let mut places = Places::default();
     // A page in swap can't be told from a hole without reading it: then all that may be there
     // counts, and the source says later what is zero.
@@ -30,8 +37,8 @@ pub(crate) fn collect(mm: &Mm) -> Result<Places> {
     let mut at = 0;
     while let Some(area) = mm.area(at)? {
         match area.kind {
-            AreaKind::Anon => add(mm, area.start, area.end, exact, &mut places.anon)?,
-            AreaKind::Written => add(mm, area.start, area.end, true, &mut places.written)?,
+            AreaKind::Anon => add(mm, &area, exact, known, &mut places.anon)?,
+            AreaKind::Written => add(mm, &area, true, known, &mut places.written)?,
             AreaKind::Clean | AreaKind::Special => (),
         }
         at = area.end;
@@ -42,16 +49,19 @@ pub(crate) fn collect(mm: &Mm) -> Result<Places> {
     Ok(places)
 }
 
-fn add(mm: &Mm, start: u64, end: u64, exact: bool, to: &mut RunSet) -> Result {
+fn add(mm: &Mm, area: &Area, exact: bool, known: &RunSet, to: &mut RunSet) -> Result {
     let mut runs = [RawRun { start: 0, pages: 0 }; RUNS];
-    let mut at = start;
-    while at < end {
-        let (count, next) = mm.populated(at, end, &mut runs)?;
+    let mut at = area.start;
+    while at < area.end {
+        let (count, next) = mm.populated(at, area.end, &mut runs)?;
         for run in runs.iter().take(count) {
-            if exact {
-                add_present(mm, run, to)?;
-            } else {
-                add_run(run.start / Mm::PAGE, run.pages, to)?;
+            let Some(run) = Run::new(run.start / Mm::PAGE, run.pages) else { continue };
+            for part in known.missing_of(run)? {
+                if exact {
+                    add_present(mm, part, to)?;
+                } else {
+                    to.insert(part)?;
+                }
             }
         }
         if next <= at {
@@ -62,28 +72,22 @@ fn add(mm: &Mm, start: u64, end: u64, exact: bool, to: &mut RunSet) -> Result {
     Ok(())
 }
 
-fn add_run(first: u64, pages: u64, to: &mut RunSet) -> Result {
-    match Run::new(first, pages) {
-        Some(run) => Ok(to.insert(run)?),
-        None => Ok(()),
-    }
-}
-
 /// Adds those pages of a run that are there.
-fn add_present(mm: &Mm, run: &RawRun, to: &mut RunSet) -> Result {
-    let mut done = 0;
-    while done < run.pages {
-        let pages = (run.pages - done).min(BATCH_MAX as u64);
-        let start = run.start + done * Mm::PAGE;
-        let bits = mm.present(start, pages)?;
+fn add_present(mm: &Mm, run: Run, to: &mut RunSet) -> Result {
+    let mut first = run.first();
+    while first < run.end() {
+        let pages = (run.end() - first).min(BATCH_MAX as u64);
+        let bits = mm.present(first * Mm::PAGE, pages)?;
         let is_there = |at: &u64| bits[(*at / 64) as usize] >> (*at % 64) & 1 != 0;
         let mut at = 0;
         while let Some(from) = (at..pages).find(is_there) {
             let count = (from..pages).take_while(is_there).count() as u64;
-            add_run(start / Mm::PAGE + from, count, to)?;
+            if let Some(part) = Run::new(first + from, count) {
+                to.insert(part)?;
+            }
             at = from + count;
         }
-        done += pages;
+        first += pages;
     }
     Ok(())
 }

@@ -153,7 +153,15 @@ fn more(op: u64, arg: &mut [u64; 5]) -> Result {
             let found = places::collect(&mm)?;
             let runs = found.anon.len() + found.written.len();
             let ns = clock::now_ns() - began;
-            *arg = [found.anon.pages(), found.written.pages(), runs as u64, 0, ns];
+            let mut known = found.anon;
+            let pages = (known.pages(), found.written.pages());
+            found.written.iter().try_for_each(|run| known.insert(run))?;
+            let began = clock::now_ns();
+            let unknown = places::collect_unknown(&mm, &known)?;
+            if unknown.anon.pages() + unknown.written.pages() != 0 {
+                return Err(Errno::EIO);
+            }
+            *arg = [pages.0, pages.1, runs as u64, clock::now_ns() - began, ns];
         }
         uapi::TEST_COUNT => {
             arg[0] = memory.targets.count();

@@ -77,8 +77,8 @@ pub(crate) fn create_target(source: Slot, id: SpaceId) -> Result<Target> {
 }
 
 impl Target {
-    /// Puts far pages in the holes of anonymous memory, each with the number of its address.
-    /// Gives how many went in: where a page is already, none does.
+    /// Puts far pages in the holes of anonymous memory, each with the number of its address. Gives
+    /// how many went in; those of an earlier call are passed over. `EBUSY` where another page is.
     pub(crate) fn insert(&self, mm: &Mm, start: u64, pages: u64) -> Result<u64> {
         insert(get()?, &self.space, mm, start, pages, Over::Holes)
     }

@@ -142,7 +142,7 @@ impl Worker {
             drop(shard.end(flight.request));
         }
         if stuck {
-            space.stream.lock().rested();
+            space.places.lock().stream.rested();
             if self.gone {
                 self.memory.targets.lose(space, Loss::Refused, fetches);
             }
@@ -178,7 +178,8 @@ impl Worker {
 
     /// The next run of pages that are still far and not asked for.
     fn next_chunk(&mut self, space: &TargetSpace, most: u16) -> Option<Chunk> {
-        let mut stream = space.stream.lock();
+        let mut places = space.places.lock();
+        let stream = &mut places.stream;
         if let Some(page) = space.take_hint() {
             stream.seek_behind(page);
             self.rest = None;
@@ -256,7 +257,7 @@ impl Worker {
             }
             let moved = batch.bring_home(&mut self.home);
             if moved > 0 {
-                space.stream.lock().progress();
+                space.places.lock().stream.progress();
             }
         }
     }

@@ -9,6 +9,7 @@ use netproto::{Duration, Instant, Slot, SpaceId};
 use vm_remote::{
     limits::TARGETS_MAX,
     retry::{Policy, RoundTrip},
+    run::RunSet,
     stream::Stream,
     tag::Handle,
     target::{Effect, Loss, Phase, Target},
@@ -20,6 +21,15 @@ use crate::{control::events, port::net::now};
 
 const NO_HINT: u64 = u64::MAX;
 
+/// What was put into an address space.
+#[derive(Default)]
+pub(super) struct Placed {
+    /// The pages, and how far the background is with them.
+    pub(super) stream: Stream,
+    /// The same, without an order.
+    pub(super) set: RunSet,
+}
+
 /// One space.
 pub(super) struct TargetSpace {
     /// Its number here.
@@ -28,8 +38,8 @@ pub(super) struct TargetSpace {
     pub(super) source: Slot,
     /// Its name there.
     pub(super) id: SpaceId,
-    /// What was put in, and how far the background is.
-    pub(super) stream: Mutex<Stream>,
+    /// What was put in.
+    pub(super) places: Mutex<Placed>,
     /// Pages put in so far.
     pub(super) inserted: AtomicU64,
     /// Somebody streams it at present.
@@ -130,7 +140,7 @@ impl Targets {
             handle,
             source,
             id,
-            stream: Mutex::new(lock_class!(c"holon-stream"), Stream::new())?,
+            places: Mutex::new(lock_class!(c"holon-places"), Placed::default())?,
             inserted: AtomicU64::new(0),
             busy: AtomicBool::new(false),
             state: SpinLock::new(lock_class!(c"holon-target"), Target::new())?,

@@ -383,8 +383,46 @@ static void make_holes(u64 pages)
 	for (u64 i = 0; i < pages; i += 2)
 		m[i * PAGE] = i + 1;
 	struct self_test r = call(PLACES, 0, 0, 0, 0, NULL);
-	printf("  places: %lu anon %lu written %lu runs, %lu us\n", r.arg[0], r.arg[1], r.arg[2],
-	       r.arg[4] / 1000);
+	printf("  places: %lu anon %lu written %lu runs, %lu us, again %lu us\n", r.arg[0],
+	       r.arg[1], r.arg[2], r.arg[4] / 1000, r.arg[3] / 1000);
+}
+
+/* Looking for pages: how long it takes, and again, when they are known. */
+static void many_places(int huge)
+{
+	u64 n = 16384;
+	char *m = map(n, huge);
+	struct self_test r;
+
+	fill(m, n, 7);
+	r = call(PLACES, 0, 0, 0, 0, NULL);
+	CHECK(r.arg[0] >= n);
+	printf("  places: %lu anon %lu written %lu runs, %lu us, again %lu us\n", r.arg[0],
+	       r.arg[1], r.arg[2], r.arg[4] / 1000, r.arg[3] / 1000);
+	munmap(m, n * PAGE);
+}
+
+/* Where a page is already, none may go in unseen; the same page twice is no error. */
+static void occupied(void)
+{
+	u64 n = 16, t;
+	struct source s = source_of(make_filled, n, LOOP, 1);
+	char *m = map(n, 0);
+	int rc;
+
+	m[5 * PAGE] = 1;
+	t = call(TARGET, s.id, LOOP, 0, 0, NULL).arg[0];
+	call(INSERT, t, (u64)AT, n, 0, &rc);
+	CHECK(rc == -EBUSY);
+	CHECK(m[5 * PAGE] == 1);
+	madvise(m + 5 * PAGE, PAGE, MADV_DONTNEED);
+	CHECK(call(INSERT, t, (u64)AT, n, 0, NULL).arg[3] == 1);
+	CHECK(call(INSERT, t, (u64)AT, n, 0, NULL).arg[3] == 0);
+	CHECK(wrong(m, n, 7) == 0);
+	munmap(m, n * PAGE);
+	call(START, t, 0, 0, 0, NULL);
+	over(t);
+	end(s);
 }
 
 static void holes(void)
@@ -532,6 +570,9 @@ static void loop(void)
 	RUN(lost(1));
 	RUN(closed());
 	RUN(holes());
+	RUN(occupied());
+	RUN(many_places(0));
+	RUN(many_places(1));
 	RUN(written());
 	RUN(race(8192, 0));
 	RUN(race(512, 20));
