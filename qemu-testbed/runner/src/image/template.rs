@@ -223,7 +223,11 @@ fn install(ssh: &Ssh, packages: &[PathBuf]) -> Result<()> {
         ssh.push(package, "/var/tmp/holon/")?;
     }
     ssh.sh("dpkg --force-unsafe-io -i /var/tmp/holon/*.deb && rm -r /var/tmp/holon")?;
-    ssh.sh("systemctl daemon-reload")?;
+    // It starts when the nodes of the cluster are known.
+    let has_unit = "test -e /usr/lib/systemd/system/holond.service";
+    ssh.sh(&format!(
+        "if {has_unit}; then systemctl enable --quiet holond.service; fi"
+    ))?;
     Ok(())
 }
 

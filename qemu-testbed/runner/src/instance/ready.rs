@@ -97,7 +97,7 @@ fn prepare(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
         }
     }
     if config.has_holond {
-        ssh.sh("systemctl enable --quiet --now holond.service")?;
+        ssh.sh("systemctl start holond.service")?;
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
     put("-name", format!("node{}", guest.node));
     let (accelerator, cpu) = match has_kvm() {
         true => ("kvm", "host"),
-        false => ("tcg,thread=multi", "max,la57=off"),
+        false => ("tcg,thread=multi", "max,la57=off,svm=off"),
     };
     put(
         "-machine",
@@ -234,7 +234,7 @@ pub(crate) fn fingerprint() -> Result<&'static str> {
     let version = process::output(Command::new(PROGRAM).arg("--version"))?;
     let first = version.lines().next().unwrap_or_default();
     let kvm = if has_kvm() { "kvm" } else { "tcg" };
-    Ok(VERSION.get_or_init(|| format!("{first} {kvm} {KERNEL_ARGS} devices-2")))
+    Ok(VERSION.get_or_init(|| format!("{first} {kvm} {KERNEL_ARGS} devices-3")))
 }
 
 /// Makes a disk that keeps only what differs from `base`.
