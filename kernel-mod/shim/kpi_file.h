@@ -31,7 +31,7 @@ struct kpi_file_info {
 	u32 flags; /* O_* */
 	u32 readable;
 	u32 writable;
-	u32 steps; /* single steps (kpi_step_*) are possible */
+	u32 steps; /* single steps (kpi_step_*) are possible, here or where it stands */
 	u32 mode; /* st_mode */
 	u32 uid; /* as in the first user namespace */
 	u32 gid;
@@ -89,7 +89,8 @@ int kpi_watch_init(void);
 void kpi_watch_exit(void); /* runs what is queued to its end */
 /* Holds the file until the free. `id` comes back in kapi_watch_run. */
 struct kpi_watch *kpi_watch_new(struct kpi_file *f, u64 id);
-void kpi_watch_kick(struct kpi_watch *w); /* kapi_watch_run(id) soon, in a worker; never twice at once */
+/* kapi_watch_run(id) soon, in a worker, never twice at once. */
+void kpi_watch_kick(struct kpi_watch *w);
 void kpi_watch_kick_after(struct kpi_watch *w, u32 delay_ms); /* in place of an earlier one */
 /* Kicks once when the file's state changes. True if it had changed since the last time. */
 bool kpi_watch_arm(struct kpi_watch *w);

@@ -81,7 +81,7 @@ pub struct Info {
     pub readable: bool,
     /// It was opened to be written.
     pub writable: bool,
-    /// Single steps are possible, so it can be served to other nodes.
+    /// Single steps are possible, here or where it stands, so other nodes can have it.
     pub steps: bool,
     /// `st_mode`.
     pub mode: u32,

@@ -90,6 +90,8 @@ static bool can_step(struct file *file, u32 kind)
 {
 	const struct file_operations *op = file->f_op;
 
+	if (kind == KPI_FILE_OURS)
+		return true; /* at its holder */
 	if ((file->f_mode & FMODE_READ) && !op->read_iter)
 		return false;
 	if ((file->f_mode & FMODE_WRITE) && !op->write_iter)

@@ -58,10 +58,17 @@ pub(super) struct Calls {
 impl Calls {
     pub(super) fn new() -> Result<Self> {
         let open = Mutex::new(lock_class!(c"holon-file-calls"), BTreeMap::new())?;
-        Ok(Self { last: AtomicU64::new(0), open })
+        Ok(Self {
+            last: AtomicU64::new(0),
+            open,
+        })
     }
 
-    fn begin(&self, slot: Slot, polled: Option<(Arc<Client>, u32)>) -> Result<(RequestId, Arc<Call>)> {
+    fn begin(
+        &self,
+        slot: Slot,
+        polled: Option<(Arc<Client>, u32)>,
+    ) -> Result<(RequestId, Arc<Call>)> {
         let done = Completion::new(lock_class!(c"holon-file-call"))?;
         let call = Arc::new(Call { slot, done, polled });
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
@@ -107,8 +114,23 @@ impl Calls {
     }
 
     fn send(&self, id: RequestId, ask: Ask, data: &[u8]) -> Result {
-        let Ask { file, op, flags, arg0, arg1, .. } = ask;
-        let head = Request { request: id, op, flags, file, arg0, arg1 }.encode();
+        let Ask {
+            file,
+            op,
+            flags,
+            arg0,
+            arg1,
+            ..
+        } = ask;
+        let head = Request {
+            request: id,
+            op,
+            flags,
+            file,
+            arg0,
+            arg1,
+        }
+        .encode();
         server::send(ask.slot, Kind::FILE_REQUEST, &[&head, data]).map_err(|error| {
             self.forget(id);
             match error {
@@ -123,7 +145,10 @@ impl Calls {
     /// The holder answers a cancelled request too: with what was done, or `EINTR` if nothing was.
     fn cancel(&self, id: RequestId, ask: Ask, call: &Call) -> Result<Answer> {
         counters::CALLS_CANCELLED.add(1);
-        let cancel = Cancel { request: id, file: ask.file };
+        let cancel = Cancel {
+            request: id,
+            file: ask.file,
+        };
         // If it can't be sent the peer is down or we are being killed: both end the wait.
         let _ = server::send(ask.slot, Kind::FILE_CANCEL, &[&cancel.encode()]);
         match call.done.wait(Mode::Killable, None) {
@@ -139,8 +164,14 @@ impl Calls {
     /// Takes an answer. On the driver thread.
     pub(super) fn reply(&self, from: Slot, reply: Reply, data: &[u8]) {
         let mut open = self.open.lock();
-        let ours = open.get(&reply.request.0).is_some_and(|call| call.slot == from);
-        let call = if ours { open.remove(&reply.request.0) } else { None };
+        let ours = open
+            .get(&reply.request.0)
+            .is_some_and(|call| call.slot == from);
+        let call = if ours {
+            open.remove(&reply.request.0)
+        } else {
+            None
+        };
         drop(open);
         let Some(call) = call else {
             counters::REPLY_UNKNOWN.add(1);
@@ -150,7 +181,10 @@ impl Calls {
             .map_err(|_| Errno::from_code(reply.result))
             .and_then(|value| Ok((value, copied_vec(data)?)));
         if let (Some((client, events)), Ok((mask, _))) = (&call.polled, &answer) {
-            client.polled(Polled { mask: u32::try_from(*mask).unwrap_or(0), events: *events });
+            client.polled(Polled {
+                mask: u32::try_from(*mask).unwrap_or(0),
+                events: *events,
+            });
         }
         // Answered once: it is not in the map any more.
         drop(call.done.complete(answer));
@@ -174,7 +208,14 @@ impl Calls {
     /// Takes a reference to a file; data: its status and name.
     pub(super) fn open(&self, slot: Slot, file: FileId) -> Result<Vec<u8>> {
         let (flags, arg0, arg1) = (Flags::default(), 0, 0);
-        let ask = Ask { slot, file, op: Op::OPEN_REF, flags, arg0, arg1 };
+        let ask = Ask {
+            slot,
+            file,
+            op: Op::OPEN_REF,
+            flags,
+            arg0,
+            arg1,
+        };
         let answer = self.call(ask, &[], Ends::Killed);
         if answer == Err(Errno::EINTR) && thread::fatal_signal_pending() {
             // Sent, but we don't wait for the answer: what it gave is given back behind it.

@@ -35,7 +35,9 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { open: Mutex::new(lock_class!(c"holon-file-clients"), Vec::new())? })
+        Ok(Self {
+            open: Mutex::new(lock_class!(c"holon-file-clients"), Vec::new())?,
+        })
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -50,7 +52,9 @@ impl Clients {
     }
 
     fn remove(&self, client: *const Client) {
-        self.open.lock().retain(|(_, _, weak)| weak.as_ptr() != client);
+        self.open
+            .lock()
+            .retain(|(_, _, weak)| weak.as_ptr() != client);
     }
 
     fn select(&self, wanted: impl Fn(Slot, FileId) -> bool) -> Vec<Arc<Client>> {
@@ -112,12 +116,21 @@ pub(super) struct Client {
 impl Client {
     /// Takes over a reference that this node has.
     pub(super) fn new(slot: Slot, file: FileId, info: Info) -> Result<Arc<Self>> {
-        let seen = Seen { mask: 0, armed: 0, lost: false };
-        let made = WaitQueue::new().and_then(|queue| {
-            Ok((queue, SpinLock::new(lock_class!(c"holon-file-seen"), seen)?))
-        });
+        let seen = Seen {
+            mask: 0,
+            armed: 0,
+            lost: false,
+        };
+        let made = WaitQueue::new()
+            .and_then(|queue| Ok((queue, SpinLock::new(lock_class!(c"holon-file-seen"), seen)?)));
         match made {
-            Ok((queue, seen)) => Ok(Arc::new(Self { slot, file, info, queue, seen })),
+            Ok((queue, seen)) => Ok(Arc::new(Self {
+                slot,
+                file,
+                info,
+                queue,
+                seen,
+            })),
             Err(errno) => {
                 calls::close(slot, file);
                 Err(errno)
@@ -150,7 +163,14 @@ impl Client {
     }
 
     fn ask(&self, op: Op, arg0: u64, arg1: u64) -> Ask {
-        Ask { slot: self.slot, file: self.file, op, flags: Flags::default(), arg0, arg1 }
+        Ask {
+            slot: self.slot,
+            file: self.file,
+            op,
+            flags: Flags::default(),
+            arg0,
+            arg1,
+        }
     }
 
     fn call(&self, ask: Ask, data: &[u8], ends: Ends) -> Result<Answer> {
@@ -200,7 +220,10 @@ impl Client {
     fn write_piece(&self, data: &[u8], at: At, done: usize, b: Blocking) -> Result<usize> {
         let ask = self.piece(Op::WRITE, data.len(), at, done, b);
         let (len, _) = self.call(ask, data, Ends::Cancelled)?;
-        usize::try_from(len).ok().filter(|len| *len <= data.len()).ok_or(Errno::EPROTO)
+        usize::try_from(len)
+            .ok()
+            .filter(|len| *len <= data.len())
+            .ok_or(Errno::EPROTO)
     }
 
     fn poll_now(self: &Arc<Self>, events: u32) {
@@ -270,7 +293,8 @@ impl Operations for Handle {
                     }
                 }
                 Err(errno) => {
-                    if errno == Errno::EPIPE && matches!(self.0.info.kind, Kind::Pipe | Kind::Fifo) {
+                    if errno == Errno::EPIPE && matches!(self.0.info.kind, Kind::Pipe | Kind::Fifo)
+                    {
                         sigpipe();
                     }
                     return so_far(done, errno);
@@ -308,7 +332,9 @@ impl Operations for Handle {
                 .map(|(value, _)| value),
             IoctlArg::In(len) => {
                 let data = UserSlice::new(arg, len).read_all(len)?;
-                self.0.call(ask, &data, Ends::Killed).map(|(value, _)| value)
+                self.0
+                    .call(ask, &data, Ends::Killed)
+                    .map(|(value, _)| value)
             }
             IoctlArg::Out(len) => {
                 let (value, data) = self.0.call(ask, &[], Ends::Killed)?;
@@ -334,7 +360,9 @@ impl Operations for Handle {
         if !self.0.positioned() {
             return Ok(self.0.info);
         }
-        let (_, data) = self.0.call(self.0.ask(Op::FSTAT, 0, 0), &[], Ends::Killed)?;
+        let (_, data) = self
+            .0
+            .call(self.0.ask(Op::FSTAT, 0, 0), &[], Ends::Killed)?;
         let (status, _) = Status::decode(&data).map_err(|_| Errno::EPROTO)?;
         info_of(&status, self.0.info.flags)
     }

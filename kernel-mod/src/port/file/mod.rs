@@ -1,10 +1,10 @@
 //! Remote files: open files whose real description stays on another node.
 //!
 //! ```text
-//! program ─> client ─> calls ──FILE_REQUEST──> server ─> object ─> worker: single steps
-//!               ^         ^                                            │
-//!               │         └─────────FILE_REPLY──────────────────────── ┤
-//!               └──────────────────FILE_EVENT (poll)────────────────── ┘
+//! program -> client -> calls -FILE_REQUEST-> server -> object -> worker: steps
+//!               ^        ^                                         |
+//!               |        +-----------FILE_REPLY--------------------+
+//!               +-----------------FILE_EVENT (poll)----------------+
 //! ```
 //! At the *holder* an [`object`] is a reference to the real file and the requests for it. No request
 //! ever waits in a thread: a worker tries each without waiting, and one that would wait is parked
@@ -57,7 +57,11 @@ pub(crate) static AREA: Area = Area {
     name: "files",
     load,
     unload,
-    held: || FILES.get().map_or(0, |files| files.table.len() + files.clients.len()),
+    held: || {
+        FILES
+            .get()
+            .map_or(0, |files| files.table.len() + files.clients.len())
+    },
     kind_class: Some(0x05),
     message,
     peer_down,
@@ -94,25 +98,24 @@ pub(crate) fn opener_closed(opener: u64) {
 fn message(message: Message) {
     let Some(files) = FILES.get() else { return };
     let from = message.from;
-    let decoded = match message.kind {
-        Kind::FILE_REQUEST => wire::Request::decode(&message.payload)
-            .map(|(request, data)| server::request(files, from, request, data)),
-        Kind::FILE_REPLY => wire::Reply::decode(&message.payload)
-            .map(|(reply, data)| files.calls.reply(from, reply, data)),
-        Kind::FILE_CANCEL => {
-            wire::Cancel::decode(&message.payload).map(|cancel| server::cancel(files, from, cancel))
-        }
-        Kind::FILE_REF => {
-            wire::Ref::decode(&message.payload).map(|change| server::change(files, from, change))
-        }
-        Kind::FILE_EVENT => {
-            wire::Event::decode(&message.payload).map(|event| files.clients.event(from, event))
-        }
-        _ => {
-            counters::MALFORMED.add(1);
-            return;
-        }
-    };
+    let decoded =
+        match message.kind {
+            Kind::FILE_REQUEST => wire::Request::decode(&message.payload)
+                .map(|(request, data)| server::request(files, from, request, data)),
+            Kind::FILE_REPLY => wire::Reply::decode(&message.payload)
+                .map(|(reply, data)| files.calls.reply(from, reply, data)),
+            Kind::FILE_CANCEL => wire::Cancel::decode(&message.payload)
+                .map(|cancel| server::cancel(files, from, cancel)),
+            Kind::FILE_REF => wire::Ref::decode(&message.payload)
+                .map(|change| server::change(files, from, change)),
+            Kind::FILE_EVENT => {
+                wire::Event::decode(&message.payload).map(|event| files.clients.event(from, event))
+            }
+            _ => {
+                counters::MALFORMED.add(1);
+                return;
+            }
+        };
     if decoded.is_err() {
         counters::MALFORMED.add(1);
     }

@@ -9,14 +9,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::mem::take;
 
-use kapi::{
-    clock,
-    file::Watch,
-    fileref::FileRef,
-    lock_class,
-    module::Hold,
-    Errno, Mutex, Result,
-};
+use kapi::{clock, file::Watch, fileref::FileRef, lock_class, module::Hold, Errno, Mutex, Result};
 use netproto::{
     msg::file::{Event, Op},
     FileId, RequestId, Slot,
@@ -150,8 +143,11 @@ impl Object {
             self.watch.kick_after_ms(RETRY_MS);
             return;
         }
-        let (tasks, cancels, gone) =
-            (take(&mut inbox.tasks), take(&mut inbox.cancels), take(&mut inbox.gone));
+        let (tasks, cancels, gone) = (
+            take(&mut inbox.tasks),
+            take(&mut inbox.cancels),
+            take(&mut inbox.gone),
+        );
         desk.tasks.extend(tasks);
         desk.tasks.retain_mut(|task| {
             if gone.contains(&task.from) {
@@ -223,7 +219,8 @@ impl Object {
         }
         if let Some(until) = desk.tasks.iter().filter_map(|task| task.until_ns).min() {
             let left_ms = until.saturating_sub(clock::now_ns()) / 1_000_000 + 1;
-            self.watch.kick_after_ms(u32::try_from(left_ms).unwrap_or(u32::MAX));
+            self.watch
+                .kick_after_ms(u32::try_from(left_ms).unwrap_or(u32::MAX));
         }
         desk.tasks.iter().any(|task| match task.want() {
             Some(Want::Input) => mask & INPUT != 0,
@@ -239,7 +236,13 @@ impl Object {
                 return true;
             }
             counters::EVENT_SENT.add(1);
-            server::event(*slot, Event { file: self.id, mask });
+            server::event(
+                *slot,
+                Event {
+                    file: self.id,
+                    mask,
+                },
+            );
             false
         });
     }

@@ -60,11 +60,17 @@ impl Answer {
             Ok(value) => i64::try_from(value).unwrap_or(i64::MAX),
             Err(errno) => errno.code().into(),
         };
-        Self { result, data: Vec::new() }
+        Self {
+            result,
+            data: Vec::new(),
+        }
     }
 
     fn bytes(data: Vec<u8>) -> Self {
-        Self { result: data.len() as i64, data }
+        Self {
+            result: data.len() as i64,
+            data,
+        }
     }
 
     /// What the file is, and its name where that is asked for.
@@ -119,7 +125,15 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(from: Slot, head: Request, data: &[u8]) -> Result<Self> {
         let data = copied_vec(data)?;
-        Ok(Self { from, head, data, done: 0, until_ns: None, cancelled: false, waited: false })
+        Ok(Self {
+            from,
+            head,
+            data,
+            done: 0,
+            until_ns: None,
+            cancelled: false,
+            waited: false,
+        })
     }
 
     /// Bytes that it keeps.
@@ -178,7 +192,9 @@ impl Task {
     }
 
     fn read(&mut self, file: &FileRef) -> Step {
-        let len = usize::try_from(self.head.arg0).unwrap_or(usize::MAX).min(CHUNK_LEN_MAX);
+        let len = usize::try_from(self.head.arg0)
+            .unwrap_or(usize::MAX)
+            .min(CHUNK_LEN_MAX);
         let read = zeroed_vec(len).and_then(|mut buffer| {
             let len = file.step_read(&mut buffer, self.at())?;
             buffer.truncate(len);
@@ -234,7 +250,8 @@ impl Task {
     }
 
     fn ioctl(&self, file: &FileRef) -> Answer {
-        self.try_ioctl(file).unwrap_or_else(|errno| Answer::number(Err(errno)))
+        self.try_ioctl(file)
+            .unwrap_or_else(|errno| Answer::number(Err(errno)))
     }
 
     fn try_ioctl(&self, file: &FileRef) -> Result<Answer> {
@@ -252,6 +269,9 @@ impl Task {
             IoctlArg::Out(len) => copied_vec(&buffer[..len])?,
             IoctlArg::In(_) | IoctlArg::Number => Vec::new(),
         };
-        Ok(Answer { result: i64::try_from(value).unwrap_or(0), data })
+        Ok(Answer {
+            result: i64::try_from(value).unwrap_or(0),
+            data,
+        })
     }
 }

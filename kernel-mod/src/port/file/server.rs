@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use kapi::{Errno, Result};
 use netproto::{
-    msg::file::{Cancel, Event, Op, Ref, Reply, Request},
+    msg::file::{Cancel, Event, Flags, Op, Ref, Reply, Request},
     Kind, RequestId, SendError, Slot,
 };
 
@@ -27,6 +27,9 @@ pub(super) fn request(files: &'static Files, from: Slot, request: Request, data:
 }
 
 fn accept(files: &'static Files, from: Slot, head: Request, data: &[u8]) -> Result {
+    if head.flags != Flags::default() && head.flags != Flags::NOWAIT {
+        return Err(Errno::EINVAL);
+    }
     if head.op == Op::OPEN_REF {
         return open(files, from, head);
     }
@@ -51,7 +54,11 @@ fn open(files: &'static Files, from: Slot, head: Request) -> Result {
 }
 
 fn reply_late(files: &'static Files, to: Slot, request: RequestId, result: Answer) {
-    if files.late.push(move || answer(to, request, &result)).is_err() {
+    if files
+        .late
+        .push(move || answer(to, request, &result))
+        .is_err()
+    {
         counters::REPLY_LOST.add(1);
     }
 }
@@ -68,7 +75,9 @@ pub(super) fn cancel(files: &'static Files, from: Slot, cancel: Cancel) {
 /// Gives references of a node back; they are taken by opening. On the driver thread.
 pub(super) fn change(files: &'static Files, from: Slot, change: Ref) {
     if change.delta < 0 {
-        files.table.give(change.file, from, change.delta.unsigned_abs());
+        files
+            .table
+            .give(change.file, from, change.delta.unsigned_abs());
     } else {
         counters::REFUSED.add(1);
     }
@@ -83,7 +92,11 @@ pub(super) fn node_lost(files: &'static Files, slot: Slot) {
 
 /// Sends a result. On a worker: waits for room in the queue to the peer.
 pub(super) fn answer(to: Slot, request: RequestId, answer: &Answer) {
-    let head = Reply { request, result: answer.result }.encode();
+    let head = Reply {
+        request,
+        result: answer.result,
+    }
+    .encode();
     if send(to, Kind::FILE_REPLY, &[&head, &answer.data]).is_err() {
         counters::REPLY_LOST.add(1);
     }
@@ -97,11 +110,7 @@ pub(super) fn event(to: Slot, event: Event) {
 }
 
 /// Sends, and waits for room while the peer is up.
-pub(super) fn send(
-    to: Slot,
-    kind: Kind,
-    parts: &[&[u8]],
-) -> core::result::Result<(), SendError> {
+pub(super) fn send(to: Slot, kind: Kind, parts: &[&[u8]]) -> core::result::Result<(), SendError> {
     loop {
         match net::send_waiting(to, kind.class(), kind, parts, ROOM_WAIT) {
             Err(SendError::Busy) if !kapi::thread::fatal_signal_pending() => {}

@@ -21,7 +21,17 @@ struct Session {
     device: Option<Device>,
     files: BTreeMap<u32, Arc<OwnedFd>>,
     jobs: Vec<JoinHandle<io::Result<String>>>,
+    leaders: Vec<Leader>,
     last: u32,
+}
+
+/// A child that is killed with the connection.
+struct Leader(i32);
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        sys::end_child(self.0);
+    }
 }
 
 /// Answers connections, each in a thread.
@@ -39,6 +49,7 @@ fn converse(stream: TcpStream) -> io::Result<()> {
         device: Some(Device::open()?),
         files: BTreeMap::new(),
         jobs: Vec::new(),
+        leaders: Vec::new(),
         last: 0,
     };
     let mut reply = stream.try_clone()?;
@@ -63,7 +74,12 @@ fn number<T: std::str::FromStr>(text: &str) -> io::Result<T> {
 
 fn unlinked() -> io::Result<OwnedFd> {
     let path = "/tmp/holon-filetest.tmp";
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
     fs::remove_file(path)?;
     Ok(file.into())
 }
@@ -76,7 +92,10 @@ impl Session {
     }
 
     fn file(&self, handle: &str) -> io::Result<Arc<OwnedFd>> {
-        self.files.get(&number(handle)?).cloned().ok_or_else(|| bad("no such handle"))
+        self.files
+            .get(&number(handle)?)
+            .cloned()
+            .ok_or_else(|| bad("no such handle"))
     }
 
     /// Exports `fd`; the answer: slot, number, handle of the other end, handle of the exported one.
@@ -98,10 +117,19 @@ impl Session {
             "pty-s" => sys::pty().and_then(|(master, slave)| self.give(slave, Some(master))),
             "pty-m" => sys::pty().and_then(|(master, slave)| self.give(master, Some(slave))),
             "tmp" => unlinked().and_then(|file| self.give(file, None)),
+            "session" => sys::pty().and_then(|(master, slave)| self.session(master, slave)),
             "null" => File::open("/dev/null").and_then(|file| self.give(file.into(), None)),
             "named" => File::open("/init.sh").and_then(|file| self.give(file.into(), None)),
             _ => Err(bad("unknown kind")),
         }
+    }
+
+    /// A terminal with a session of its own; the leader's pid comes last.
+    fn session(&mut self, master: OwnedFd, slave: OwnedFd) -> io::Result<String> {
+        let leader = sys::session_leader(&slave)?;
+        self.leaders.push(Leader(leader));
+        self.give(slave, Some(master))
+            .map(|answer| format!("{answer} {leader}"))
     }
 
     fn job(&mut self, body: impl FnOnce() -> io::Result<String> + Send + 'static) -> String {
@@ -130,7 +158,9 @@ impl Session {
                 let (file, count) = (self.file(handle)?, number::<usize>(count)?);
                 Ok(self.job(move || {
                     let all = sys::read_to(&file, count * 4096)?;
-                    let whole = all.chunks(4096).all(|record| record.iter().all(|b| *b == record[0]));
+                    let whole = all
+                        .chunks(4096)
+                        .all(|record| record.iter().all(|b| *b == record[0]));
                     Ok(format!("{} {whole}", all.len()))
                 }))
             }
@@ -142,7 +172,10 @@ impl Session {
                 }))
             }
             ["text-after", ms, handle, text] => {
-                let (file, text) = (self.file(handle)?, text.replace("\\n", "\n").replace("\\s", " "));
+                let (file, text) = (
+                    self.file(handle)?,
+                    text.replace("\\n", "\n").replace("\\s", " "),
+                );
                 let pause = Duration::from_millis(number(ms)?);
                 Ok(self.job(move || {
                     thread::sleep(pause);
@@ -157,17 +190,32 @@ impl Session {
                 job.join().map_err(|_| bad("job panicked"))?
             }
             ["close", handle] => {
-                self.files.remove(&number(handle)?).ok_or_else(|| bad("no such handle"))?;
+                self.files
+                    .remove(&number(handle)?)
+                    .ok_or_else(|| bad("no such handle"))?;
                 Ok(String::new())
             }
             ["close-after", ms, handle] => {
-                let file = self.files.remove(&number(handle)?).ok_or_else(|| bad("no such handle"))?;
+                let file = self
+                    .files
+                    .remove(&number(handle)?)
+                    .ok_or_else(|| bad("no such handle"))?;
                 let pause = Duration::from_millis(number(ms)?);
                 Ok(self.job(move || {
                     thread::sleep(pause);
                     drop(file);
                     Ok(String::new())
                 }))
+            }
+            // For when the connection is no more: says on this node's console when the end came.
+            ["say-end", handle] => {
+                let file = self.file(handle)?;
+                self.device = None;
+                thread::spawn(move || {
+                    let end = sys::read_to(&file, 1 << 20).map(|all| all.len());
+                    println!("end of the held pipe: {end:?}");
+                });
+                Ok(String::new())
             }
             ["release"] => {
                 self.device = None;
@@ -176,9 +224,13 @@ impl Session {
             ["once", handle, len] => {
                 let mut buffer = vec![0; number(len)?];
                 let len = sys::read(&*self.file(handle)?, &mut buffer)?;
-                Ok(String::from_utf8_lossy(&buffer[..len]).replace('\n', "\\n").replace('\r', "\\r"))
+                Ok(String::from_utf8_lossy(&buffer[..len])
+                    .replace('\n', "\\n")
+                    .replace('\r', "\\r"))
             }
-            ["seek", handle] => sys::seek(&*self.file(handle)?, 0, libc::SEEK_CUR).map(|at| at.to_string()),
+            ["seek", handle] => {
+                sys::seek(&*self.file(handle)?, 0, libc::SEEK_CUR).map(|at| at.to_string())
+            }
             ["flags", handle] => sys::termios(&*self.file(handle)?)
                 .map(|termios| format!("{} {}", termios.c_lflag, termios.c_iflag)),
             ["size", handle] => {
@@ -189,7 +241,10 @@ impl Session {
             }
             ["status", handle] => {
                 let stat = sys::stat(&*self.file(handle)?)?;
-                Ok(format!("{} {} {} {}", stat.st_mode, stat.st_ino, stat.st_rdev, stat.st_dev))
+                Ok(format!(
+                    "{} {} {} {}",
+                    stat.st_mode, stat.st_ino, stat.st_rdev, stat.st_dev
+                ))
             }
             // The file comes home: it must be the very same one.
             ["home", slot, file, handle] => {

@@ -32,7 +32,11 @@ fn poll(fd: &OwnedFd, events: i16, timeout: Duration) -> Result<i16, String> {
 fn poll_read(peer: &mut Peer) -> Outcome {
     let remote = peer.make("pipe-r", libc::O_RDONLY)?;
     same("nothing yet", poll(&remote.fd, POLLIN, NOW)?, 0)?;
-    same("still nothing", poll(&remote.fd, POLLIN, Duration::from_millis(200))?, 0)?;
+    same(
+        "still nothing",
+        poll(&remote.fd, POLLIN, Duration::from_millis(200))?,
+        0,
+    )?;
     for round in 0..20 {
         let begin = Instant::now();
         peer.tell(&format!("text-after 50 {} abc", remote.other))?;
@@ -50,7 +54,11 @@ fn poll_write(peer: &mut Peer) -> Outcome {
     let remote = peer.make("pipe-w", libc::O_WRONLY | libc::O_NONBLOCK)?;
     same("room", poll(&remote.fd, POLLOUT, NOW)?, POLLOUT)?;
     while sys::write(&remote.fd, &[0; 4096]).is_ok() {}
-    same("full", poll(&remote.fd, POLLOUT, Duration::from_millis(100))?, 0)?;
+    same(
+        "full",
+        poll(&remote.fd, POLLOUT, Duration::from_millis(100))?,
+        0,
+    )?;
     peer.tell(&format!("read {} 65536", remote.other))?;
     same("room again", poll(&remote.fd, POLLOUT, LONG)?, POLLOUT)
 }
@@ -77,11 +85,13 @@ fn epoll(peer: &mut Peer) -> Outcome {
     let remote = peer.make("pipe-r", libc::O_RDONLY)?;
     // SAFETY: no memory is involved.
     let set = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 7 };
-    // SAFETY: a complete structure.
-    let added = unsafe {
-        libc::epoll_ctl(set, libc::EPOLL_CTL_ADD, remote.fd.as_raw_fd(), &mut event)
+    let mut event = libc::epoll_event {
+        events: (libc::EPOLLIN | libc::EPOLLET) as u32,
+        u64: 7,
     };
+    // SAFETY: a complete structure.
+    let added =
+        unsafe { libc::epoll_ctl(set, libc::EPOLL_CTL_ADD, remote.fd.as_raw_fd(), &mut event) };
     same("add", added, 0)?;
     let wait = |timeout_ms| {
         let mut event = libc::epoll_event { events: 0, u64: 0 };
@@ -100,6 +110,18 @@ fn epoll(peer: &mut Peer) -> Outcome {
     same("bytes", got.len(), 40)
 }
 
+/// Keeps the only write end of a pipe there, until this node is killed.
+pub(crate) fn hold(peer: &mut Peer) -> Outcome {
+    let remote = peer.make("pipe-w", libc::O_WRONLY)?;
+    sys::write_all(&remote.fd, b"last words").map_err(told("write"))?;
+    peer.tell(&format!("close {}", remote.own))?;
+    peer.tell(&format!("say-end {}", remote.other))?;
+    println!("holding");
+    loop {
+        thread::park();
+    }
+}
+
 /// The agent's node is to be killed now: whoever waits must hear of it.
 pub(crate) fn wait_lost(peer: &mut Peer) -> Outcome {
     let reader = peer.make("pipe-r", libc::O_RDONLY)?;
@@ -114,7 +136,11 @@ pub(crate) fn wait_lost(peer: &mut Peer) -> Outcome {
     });
     println!("waiting for the loss");
     let begin = Instant::now();
-    fails("blocked read", sys::read(&reader.fd, &mut [0; 16]), libc::EIO)?;
+    fails(
+        "blocked read",
+        sys::read(&reader.fd, &mut [0; 16]),
+        libc::EIO,
+    )?;
     println!("lost after {} ms", begin.elapsed().as_millis());
     let (ready, polled) = poller.join().map_err(|_| "panicked")?;
     let ready = ready.map_err(told("poll"))?;

@@ -23,7 +23,11 @@ pub(crate) type Case = (&'static str, fn(&mut Peer) -> Outcome);
 
 fn test(address: &str, wanted: &[&str]) -> Outcome {
     let mut failed = 0;
-    for (name, case) in cases::ALL.iter().chain(cases_poll::ALL).chain(cases_tty::ALL) {
+    for (name, case) in cases::ALL
+        .iter()
+        .chain(cases_poll::ALL)
+        .chain(cases_tty::ALL)
+    {
         if !wanted.is_empty() && !wanted.contains(name) {
             continue;
         }
@@ -51,6 +55,7 @@ fn run(arguments: &[&str]) -> Outcome {
         ["test", address, cases @ ..] => test(address, cases),
         ["run", address, kind, fd, "--", command @ ..] => peer::run(address, kind, fd, command),
         ["wait-lost", address] => cases_poll::wait_lost(&mut Peer::connect(address)?),
+        ["hold", address] => cases_poll::hold(&mut Peer::connect(address)?),
         _ => Err("unknown command".to_owned()),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Remote {
     pub(crate) other: u32,
     /// The agent's handle of it.
     pub(crate) own: u32,
+    /// Pid there of the leader of its session, if it has one.
+    pub(crate) leader: i32,
 }
 
 /// Adds what was done to an error.
@@ -59,7 +61,11 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: T, wanted: T
 }
 
 /// Fails unless it failed with this error.
-pub(crate) fn fails<T: std::fmt::Debug>(what: &str, got: std::io::Result<T>, errno: i32) -> Outcome {
+pub(crate) fn fails<T: std::fmt::Debug>(
+    what: &str,
+    got: std::io::Result<T>,
+    errno: i32,
+) -> Outcome {
     match got {
         Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
         other => Err(format!("{what}: {other:?} instead of errno {errno}")),
@@ -73,12 +79,18 @@ impl Peer {
         commands.set_nodelay(true).map_err(told("connect"))?;
         let answers = BufReader::new(commands.try_clone().map_err(told("connect"))?);
         let device = Device::open().map_err(told("/dev/holon"))?;
-        Ok(Self { commands, answers, device })
+        Ok(Self {
+            commands,
+            answers,
+            device,
+        })
     }
 
     /// Tells the agent to do something; its answer.
     pub(crate) fn tell(&mut self, command: &str) -> Result<String, String> {
-        self.commands.write_all(format!("{command}\n").as_bytes()).map_err(told(command))?;
+        self.commands
+            .write_all(format!("{command}\n").as_bytes())
+            .map_err(told(command))?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer).map_err(told(command))?;
         let answer = answer.trim_end_matches('\n');
@@ -98,12 +110,20 @@ impl Peer {
     /// Makes a file there and opens it here.
     pub(crate) fn make(&mut self, kind: &str, flags: i32) -> Result<Remote, String> {
         let numbers: Vec<u64> = self.ask(&format!("make {kind}"))?;
-        let [slot, file, other, own] = numbers[..] else {
+        let [slot, file, other, own, ref more @ ..] = numbers[..] else {
             return Err("make: not four numbers".to_owned());
         };
+        let leader = more.first().map_or(0, |pid| *pid as i32);
         let slot = slot as u32;
         let fd = self.device.take(slot, file, flags).map_err(told("open"))?;
-        Ok(Remote { fd, slot, file, other: other as u32, own: own as u32 })
+        Ok(Remote {
+            fd,
+            slot,
+            file,
+            other: other as u32,
+            own: own as u32,
+            leader,
+        })
     }
 
     /// Opens it once more.
@@ -141,11 +161,17 @@ pub(crate) fn run(address: &str, kind: &str, fd: &str, command: &[&str]) -> Outc
     let [program, arguments @ ..] = command else {
         return Err("no command".to_owned());
     };
-    peer.tell(&format!("text-after 300 {} {}", remote.other, "hello\\sthere\\n"))?;
+    peer.tell(&format!(
+        "text-after 300 {} {}",
+        remote.other, "hello\\sthere\\n"
+    ))?;
     if targets == [0, 1, 2] {
         return Err(Command::new(program).args(arguments).exec().to_string());
     }
-    let status = Command::new(program).args(arguments).status().map_err(told(program))?;
+    let status = Command::new(program)
+        .args(arguments)
+        .status()
+        .map_err(told(program))?;
     println!("{program}: {status}");
     expect("status", status.success())
 }
