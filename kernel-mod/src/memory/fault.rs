@@ -13,12 +13,13 @@ use vm_remote::{
     fetch::Ask,
     retry::{Retry, Step},
     tag::Tag,
+    target::Loss,
 };
 
 use super::{
     fetch::{span, PageSet, Shard},
     get, knobs, stats,
-    target::TargetSpace,
+    target::{tell_lost, TargetSpace},
     Memory,
 };
 use crate::port::net::now;
@@ -75,6 +76,10 @@ fn fetch(memory: &Memory, space: &TargetSpace, number: u64, page: Page) -> Resul
                 space.answered_after(now().since(began));
             }
             Ok(())
+        }
+        Some((fetch, _)) if fetch.is_gone(0) => {
+            tell_lost(space, 1, Loss::Refused);
+            Err(Errno::EIO)
         }
         _ => Err(Errno::EIO),
     }

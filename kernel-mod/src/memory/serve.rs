@@ -37,10 +37,12 @@ struct Queues {
     others: VecDeque<Request>,
 }
 
-/// The requests that wait.
+/// The requests that wait. The second thread is only woken for what the first does not do, or is
+/// not likely to do at once.
 pub(super) struct Server {
     queues: SpinLock<Queues>,
-    wake: WaitQueue,
+    wake_first: WaitQueue,
+    wake_second: WaitQueue,
 }
 
 impl Server {
@@ -50,7 +52,8 @@ impl Server {
         others.try_reserve_exact(QUEUE_LEN)?;
         Ok(Self {
             queues: SpinLock::new(lock_class!(c"holon-serve"), Queues { faults, others })?,
-            wake: WaitQueue::new()?,
+            wake_first: WaitQueue::new()?,
+            wake_second: WaitQueue::new()?,
         })
     }
 
@@ -64,8 +67,22 @@ impl Server {
             return;
         }
         queue.push_back(Request { from, get });
+        let faults = queues.faults.len();
         drop(queues);
-        self.wake.wake_all();
+        if fault {
+            self.wake_first.wake_all();
+        }
+        if !fault || faults > 1 {
+            self.wake_second.wake_all();
+        }
+    }
+
+    fn wake(&self, faults_only: bool) -> &WaitQueue {
+        if faults_only {
+            &self.wake_first
+        } else {
+            &self.wake_second
+        }
     }
 
     fn pop(&self, faults_only: bool) -> Option<Request> {
@@ -100,7 +117,7 @@ fn run(memory: &Memory, faults_only: bool, mut buffer: Vec<u8>) {
         }
         let ready = || thread::should_stop() || server.waiting(faults_only);
         // Nothing but its condition ends this wait.
-        let _ = server.wake.wait(Mode::Idle, None, ready);
+        let _ = server.wake(faults_only).wait(Mode::Idle, None, ready);
     }
 }
 

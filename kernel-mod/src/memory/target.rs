@@ -274,18 +274,7 @@ impl Targets {
         space.lost.store(true, Ordering::Release);
         let pages = self.outstanding(space.handle);
         stats::SPACES_LOST.add(1);
-        log::error!("space {:#x} of slot {}: {pages} pages lost: {why:?}", space.id.0, space.source);
-        let lost = uapi::MemoryLost {
-            space: space.id.0.into(),
-            pages: pages.into(),
-            reason: match why {
-                Loss::PeerDown => uapi::LOST_PEER_DOWN,
-                Loss::Refused => uapi::LOST_REFUSED,
-            }
-            .into(),
-            reserved: 0.into(),
-        };
-        events::emit(uapi::MEMORY_LOST, u32::from(space.source.get()), lost.as_bytes());
+        tell_lost(space, pages, why);
         fetches.wake_all();
         self.changed.wake_all();
         self.enqueue(space.handle);
@@ -302,4 +291,20 @@ impl Targets {
     pub(super) fn wants_stream(&self, space: &TargetSpace) -> bool {
         space.state(|state| state.phase() == Phase::Running) && self.outstanding(space.handle) > 0
     }
+}
+
+/// Tells the daemon that pages of a space can't be had.
+pub(super) fn tell_lost(space: &TargetSpace, pages: u64, why: Loss) {
+    log::error!("space {:#x} of slot {}: {pages} pages lost: {why:?}", space.id.0, space.source);
+    let lost = uapi::MemoryLost {
+        space: space.id.0.into(),
+        pages: pages.into(),
+        reason: match why {
+            Loss::PeerDown => uapi::LOST_PEER_DOWN,
+            Loss::Refused => uapi::LOST_REFUSED,
+        }
+        .into(),
+        reserved: 0.into(),
+    };
+    events::emit(uapi::MEMORY_LOST, u32::from(space.source.get()), lost.as_bytes());
 }
