@@ -199,6 +199,43 @@ fn faults_overtake_a_flood() {
     )));
 }
 
+/// Queued together, the higher class leaves first, however long the lower one has waited.
+#[test]
+fn the_highest_class_is_first_in_the_datagram() {
+    let mut sim = pair(16);
+    sim.run_for(SECOND);
+    sim.net.record = Some(Vec::new());
+    let (now, peer) = (sim.now(), sim::slot(1));
+    for class in [Class::Bulk, Class::Control, Class::Fault] {
+        let outcome = sim
+            .transport(0)
+            .send(now, peer, class, netproto::Kind(1), &[&[0; 600]]);
+        assert_eq!(outcome, Ok(()));
+    }
+    sim.nodes[1].is_lazy = true;
+    sim.drain(0);
+    let record = sim.net.record.take().expect("recorded");
+    let classes = record.iter().map(|(_, _, bytes)| (bytes[64], bytes[65]));
+    // The fault and the control message share the first datagram.
+    assert_eq!(classes.collect::<Vec<_>>(), [(1, 0), (1, 2)]);
+}
+
+/// What tells a waiting sender that there is room is lost: it must ask.
+#[test]
+fn a_lost_acknowledgement_is_asked_for() {
+    let mut sim = pair(17);
+    sim.nodes[1].is_lazy = true;
+    while sim.send(0, 1, Class::Control, 900).is_ok() {}
+    sim.run_for(20 * SECOND);
+    // The receiver takes all at once; what tells so is lost.
+    sim.net.path(1, 0).is_cut = true;
+    sim.nodes[1].is_lazy = false;
+    sim.drain(1);
+    sim.run_for(MS);
+    sim.net.path(1, 0).is_cut = false;
+    sim.run_until(SECOND, "going on", |sim| sim.oracle.outstanding() == 0);
+}
+
 #[test]
 fn a_slow_taker_is_waited_for() {
     let mut sim = pair(11);
@@ -251,7 +288,8 @@ fn a_farewell_is_heard_at_once() {
 #[test]
 fn a_stopped_host_blames_nobody() {
     let mut sim = pair(13);
-    sim.run_for(SECOND);
+    // Between two heartbeats, so that nothing is under way.
+    sim.run_for(SECOND + 50 * MS);
     sim.pause(0, 60 * SECOND);
     sim.pause(1, 60 * SECOND);
     sim.run_for(120 * SECOND);

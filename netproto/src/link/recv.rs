@@ -276,11 +276,11 @@ impl RecvQueue {
         }
     }
 
-    /// The acknowledgement to add to a datagram that leaves: one that is due, even if later, or, in
-    /// a heartbeat, of anything received (so that a lost one can't leave the sender waiting).
-    pub(crate) fn ack(&self, is_heartbeat: bool) -> Option<Ack> {
-        let is_used = self.next > 0 || !self.ring.is_empty();
-        if self.ack_due == AckDue::Never && !(is_heartbeat && is_used) {
+    /// The acknowledgement to add to a datagram that leaves: one that is due, even if later. Should
+    /// it be lost, the sender's next fragment or retransmission asks for it again: the fragment
+    /// `next` is never named in it, so while anything is not consumed its sender has a timer running.
+    pub(crate) fn ack(&self) -> Option<Ack> {
+        if self.ack_due == AckDue::Never {
             return None;
         }
         let mut bitmap = 0_u128;

@@ -93,9 +93,9 @@ impl Link {
         session.packet = session.packet.saturating_add(1);
         let (peer, own_session, packet) = (session.peer, session.own_session, session.packet);
         let mut w = Writer::new(buffer.get_mut(HEADER_LEN..)?);
-        let is_heartbeat = write_signs_of_life(now, session, &mut w);
+        write_signs_of_life(now, session, &mut w);
         for queue in &mut self.recv {
-            if let Some(ack) = queue.ack(is_heartbeat) {
+            if let Some(ack) = queue.ack() {
                 if ack.encode(&mut w).is_ok() {
                     queue.on_ack_sent();
                 }
@@ -177,8 +177,8 @@ impl Link {
     }
 }
 
-/// Writes the ping and the pongs that are owed; whether there was a ping.
-fn write_signs_of_life(now: Instant, session: &mut Session, w: &mut Writer<'_>) -> bool {
+/// Writes the ping and the pongs that are owed.
+fn write_signs_of_life(now: Instant, session: &mut Session, w: &mut Writer<'_>) {
     for pong in &mut session.pongs {
         if let Some(stamp) = pong.take() {
             // Room for these is asserted with the limits.
@@ -186,13 +186,11 @@ fn write_signs_of_life(now: Instant, session: &mut Session, w: &mut Writer<'_>) 
             debug_assert!(written.is_ok());
         }
     }
-    let is_ping_owed = core::mem::take(&mut session.is_ping_owed);
-    if is_ping_owed {
+    if core::mem::take(&mut session.is_ping_owed) {
         session.ping_stamp = Some(now.as_ns());
         let written = encode_ping(now.as_ns(), w);
         debug_assert!(written.is_ok());
     }
-    is_ping_owed
 }
 
 /// Puts the header before a body; the datagram's length.

@@ -27,7 +27,7 @@ fn joins_out_of_order_and_drops_duplicates() {
     assert_eq!(take(&mut queue, &last), Ok(Taken::New));
     assert_eq!(take(&mut queue, &last), Ok(Taken::Again));
     assert_eq!(
-        queue.ack(false).map(|ack| (ack.next, ack.bitmap)),
+        queue.ack().map(|ack| (ack.next, ack.bitmap)),
         Some((0, 0b10))
     );
     assert_eq!(
@@ -41,10 +41,7 @@ fn joins_out_of_order_and_drops_duplicates() {
     );
     assert_eq!(queue.pop(), Some((Kind(7), b"abcdef".to_vec())));
     assert_eq!(take(&mut queue, &last), Ok(Taken::Again));
-    assert_eq!(
-        queue.ack(false).map(|ack| (ack.next, ack.bitmap)),
-        Some((3, 0))
-    );
+    assert_eq!(queue.ack().map(|ack| (ack.next, ack.bitmap)), Some((3, 0)));
     assert_eq!(
         take(&mut queue, &piece(131, (true, true), 1, b"x")),
         Ok(Taken::Refused)
@@ -57,7 +54,11 @@ fn joins_out_of_order_and_drops_duplicates() {
 
 #[test]
 fn contradictions_are_violations() {
-    let bad: [&[Fragment<'_>]; 5] = [
+    let bad: [&[Fragment<'_>]; 6] = [
+        &[
+            piece(0, (true, false), 4, b"ab"),
+            piece(1, (false, false), 4, b"cde"),
+        ],
         &[piece(0, (false, true), 4, b"ab")],
         &[
             piece(0, (true, false), 4, b"ab"),
@@ -94,11 +95,11 @@ fn a_slow_taker_closes_the_window() {
         sequence += 1;
     }
     assert_eq!(sequence, 64 + 128);
-    assert_eq!(queue.ack(true).map(|ack| ack.next), Some(64));
+    assert_eq!(queue.ack().map(|ack| ack.next), Some(64));
     for _ in 0..64 {
         assert!(queue.pop().is_some());
     }
     assert_eq!(queue.advance(), Ok(true));
     assert!(queue.wants_ack(Instant::ZERO));
-    assert_eq!(queue.ack(true).map(|ack| ack.next), Some(128));
+    assert_eq!(queue.ack().map(|ack| ack.next), Some(128));
 }
