@@ -34,10 +34,9 @@ pub(crate) fn run(args: &Args, run: &RunArgs) -> Result<u8, ApiError> {
     let request = Request::Run(Box::new(spec));
     let fds: &[i32] = if size.is_none() && !run.detach { &STREAMS } else { &[] };
     client::send(&connection, &request, fds).map_err(failed)?;
-    let (reply, _) = client::receive(&connection)?;
-    let Reply::Started { job, streamed, .. } = reply else {
-        let why = "holond answers something else";
-        return Err(ApiError::new(Code::RunFailed, "can't run", why));
+    let (job, streamed) = match started(&connection)? {
+        First::Started { job, streamed } => (job, streamed),
+        First::Exited(status) => return Ok(exit_status(status)),
     };
     if run.detach {
         output::print(&format!("{job}\n"))?;
@@ -55,7 +54,35 @@ pub(crate) fn run(args: &Args, run: &RunArgs) -> Result<u8, ApiError> {
     if let Some(note) = note {
         eprintln!("clusterctl: job {job}: {note}");
     }
-    Ok(u8::try_from(status & 0xff).unwrap_or(u8::MAX))
+    Ok(exit_status(status))
+}
+
+fn exit_status(status: i32) -> u8 {
+    u8::try_from(status & 0xff).unwrap_or(u8::MAX)
+}
+
+/// What is known after the first replies.
+enum First {
+    Started { job: u32, streamed: bool },
+    Exited(i32),
+}
+
+/// Waits for the job's number. From another node the first output may come before it.
+fn started(connection: &Connection) -> Result<First, ApiError> {
+    loop {
+        match client::receive(connection)? {
+            (Reply::Started { job, streamed, .. }, _) => {
+                return Ok(First::Started { job, streamed });
+            }
+            (Reply::Stdout, bytes) => write(&mut std::io::stdout().lock(), &bytes),
+            (Reply::Stderr, bytes) => write(&mut std::io::stderr().lock(), &bytes),
+            (Reply::Exited { status, .. }, _) => return Ok(First::Exited(status)),
+            _ => {
+                let why = "holond answers something else";
+                return Err(ApiError::new(Code::RunFailed, "can't run", why));
+            }
+        }
+    }
 }
 
 fn spec(run: &RunArgs) -> Result<RunSpec, ApiError> {

@@ -270,6 +270,10 @@ fn spawn_error(spec: &RunSpec, step: SpawnStep, errno: Errno) -> ApiError {
 pub(crate) fn ensure_init(node: &Arc<Node>, record: &JobRecord) -> Result<Arc<InitHandle>> {
     let job = record.job;
     node.inits.get_or_make(job, || {
+        // Its end may have come while this waited for its turn.
+        if node.job(job).is_some_and(|now| now.state.is_over()) {
+            anyhow::bail!("job {job} is over");
+        }
         let is_home = record.home == node.own();
         let home = node.config.node(record.home).context("the job's home is no node")?;
         let own = node.config.own_node();
