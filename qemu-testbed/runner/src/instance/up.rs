@@ -128,7 +128,7 @@ fn supervise(config: &Config) -> Result<Instance> {
     config.store()?;
     let log_path = config.dir.join("supervisor.log");
     let log = File::create(&log_path)?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new("/proc/self/exe");
     command.arg("--dir").arg(&config.dir).arg("supervise");
     command
         .stdin(Stdio::null())
