@@ -278,7 +278,7 @@ impl RecvQueue {
 
     /// The acknowledgement to add to a datagram that leaves: one that is due, even if later. Should
     /// it be lost, the sender's next fragment or retransmission asks for it again: the fragment
-    /// `next` is never named in it, so while anything is not consumed its sender has a timer running.
+    /// `next` is never named in it, so while anything is not consumed its sender's timer runs.
     pub(crate) fn ack(&self) -> Option<Ack> {
         if self.ack_due == AckDue::Never {
             return None;

@@ -5,10 +5,10 @@
 //! crashes and standstills. A seed draws everything; seed and commit make a run again.
 //!
 //! Contract: [`run`] lives through one seed and says what happened, or panics with the last events
-//! and the broken promise. The promises, in [`judge`]: a process runs at one place at most, at every
-//! instant; no epoch runs on two nodes; a body that its origin has given up ends in time; once the
-//! faults are over all hand-offs end, each request is reported once, and a process is dead only if
-//! something excuses it.
+//! and the broken promise. The promises: a process runs at one place at most, at every instant; no
+//! epoch runs on two nodes; a body that its origin has given up ends in time; once the faults are
+//! over all hand-offs end, each request is reported once, and a process is dead only if something
+//! excuses it.
 #![forbid(unsafe_code)]
 
 mod chance;

@@ -1,5 +1,5 @@
-//! `holon-sim [FIRST [COUNT]]`: runs seeds, twice each. A broken promise prints the last events, the
-//! seed's options and the promise, and the exit status is 1.
+//! `holon-sim [FIRST [COUNT]]`: runs seeds, twice each. A broken promise prints the last events,
+//! the promise and the seed's options, and the exit status is 1.
 
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;

@@ -110,47 +110,34 @@ impl Cluster {
         let text = format!("{effect:?}");
         self.saw(text.split([' ', '(']).next().unwrap_or_default());
         match effect {
+            Effect::Send { .. } | Effect::SendFinal { .. } | Effect::KillBody { .. } => {
+                self.say(node, effect);
+            }
+            Effect::Prepare { .. }
+            | Effect::Freeze { .. }
+            | Effect::Restore { .. }
+            | Effect::Apply { .. }
+            | Effect::Discard { .. } => self.work(node, effect),
+            Effect::DropImage { .. } | Effect::Moved { .. } => (),
+            Effect::Report(report) => self.report(node, &report),
+            Effect::Thaw { process, .. }
+            | Effect::BecomeSurrogate { process, .. }
+            | Effect::End { process, .. }
+            | Effect::PlaceAgain { process, .. }
+            | Effect::Kill { process, .. }
+            | Effect::Release { process, .. }
+            | Effect::BodyLost { process, .. }
+            | Effect::OriginLost { process } => self.settle(node, self.number_of(process), effect),
+        }
+    }
+
+    /// The effects that are messages.
+    fn say(&mut self, node: usize, effect: Effect) {
+        match effect {
             Effect::Send { to, message } => {
                 let encoded = message.encode();
-                self.send(
-                    node,
-                    index(to),
-                    Class::Control,
-                    encoded.kind,
-                    encoded.payload(),
-                );
-            }
-            Effect::Prepare {
-                attempt,
-                process,
-                kind,
-                target,
-                origin,
-                epoch,
-            } => {
-                let offer = Offer {
-                    attempt,
-                    process,
-                    kind,
-                    origin,
-                    epoch,
-                };
-                let to = index(target);
-                let fails = self.rng.chance(self.options.failure_ppm);
-                let failed = Local::CaptureFailed(attempt);
-                self.after(
-                    node,
-                    if fails {
-                        failed
-                    } else {
-                        Local::SendImage { to, offer }
-                    },
-                );
-            }
-            Effect::Freeze { attempt, process } => {
-                self.life(node).freezing.insert(process, attempt);
-                let process = self.number_of(process);
-                self.perhaps(node, Local::Freeze { process, attempt });
+                let (kind, payload) = (encoded.kind, encoded.payload());
+                self.send(node, index(to), Class::Control, kind, payload);
             }
             Effect::SendFinal {
                 attempt,
@@ -167,25 +154,6 @@ impl Cluster {
                 let bytes = [&head.encode()[..], b"end"].concat();
                 self.send(node, index(target), Class::Control, Final::KIND, &bytes);
             }
-            Effect::Restore {
-                attempt,
-                process,
-                arrival,
-            } => {
-                self.restore(node, self.number_of(process), attempt, arrival);
-            }
-            Effect::Apply { attempt, process } => {
-                let prepared = self.life(node).prepared.get(&process);
-                assert_eq!(prepared, Some(&attempt), "applied to nothing");
-                let is_good = !self.rng.chance(self.options.failure_ppm);
-                self.perhaps(node, Local::Applied { attempt, is_good });
-            }
-            Effect::Discard {
-                attempt, process, ..
-            } => {
-                let process = self.number_of(process);
-                self.after(node, Local::Discarded { process, attempt });
-            }
             Effect::KillBody {
                 process,
                 slot,
@@ -201,24 +169,62 @@ impl Cluster {
                     flags: SignalFlags::PROCESS,
                     value: 0,
                 };
-                self.send(
-                    node,
-                    index(slot),
-                    Class::Control,
-                    Signal::KIND,
-                    &signal.encode(),
-                );
+                let bytes = signal.encode();
+                self.send(node, index(slot), Class::Control, Signal::KIND, &bytes);
             }
-            Effect::DropImage { .. } | Effect::Moved { .. } => (),
-            Effect::Report(report) => self.report(node, &report),
-            Effect::Thaw { process, .. }
-            | Effect::BecomeSurrogate { process, .. }
-            | Effect::End { process, .. }
-            | Effect::PlaceAgain { process, .. }
-            | Effect::Kill { process, .. }
-            | Effect::Release { process, .. }
-            | Effect::BodyLost { process, .. }
-            | Effect::OriginLost { process } => self.settle(node, self.number_of(process), effect),
+            _ => unreachable!("not a message"),
+        }
+    }
+
+    /// The effects that take time.
+    fn work(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Prepare {
+                attempt,
+                process,
+                kind,
+                target,
+                origin,
+                epoch,
+            } => {
+                let offer = Offer {
+                    attempt,
+                    process,
+                    kind,
+                    origin,
+                    epoch,
+                };
+                let local = if self.rng.chance(self.options.failure_ppm) {
+                    Local::CaptureFailed(attempt)
+                } else {
+                    let to = index(target);
+                    Local::SendImage { to, offer }
+                };
+                self.after(node, local);
+            }
+            Effect::Freeze { attempt, process } => {
+                self.life(node).freezing.insert(process, attempt);
+                let process = self.number_of(process);
+                self.perhaps(node, Local::Freeze { process, attempt });
+            }
+            Effect::Restore {
+                attempt,
+                process,
+                arrival,
+            } => self.restore(node, self.number_of(process), attempt, arrival),
+            Effect::Apply { attempt, process } => {
+                let prepared = self.life(node).prepared.get(&process);
+                assert_eq!(prepared, Some(&attempt), "applied to nothing");
+                let is_good = !self.rng.chance(self.options.failure_ppm);
+                self.perhaps(node, Local::Applied { attempt, is_good });
+            }
+            Effect::Discard {
+                attempt, process, ..
+            } => {
+                let process = self.number_of(process);
+                self.after(node, Local::Discarded { process, attempt });
+            }
+            _ => unreachable!("not work"),
         }
     }
 
