@@ -1,11 +1,15 @@
 //! Requests of this node's programs that other nodes have not answered yet.
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    vec::Vec,
+};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kapi::{
     alloc::copied_vec,
-    lock_class, thread,
+    clock, lock_class, thread,
     wait::{Completion, Mode},
     Errno, Mutex, Result,
 };
@@ -46,7 +50,7 @@ struct Call {
     slot: Slot,
     done: Completion<Result<Answer>>,
     /// Who polls, for which events.
-    polled: Option<(Arc<Client>, u32)>,
+    polled: Option<(Weak<Client>, u32)>,
 }
 
 /// The requests in flight.
@@ -59,7 +63,8 @@ impl Calls {
     pub(super) fn new() -> Result<Self> {
         let open = Mutex::new(lock_class!(c"holon-file-calls"), BTreeMap::new())?;
         Ok(Self {
-            last: AtomicU64::new(0),
+            // An answer to a former life of this node must not be taken for one to this life.
+            last: AtomicU64::new(u64::from_ne_bytes(clock::random()) >> 1),
             open,
         })
     }
@@ -67,7 +72,7 @@ impl Calls {
     fn begin(
         &self,
         slot: Slot,
-        polled: Option<(Arc<Client>, u32)>,
+        polled: Option<(Weak<Client>, u32)>,
     ) -> Result<(RequestId, Arc<Call>)> {
         let done = Completion::new(lock_class!(c"holon-file-call"))?;
         let call = Arc::new(Call { slot, done, polled });
@@ -104,7 +109,7 @@ impl Calls {
 
     /// As `call`, for polling: the answer also goes to the client, in order with events.
     pub(super) fn poll(&self, ask: Ask, client: &Arc<Client>, events: u32) -> Result<Answer> {
-        let (id, call) = self.begin(ask.slot, Some((Arc::clone(client), events)))?;
+        let (id, call) = self.begin(ask.slot, Some((Arc::downgrade(client), events)))?;
         self.send(id, ask, &[])?;
         let waited = call.done.wait(Mode::Interruptible, None);
         if waited.is_err() {
@@ -149,8 +154,7 @@ impl Calls {
             request: id,
             file: ask.file,
         };
-        // If it can't be sent the peer is down or we are being killed: both end the wait.
-        let _ = server::send(ask.slot, Kind::FILE_CANCEL, &[&cancel.encode()]);
+        server::send_soon(ask.slot, Kind::FILE_CANCEL, cancel.encode());
         match call.done.wait(Mode::Killable, None) {
             Ok(Err(Errno::EINTR)) => Err(Errno::ERESTARTSYS),
             Ok(answer) => answer,
@@ -181,10 +185,12 @@ impl Calls {
             .map_err(|_| Errno::from_code(reply.result))
             .and_then(|value| Ok((value, copied_vec(data)?)));
         if let (Some((client, events)), Ok((mask, _))) = (&call.polled, &answer) {
-            client.polled(Polled {
-                mask: u32::try_from(*mask).unwrap_or(0),
-                events: *events,
-            });
+            if let Some(client) = client.upgrade() {
+                client.polled(Polled {
+                    mask: u32::try_from(*mask).unwrap_or(0),
+                    events: *events,
+                });
+            }
         }
         // Answered once: it is not in the map any more.
         drop(call.done.complete(answer));
@@ -227,6 +233,5 @@ impl Calls {
 
 /// Gives a reference back.
 pub(super) fn close(slot: Slot, file: FileId) {
-    // If it can't be sent then the peer is down, and all our references are gone.
-    let _ = server::send(slot, Kind::FILE_REF, &[&Ref { file, delta: -1 }.encode()]);
+    server::send_soon(slot, Kind::FILE_REF, Ref { file, delta: -1 }.encode());
 }

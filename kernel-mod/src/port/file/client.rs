@@ -68,7 +68,6 @@ impl Clients {
         counters::EVENT_GOT.add(1);
         for client in self.select(|slot, file| slot == from && file == event.file) {
             client.told(event.mask);
-            release_late(client);
         }
     }
 
@@ -76,16 +75,7 @@ impl Clients {
     pub(super) fn node_lost(&self, lost: Slot) {
         for client in self.select(|slot, _| slot == lost) {
             client.lost();
-            release_late(client);
         }
-    }
-}
-
-/// The last user may have gone meanwhile: then the end sends a message, which may wait.
-fn release_late(client: Arc<Client>) {
-    if let Some(files) = FILES.get() {
-        // If there is no memory for that, it is dropped here, and waits for room if it must.
-        let _ = files.late.push(move || drop(client));
     }
 }
 

@@ -39,7 +39,9 @@ const RETRY_MS: u32 = 20;
 struct Inbox {
     tasks: Vec<Task>,
     cancels: Vec<(Slot, RequestId)>,
-    gone: Vec<Slot>,
+    /// Nodes that were lost, and how many requests had been taken by then.
+    gone: Vec<(Slot, u64)>,
+    taken: u64,
     /// Of all requests, here and on the desk.
     len: usize,
     bytes: usize,
@@ -87,7 +89,7 @@ impl Object {
     }
 
     /// Adds a request; it will be answered.
-    pub(super) fn push(&self, task: Task) -> Result {
+    pub(super) fn push(&self, mut task: Task) -> Result {
         let mut inbox = self.inbox.lock();
         if inbox.len >= TASKS_MAX || inbox.bytes + task.len() > BYTES_MAX {
             return Err(Errno::EBUSY);
@@ -95,6 +97,8 @@ impl Object {
         inbox.tasks.try_reserve(1)?;
         inbox.len += 1;
         inbox.bytes += task.len();
+        inbox.taken += 1;
+        task.number = inbox.taken;
         inbox.tasks.push(task);
         drop(inbox);
         self.watch.kick();
@@ -114,12 +118,13 @@ impl Object {
         Ok(())
     }
 
-    /// Drops all requests of a node that is gone.
+    /// Drops all requests of a node that is gone, but for those of its next life.
     pub(super) fn forget(&self, from: Slot) {
         let mut inbox = self.inbox.lock();
-        if !inbox.gone.contains(&from) {
-            inbox.gone.push(from);
-        }
+        let taken = inbox.taken;
+        inbox.cancels.retain(|(slot, _)| *slot != from);
+        inbox.gone.retain(|(slot, _)| *slot != from);
+        inbox.gone.push((from, taken));
         drop(inbox);
         self.watch.kick();
     }
@@ -150,7 +155,8 @@ impl Object {
         );
         desk.tasks.extend(tasks);
         desk.tasks.retain_mut(|task| {
-            if gone.contains(&task.from) {
+            let lost = |(slot, taken): &(Slot, u64)| *slot == task.from && task.number <= *taken;
+            if gone.iter().any(lost) {
                 inbox.len -= 1;
                 inbox.bytes -= task.len();
                 counters::ORPHANED.add(1);
@@ -162,7 +168,8 @@ impl Object {
             }
             true
         });
-        desk.pollers.retain(|(slot, _)| !gone.contains(slot));
+        desk.pollers
+            .retain(|(slot, _)| !gone.iter().any(|(lost, _)| lost == slot));
     }
 
     /// One attempt for each request, in order of arrival. Who can wait is not tried behind another

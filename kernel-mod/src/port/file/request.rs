@@ -120,6 +120,8 @@ pub(super) struct Task {
     pub(super) until_ns: Option<u64>,
     pub(super) cancelled: bool,
     waited: bool,
+    /// Counts a file's requests.
+    pub(super) number: u64,
 }
 
 impl Task {
@@ -133,6 +135,7 @@ impl Task {
             until_ns: None,
             cancelled: false,
             waited: false,
+            number: 0,
         })
     }
 

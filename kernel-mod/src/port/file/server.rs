@@ -9,7 +9,7 @@ use netproto::{
 };
 
 use super::{
-    counters,
+    counters, files,
     request::{Answer, Task},
     Files,
 };
@@ -106,6 +106,25 @@ pub(super) fn answer(to: Slot, request: RequestId, answer: &Answer) {
 pub(super) fn event(to: Slot, event: Event) {
     if send(to, Kind::FILE_EVENT, &[&event.encode()]).is_err() {
         counters::REPLY_LOST.add(1);
+    }
+}
+
+/// Sends a short message, from any thread: if there is no room now, a worker waits for it. What a
+/// program that is being killed has to say must arrive too.
+pub(super) fn send_soon(to: Slot, kind: Kind, bytes: [u8; 16]) {
+    match net::send(to, kind.class(), kind, &[&bytes]) {
+        Err(SendError::Busy | SendError::NoMemory) => {
+            let later = files().and_then(|files| {
+                files.late.push(move || {
+                    let _ = send(to, kind, &[&bytes]);
+                })
+            });
+            if later.is_err() {
+                counters::REPLY_LOST.add(1);
+            }
+        }
+        // Without a session there is nothing to tell: all that the peer had of ours is gone.
+        Ok(()) | Err(SendError::Down | SendError::UnknownPeer | SendError::TooLong) => {}
     }
 }
 

@@ -204,7 +204,7 @@ fn broken_pipe(peer: &mut Peer) -> Outcome {
     same("signals", sys::signals(), 1)?;
     // A writer that waits is told too.
     let remote = peer.make("pipe-w", libc::O_WRONLY)?;
-    peer.tell(&format!("close-after 300 {}", remote.other))?;
+    peer.tell(&format!("close-after 1000 {}", remote.other))?;
     let len = sys::write(&remote.fd, &[0; 200_000]);
     expect(&format!("{len:?}"), matches!(len, Ok(61_440..=65_536)))?;
     fails("write", sys::write(&remote.fd, b"x"), libc::EPIPE)
@@ -354,16 +354,16 @@ fn reopen(peer: &mut Peer) -> Outcome {
     )
 }
 
+/// On its own node it is the very same file; handed on from here it is still that node's.
 fn home(peer: &mut Peer) -> Outcome {
     let remote = peer.make("pipe-r", libc::O_RDONLY)?;
     let Remote {
         slot, file, own, ..
     } = remote;
-    same(
-        "home",
-        peer.tell(&format!("home {slot} {file} {own}"))?,
-        "true".to_owned(),
-    )
+    let there = peer.tell(&format!("home {slot} {file} {own}"))?;
+    same("home", there, "true".to_owned())?;
+    let handed_on = peer.export(&remote.fd).map_err(told("export"))?;
+    same("handed on", handed_on, (slot, file))
 }
 
 fn refusals(peer: &mut Peer) -> Outcome {

@@ -137,6 +137,11 @@ impl Peer {
         self.tell("release").map(drop)
     }
 
+    /// Makes a file of this node available.
+    pub(crate) fn export(&self, fd: &OwnedFd) -> std::io::Result<(u32, u64)> {
+        self.device.export(fd)
+    }
+
     /// A file of this node, which it can hand out too.
     pub(crate) fn local_number(&self) -> std::io::Result<(u32, u64)> {
         let (read, _write) = pipe()?;
