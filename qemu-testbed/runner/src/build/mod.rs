@@ -67,6 +67,12 @@ fn program_package(programs: &[(String, PathBuf)]) -> deb::Package {
     }
 }
 
+/// Brings the module into the kernel's index, unless it is there and needs no other: the index
+/// takes half of the time that installing takes under emulation, so the image has it made ahead.
+const INDEX: &str = "\
+if ! modinfo -k KERNEL holon >/dev/null 2>&1 || [ -n \"$(modinfo -k KERNEL -F depends holon)\" ]
+then depmod KERNEL; fi";
+
 fn module_package(module: PathBuf, kernel: &str) -> deb::Package {
     deb::Package {
         name: "holon-module",
@@ -74,7 +80,7 @@ fn module_package(module: PathBuf, kernel: &str) -> deb::Package {
         summary: "Single-system-image kernel module",
         files: vec![(module, format!("usr/lib/modules/{kernel}/updates/holon.ko"))],
         extra: place::repo().join("kernel-mod/pkg"),
-        postinst: format!("depmod {kernel}"),
+        postinst: INDEX.replace("KERNEL", kernel),
     }
 }
 

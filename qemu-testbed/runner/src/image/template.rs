@@ -189,6 +189,7 @@ fn make(guest: &Guest, work: impl Fn(&Ssh) -> Result<()>) -> Result<()> {
     };
     let mut save = |mut qmp: Qmp| -> Result<()> {
         ssh.await_banner(BOOT_MAX, || matches!(child.try_wait(), Ok(None)))?;
+        ssh.open_shared()?;
         work(&ssh)?;
         ssh.sh("sync")?;
         qmp.save(&guest.qmp.with_file_name("state"))?;
@@ -223,11 +224,11 @@ fn install(ssh: &Ssh, packages: &[PathBuf]) -> Result<()> {
         ssh.push(package, "/var/tmp/holon/")?;
     }
     ssh.sh("dpkg --force-unsafe-io -i /var/tmp/holon/*.deb && rm -r /var/tmp/holon")?;
-    // It starts when the nodes of the cluster are known.
-    let has_unit = "test -e /usr/lib/systemd/system/holond.service";
-    ssh.sh(&format!(
-        "if {has_unit}; then systemctl enable --quiet holond.service; fi"
-    ))?;
+    // As `systemctl enable` does, but for the reload of all units. It starts when the nodes of the
+    // cluster are known.
+    let unit = "/usr/lib/systemd/system/holond.service";
+    let wants = "/etc/systemd/system/multi-user.target.wants/";
+    ssh.sh(&format!("if [ -e {unit} ]; then ln -s {unit} {wants}; fi"))?;
     Ok(())
 }
 

@@ -128,6 +128,7 @@ fn supervise(config: &Config) -> Result<Instance> {
     config.store()?;
     let log_path = config.dir.join("supervisor.log");
     let log = File::create(&log_path)?;
+    // By this name, for a rebuild may have replaced the file that we were started from.
     let mut command = Command::new("/proc/self/exe");
     command.arg("--dir").arg(&config.dir).arg("supervise");
     command
