@@ -90,10 +90,10 @@ fn begin(shard: &Shard, ask: Ask, page: Page) -> Result<RequestId> {
     let end = now().after(knobs::policy().give_up);
     let mut set = PageSet::empty();
     set.pages[0] = Some(page);
+    let mut set = Some(set);
     loop {
-        match shard.begin(ask, set) {
-            Ok(request) => return Ok(request),
-            Err(back) => set = back,
+        if let Some(request) = shard.begin(ask, &mut set) {
+            return Ok(request);
         }
         let left = end.since(now());
         if left == Duration::ZERO {

@@ -61,9 +61,15 @@ impl Shard {
         })
     }
 
-    /// Takes a request on; gives the pages back if there is no room.
-    pub(super) fn begin(&self, ask: Ask, set: PageSet) -> core::result::Result<RequestId, PageSet> {
-        self.table.lock().begin(ask, set)
+    /// Takes a request on, and the pages for it; leaves them there if there is no room.
+    pub(super) fn begin(&self, ask: Ask, set: &mut Option<PageSet>) -> Option<RequestId> {
+        match self.table.lock().begin(ask, set.take()?) {
+            Ok(request) => Some(request),
+            Err(back) => {
+                *set = Some(back);
+                None
+            }
+        }
     }
 
     /// Sends what is still open of a request.

@@ -78,7 +78,7 @@ fn add_present(mm: &Mm, run: Run, to: &mut RunSet) -> Result {
     while first < run.end() {
         let pages = (run.end() - first).min(BATCH_MAX as u64);
         let bits = mm.present(first * Mm::PAGE, pages)?;
-        let is_there = |at: &u64| bits[(*at / 64) as usize] >> (*at % 64) & 1 != 0;
+        let is_there = |at: &u64| (bits[(*at / 64) as usize] >> (*at % 64)) & 1 != 0;
         let mut at = 0;
         while let Some(from) = (at..pages).find(is_there) {
             let count = (from..pages).take_while(is_there).count() as u64;

@@ -292,7 +292,7 @@ fn begin(space: &TargetSpace, shard: &Shard, chunk: Chunk) -> Result<Flight> {
         *place = Some(Page::new()?);
     }
     let ask = Ask { source: space.source, space: space.id, first: chunk.page, count };
-    let request = shard.begin(ask, set).map_err(|_| Errno::EBUSY)?;
+    let request = shard.begin(ask, &mut Some(set)).ok_or(Errno::EBUSY)?;
     let retry = Retry::new(knobs::policy(), now());
     Ok(Flight { request, chunk, open: u32::from(count), retry, sent: 0 })
 }
