@@ -6,10 +6,10 @@
 //!               |        +-----------FILE_REPLY--------------------+
 //!               +-----------------FILE_EVENT (poll)----------------+
 //! ```
-//! At the *holder* an [`object`] is a reference to the real file and the requests for it. No request
-//! ever waits in a thread: a worker tries each without waiting, and one that would wait is parked
-//! until the file's own wait queues say that something changed. So any number of them may wait, and
-//! a cancel only takes one from the list: what was read before it came is in the reply.
+//! At the *holder* an [`object`] is a reference to the real file and the requests for it. No
+//! request ever waits in a thread: a worker tries each without waiting, and one that would wait is
+//! parked until the file's own wait queues say that something changed. So any number of them may
+//! wait, and a cancel only takes one from the list: what was read before it came is in the reply.
 //!
 //! A file lives in the [`table`] while some node holds references to it. Who opens a remote file
 //! takes one of its own before the one who handed it over drops his; a node's references end with
