@@ -20,6 +20,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -402,6 +404,91 @@ static void many_places(int huge)
 	munmap(m, n * PAGE);
 }
 
+/* The kernel itself reads and writes far pages, for their process and for another. */
+static void kernel_access(void)
+{
+	u64 n = 64;
+	struct source s = source_of(make_filled, n, LOOP, 1);
+	char *m = map(n, 0), buf[2 * PAGE];
+	u64 t = target_of(s.id, LOOP, n, 0, NULL);
+	struct iovec to = { buf, sizeof(buf) }, from = { m + 8 * PAGE, sizeof(buf) };
+	int p[2], mem;
+
+	CHECK(pipe(p) == 0);
+	CHECK(write(p[1], m, PAGE) == PAGE && read(p[0], m + PAGE, PAGE) == PAGE);
+	CHECK(wrong(m + PAGE, 1, 7) == 0);
+	CHECK(process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (long)sizeof(buf));
+	CHECK(wrong(buf, 2, 7 + 8 * 1000003) == 0);
+	mem = open("/proc/self/mem", O_RDWR);
+	CHECK(pread(mem, buf, PAGE, (long)(m + 20 * PAGE)) == PAGE);
+	CHECK(wrong(buf, 1, 7 + 20 * 1000003) == 0);
+	CHECK(pwrite(mem, buf, PAGE, (long)(m + 30 * PAGE)) == PAGE);
+	CHECK(wrong(m + 30 * PAGE, 1, 7 + 20 * 1000003) == 0);
+	CHECK(mlock(m + 40 * PAGE, 8 * PAGE) == 0);
+	CHECK(munlock(m + 40 * PAGE, 8 * PAGE) == 0);
+	CHECK(stat_of(t).arg[2] == n - 2 - 2 - 2 - 8);
+	CHECK(wrong(m + 31 * PAGE, n - 31, 7 + 31 * 1000003) == 0);
+	munmap(m, n * PAGE);
+	call(START, t, 0, 0, 0, NULL);
+	over(t);
+	end(s);
+	close(p[0]);
+	close(p[1]);
+	close(mem);
+}
+
+/* Advice about far pages must not cost their content. */
+static void advice(void)
+{
+	static const int all[] = { MADV_WILLNEED, MADV_COLD, MADV_PAGEOUT, MADV_MERGEABLE,
+				   MADV_HUGEPAGE, 25 /* MADV_COLLAPSE */, MADV_SEQUENTIAL };
+	u64 n = 1024;
+	struct source s = source_of(make_filled, n, LOOP, 1);
+	char *m = map(n, 0);
+	u64 t = target_of(s.id, LOOP, n, 0, NULL);
+
+	CHECK(wrong(m, 100, 7) == 0);
+	for (u64 i = 0; i < sizeof(all) / sizeof(*all); i++)
+		madvise(m, n * PAGE, all[i]);
+	CHECK(wrong(m, 300, 7) == 0);
+	call(START, t, 0, 0, 0, NULL);
+	for (u64 i = 0; i < sizeof(all) / sizeof(*all); i++)
+		madvise(m, n * PAGE, all[i]);
+	call(WAIT, t, 10000, 0, 0, NULL);
+	CHECK(wrong(m, n, 7) == 0);
+	munmap(m, n * PAGE);
+	over(t);
+	end(s);
+}
+
+/* A process that dies of lost pages leaves a core file, and does not hang in it. */
+static void core_dump(void)
+{
+	u64 n = 64;
+	struct source s = source_of(make_filled, n, LOOP, 1);
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	char *m = map(n, 0);
+	u64 t = target_of(s.id, LOOP, n, 0, NULL);
+	pid_t k;
+	int w;
+
+	CHECK(wrong(m, 5, 7) == 0);
+	call(PEER_DOWN, LOOP, 0, 0, 0, NULL);
+	k = fork();
+	if (!k) {
+		CHECK(chdir("/tmp") == 0);
+		setrlimit(RLIMIT_CORE, &unlimited);
+		sigaction(SIGBUS, &sa, NULL);
+		_exit(wrong(m, n, 7) != 0);
+	}
+	CHECK(waitpid(k, &w, 0) == k && WIFSIGNALED(w) && WTERMSIG(w) == SIGBUS);
+	printf("  %s\n", WCOREDUMP(w) ? "core dumped" : "no core");
+	munmap(m, n * PAGE);
+	call(DROP, t, 0, 0, 0, NULL);
+	end(s);
+}
+
 /* Where a page is already, none may go in unseen; the same page twice is no error. */
 static void occupied(void)
 {
@@ -571,6 +658,9 @@ static void loop(void)
 	RUN(closed());
 	RUN(holes());
 	RUN(occupied());
+	RUN(kernel_access());
+	RUN(advice());
+	RUN(core_dump());
 	RUN(many_places(0));
 	RUN(many_places(1));
 	RUN(written());
