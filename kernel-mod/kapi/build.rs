@@ -4,7 +4,8 @@ use std::{env, path::PathBuf};
 
 fn main() {
     let header = PathBuf::from("../shim/kpi.h");
-    println!("cargo::rerun-if-changed={}", header.display());
+    // It includes its neighbours.
+    println!("cargo::rerun-if-changed=../shim");
     println!("cargo::rerun-if-changed=../shim/kpi_mm.h");
     let bindings = bindgen::Builder::default()
         .header(header.display().to_string())

@@ -151,6 +151,7 @@ struct kpi_thread_state {
 	u64 blocked, saved_mask, has_saved_mask;
 	u64 altstack_sp, altstack_size, altstack_flags;
 	u64 robust_list, clear_child_tid, rseq, rseq_len, rseq_sig;
+	u32 rseq_cpu, rseq_mm_cid, rseq_node, pad; /* what the kernel wrote there last */
 };
 struct kpi_siginfo {
 	u8 bytes[48];

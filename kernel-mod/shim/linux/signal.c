@@ -59,6 +59,9 @@ void kpi_thread_state_get(struct kpi_thread_state *out)
 	out->rseq = (u64)current->rseq.usrptr;
 	out->rseq_len = current->rseq.len;
 	out->rseq_sig = current->rseq.sig;
+	out->rseq_cpu = current->rseq.ids.cpu_id;
+	out->rseq_mm_cid = current->rseq.ids.mm_cid;
+	out->rseq_node = current->rseq.ids.node_id;
 }
 
 /*
@@ -73,6 +76,10 @@ static void rseq_adopt(const struct kpi_thread_state *in)
 	current->rseq.usrptr = (struct rseq __user *)in->rseq;
 	current->rseq.len = in->rseq_len;
 	current->rseq.sig = in->rseq_sig;
+	/* The kernel compares the area with what it thinks it wrote, and kills on a difference. */
+	current->rseq.ids.cpu_id = in->rseq_cpu;
+	current->rseq.ids.mm_cid = in->rseq_mm_cid;
+	current->rseq.ids.node_id = in->rseq_node;
 	current->rseq.event.has_rseq = in->rseq_len > 32 ? 2 : 1;
 	current->rseq.event.user_irq = true;
 	rseq_force_update();

@@ -65,6 +65,7 @@ pub(crate) fn capture(own: &Own) -> Result<Box<Live>> {
             robust_list: state.robust_list,
             clear_child_tid: state.clear_child_tid,
             parent_death_signal: 0,
+            rseq_ids: [state.rseq_cpu, state.rseq_mm_cid, state.rseq_node],
         },
         restart: restart_out(&own.restart()),
         clocks: clocks(),
@@ -204,6 +205,10 @@ pub(crate) fn put_back(own: &Own, image: &ckpt::Final) -> Result<[u64; own::REGS
         rseq: image.thread.rseq_address,
         rseq_len: u64::from(image.thread.rseq_len),
         rseq_sig: u64::from(image.thread.rseq_signature),
+        rseq_cpu: image.thread.rseq_ids[0],
+        rseq_mm_cid: image.thread.rseq_ids[1],
+        rseq_node: image.thread.rseq_ids[2],
+        pad: 0,
     });
     Ok(regs)
 }

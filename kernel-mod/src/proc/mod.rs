@@ -61,6 +61,7 @@ pub(crate) static AREA: Area = Area {
     message,
     peer_up,
     peer_down,
+    daemon_died,
     ioctls: ioctl::RECORDS,
     ..Area::NONE
 };
@@ -153,6 +154,14 @@ fn peer_up(slot: Slot) {
 
 fn peer_down(slot: Slot, _down: Down) {
     push(Input::PeerDown(slot));
+}
+
+/// Without a daemon there is no helper; and its device file would keep the module loaded.
+fn daemon_died() {
+    if let Ok(proc) = state::get() {
+        let helper = proc.tables.lock().helper.take();
+        drop(helper);
+    }
 }
 
 /// Runs what belongs in the calling task's own context: only for control calls, which are.
