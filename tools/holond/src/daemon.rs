@@ -7,7 +7,7 @@ use crate::kernel::event::Event;
 use crate::kernel::{module, Device};
 use crate::node::Node;
 use crate::peer::serve;
-use crate::{client, moves, nfs, tick};
+use crate::{client, homes, moves, nfs, tick};
 use anyhow::{Context, Result};
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
@@ -26,6 +26,7 @@ const HELPER: &str = "/usr/libexec/holon/holon-restore";
 /// Runs the daemon; returns only on an error.
 pub fn run() -> Result<()> {
     let config = Config::load(Path::new(config::PATH))?;
+    homes::unshare()?;
     fs::create_dir_all(STATE_DIR).with_context(|| format!("can't make {STATE_DIR}"))?;
     fs::create_dir_all("/run/holon").context("can't make /run/holon")?;
     let device = connect(&config);

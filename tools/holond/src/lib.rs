@@ -18,6 +18,7 @@ mod drain;
 mod events;
 mod events_all;
 mod gather;
+mod homes;
 pub mod init;
 mod input;
 mod jobs;

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::events::EventLog;
+use crate::homes::Homes;
 use crate::jobs::inits::Inits;
 use crate::jobs::record::JobRecord;
 use crate::jobs::session::Sessions;
@@ -38,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) rpc: Rpc,
     /// Job inits here.
     pub(crate) inits: Inits,
+    /// Other homes' trees.
+    pub(crate) homes: Homes,
     /// Clients of commands.
     pub(crate) sessions: Sessions,
     /// What is needed to start commands again.
@@ -87,6 +90,7 @@ impl Node {
             events,
             rpc: Rpc::default(),
             inits: Inits::default(),
+            homes: Homes::default(),
             sessions: Sessions::default(),
             restartables: Restartables::default(),
             moves: Moves::default(),

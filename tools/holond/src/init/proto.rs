@@ -22,12 +22,8 @@ pub(crate) struct InitConfig {
 /// How to see the home's root from here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ViewConfig {
-    /// The home's IP address.
-    pub(crate) server: String,
-    /// Ours, for callbacks.
-    pub(crate) client: String,
-    /// NFS time-out in tenths of a second, before retries.
-    pub(crate) timeo: u32,
+    /// Where the daemon has mounted the home's tree.
+    pub(crate) tree: PathBuf,
 }
 
 /// A request to the job init. Replies come in the order of requests.

@@ -34,28 +34,10 @@ fn proc_at(path: &Path) -> Result<()> {
     mount(Some("proc"), path, Some("proc"), quiet(), NONE).context("can't mount /proc")
 }
 
-/// Options of the home's mount.
-///
-/// - `sync`: a `write` is at the home's server when it returns, so that whoever looks there sees it,
-///   and a move leaves nothing behind on the old node. (The server itself answers from memory.)
-/// - `lookupcache=positive`, `actimeo=1`: files that others made are found at once, and attributes are
-///   at most a second old; an open asks the server anyway (close-to-open).
-/// - `softerr`: when the home is dead a call fails with ETIMEDOUT after some five time-outs. The
-///   bodies are killed by the module long before.
-fn options(view: &ViewConfig) -> String {
-    format!(
-        "vers=4.2,proto=tcp,sec=sys,softerr,timeo={},retrans=2,lookupcache=positive,actimeo=1,\
-         addr={},clientaddr={}",
-        view.timeo, view.server, view.client
-    )
-}
-
 fn elsewhere(view: &ViewConfig) -> Result<()> {
-    let source = format!("{}:/", view.server);
     let root = Path::new(STAGE);
-    let flags = MsFlags::MS_SYNCHRONOUS;
-    mount(Some(source.as_str()), root, Some("nfs4"), flags, Some(options(view).as_str()))
-        .with_context(|| format!("can't mount the home's root {source}"))?;
+    mount(Some(&view.tree), root, NONE, MsFlags::MS_BIND, NONE)
+        .with_context(|| format!("can't bind {}", view.tree.display()))?;
     proc_at(&root.join("proc"))?;
     mount(Some("/sys"), &root.join("sys"), NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
         .context("can't bind /sys")?;

@@ -43,11 +43,17 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
         fence_own(node);
     }
     let orphans = node.state().jobs.alive_at(slot);
-    if orphans.is_empty() {
-        return;
+    let leftovers: Vec<u32> = orphans.iter().map(|r| r.job).collect();
+    let cleaner = node.clone();
+    node.homes.drop_home(slot, move || {
+        for job in leftovers {
+            end::forget(&cleaner, job);
+        }
+    });
+    if !orphans.is_empty() {
+        let node = node.clone();
+        std::thread::spawn(move || resolve(&node, slot, &orphans));
     }
-    let node = node.clone();
-    std::thread::spawn(move || resolve(&node, slot, &orphans));
 }
 
 /// Without a quorum the others may start our restartable jobs again: end them here first.
@@ -68,11 +74,8 @@ fn fence_own(node: &Arc<Node>) {
     }
 }
 
-/// Jobs of a dead home: what they left here ends; some run again.
+/// Jobs of a dead home: some run again.
 fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
-    for record in orphans {
-        end::forget(node, record.job);
-    }
     let delay = node.time(FENCE_TIME);
     let end = Instant::now() + delay;
     // Wakes early when the home comes back, to look whether it has forgotten them.

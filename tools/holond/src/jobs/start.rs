@@ -20,10 +20,6 @@ use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Tenths of a second before an NFS request is sent again, at timescale 1.
-const NFS_TIMEO: u32 = 50;
-const NFS_TIMEO_MAX: u32 = 600;
-
 /// A job that has just been started.
 pub(crate) struct Started {
     /// Its first process.
@@ -276,17 +272,16 @@ pub(crate) fn ensure_init(node: &Arc<Node>, record: &JobRecord) -> Result<Arc<In
         }
         let is_home = record.home == node.own();
         let home = node.config.node(record.home).context("the job's home is no node")?;
-        let own = node.config.own_node();
+        let view = match is_home {
+            true => None,
+            false => Some(ViewConfig { tree: node.homes.get(node, record.home)?.path.clone() }),
+        };
         let config = InitConfig {
             job,
             slot: node.own(),
             hostname: home.name.clone(),
             socket: inits::socket_path(job),
-            view: (!is_home).then(|| ViewConfig {
-                server: home.addr.ip().to_string(),
-                client: own.addr.ip().to_string(),
-                timeo: NFS_TIMEO.saturating_mul(node.config.timescale).min(NFS_TIMEO_MAX),
-            }),
+            view,
         };
         let listener = node.clone();
         let init = inits::make(&config, move |news| end::on_news(&listener, job, news))?;
