@@ -36,6 +36,9 @@ const WINDOW: usize = Pace::FULL.requests as usize;
 /// A process that has not faulted for so long has what it needs for now.
 const CALM: netproto::Duration = netproto::Duration::from_ms(20);
 
+/// Pages after which it is another space's turn: 64 MiB.
+const SLICE: u64 = 16_384;
+
 /// How long the background holds back for faults at most, and rests when nothing could be moved.
 const HOLD_BACK: Duration = Duration::from_millis(2);
 const REST: Duration = Duration::from_millis(20);
@@ -122,20 +125,21 @@ impl Worker {
         }
     }
 
-    /// Brings a space's pages home. False if it got stuck: pages are held by someone for now.
+    /// Brings a slice of a space's pages home. False if it got stuck: pages are held by someone for
+    /// now.
     fn stream(&mut self, space: &TargetSpace) -> bool {
         let fetches = &self.memory.fetches;
         let shard = fetches.shard();
         self.rest = None;
         self.gone = false;
-        let mut stuck = false;
-        while !self.is_over(space) && !stuck {
+        let (mut stuck, mut moved) = (false, 0);
+        while !self.is_over(space) && !stuck && moved < SLICE {
             hold_back(fetches);
             self.fill(space, shard);
             stuck = self.flights.iter().all(Option::is_none);
             if !stuck {
                 self.wait(space, shard);
-                self.collect(space, shard);
+                moved += self.collect(space, shard);
             }
         }
         for flight in self.flights.iter_mut().filter_map(Option::take) {
@@ -237,8 +241,9 @@ impl Worker {
         let _ = shard.queue.wait(Mode::Idle, Some(span(next)), ready);
     }
 
-    /// Puts what has come where it belongs.
-    fn collect(&mut self, space: &TargetSpace, shard: &Shard) {
+    /// Puts what has come where it belongs; gives how many pages.
+    fn collect(&mut self, space: &TargetSpace, shard: &Shard) -> u64 {
+        let mut all_moved = 0;
         for at in 0..WINDOW {
             let done = self.flights[at].as_ref();
             if !done.is_some_and(|flight| shard.is_finished(flight.request)) {
@@ -259,7 +264,9 @@ impl Worker {
             if moved > 0 {
                 space.places.lock().stream.progress();
             }
+            all_moved += moved;
         }
+        all_moved
     }
 }
 

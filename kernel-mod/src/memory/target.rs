@@ -65,6 +65,23 @@ pub(super) struct Targets {
 }
 
 impl TargetSpace {
+    fn new(handle: Handle, source: Slot, id: SpaceId) -> Result<Self> {
+        Ok(Self {
+            handle,
+            source,
+            id,
+            places: Mutex::new(lock_class!(c"holon-places"), Placed::default())?,
+            inserted: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            state: SpinLock::new(lock_class!(c"holon-target"), Target::new())?,
+            lost: AtomicBool::new(false),
+            hint: AtomicU64::new(NO_HINT),
+            fault_ns: AtomicU64::new(0),
+            trip: SpinLock::new(lock_class!(c"holon-trip"), RoundTrip::new())?,
+            _hold: Hold::new().ok_or(Errno::ESHUTDOWN)?,
+        })
+    }
+
     /// What was decided about it.
     pub(super) fn state<R>(&self, look: impl FnOnce(&mut Target) -> R) -> R {
         look(&mut self.state.lock())
@@ -133,35 +150,32 @@ impl Targets {
 
     /// Makes a space for pages that are at `source`.
     pub(super) fn add(&self, source: Slot, id: SpaceId) -> Result<Arc<TargetSpace>> {
-        let hold = Hold::new().ok_or(Errno::ESHUTDOWN)?;
-        let free = self.spaces.lock().iter().position(Option::is_none).ok_or(Errno::ENOSPC)?;
-        let handle = u32::try_from(free + 1).ok().and_then(Handle::new).ok_or(Errno::ENOSPC)?;
-        let space = Arc::new(TargetSpace {
-            handle,
-            source,
-            id,
-            places: Mutex::new(lock_class!(c"holon-places"), Placed::default())?,
-            inserted: AtomicU64::new(0),
-            busy: AtomicBool::new(false),
-            state: SpinLock::new(lock_class!(c"holon-target"), Target::new())?,
-            lost: AtomicBool::new(false),
-            hint: AtomicU64::new(NO_HINT),
-            fault_ns: AtomicU64::new(0),
-            trip: SpinLock::new(lock_class!(c"holon-trip"), RoundTrip::new())?,
-            _hold: hold,
-        });
-        {
-            let mut spaces = self.spaces.lock();
-            // Somebody else may have been faster.
-            let place = spaces.get_mut(free).filter(|place| place.is_none());
-            *place.ok_or(Errno::EAGAIN)? = Some(space.clone());
-        }
+        let space = loop {
+            if let Some(space) = self.try_add(source, id)? {
+                break space;
+            }
+        };
         if !wire::is_up(source) {
             // It went down before it could be told of the space.
-            self.forget(handle);
+            self.forget(space.handle);
             return Err(Errno::EHOSTDOWN);
         }
         Ok(space)
+    }
+
+    /// `None` if somebody else was faster and took the place.
+    fn try_add(&self, source: Slot, id: SpaceId) -> Result<Option<Arc<TargetSpace>>> {
+        let free = self.spaces.lock().iter().position(Option::is_none).ok_or(Errno::ENOSPC)?;
+        let handle = u32::try_from(free + 1).ok().and_then(Handle::new).ok_or(Errno::ENOSPC)?;
+        let space = Arc::new(TargetSpace::new(handle, source, id)?);
+        let mut spaces = self.spaces.lock();
+        let place = spaces.get_mut(free).filter(|place| place.is_none());
+        let taken = place.is_none();
+        if let Some(place) = place {
+            *place = Some(space.clone());
+        }
+        drop(spaces);
+        Ok((!taken).then_some(space))
     }
 
     /// The space with that handle.
