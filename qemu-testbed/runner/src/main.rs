@@ -4,8 +4,10 @@
 //! of them with `node`'s QEMUs on `switch`'s network. `cli` is the command line, and this file what
 //! each command does.
 
+mod bench;
 mod build;
 mod cli;
+mod demo;
 mod host;
 mod image;
 mod instance;
@@ -82,7 +84,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Link(args) => link(&dir, &args)?,
         Command::Test(args) if args.list => println!("{}", test::all_names().join("\n")),
         Command::Test(args) => return test::run(&dir, &args.names, consent(args.yes)),
-        Command::Demo(_) | Command::Bench(_) => bail!("not written yet"),
+        Command::Demo(args) => return demo::run(&dir, consent(args.yes)),
+        Command::Bench(args) if args.list => println!("{}", bench::names().join("\n")),
+        Command::Bench(args) => return bench::run(&dir, &args.names, consent(args.yes)),
         Command::Supervise => supervisor::run(&dir)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -68,7 +68,7 @@ fn make(root: &Root, out: &Path) -> Result<()> {
     command
         .arg(&root.path)
         .arg(place::repo())
-        .arg(&out)
+        .arg(out)
         .arg(&vendor)
         .arg(&root.kernel);
     command.env_clear().env(

@@ -28,14 +28,10 @@ pub(crate) struct Process {
     pub id: String,
     /// Its job.
     pub job: u32,
-    /// Name of the node where its surrogate is.
-    pub home: String,
     /// Name of the node where it runs.
     pub node: String,
     /// As `ps` prints it.
     pub state: String,
-    /// Memory on the node where it runs.
-    pub local_bytes: u64,
     /// Memory that is still elsewhere.
     pub remote_bytes: u64,
     /// Command line.
@@ -45,19 +41,13 @@ pub(crate) struct Process {
 /// A row of `clusterctl events -o json`, as far as scenarios look at it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Event {
-    /// RFC 3339.
-    pub time: String,
     /// What happened.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Where it was noticed.
-    pub node: String,
     /// JOB.PID.
     pub process: Option<String>,
-    /// Its job.
-    pub job: Option<u32>,
-    /// Why.
-    pub reason: Option<String>,
+    /// Name of the node that it went to.
+    pub to: Option<String>,
     /// How long the process stood still.
     pub freeze_us: Option<u64>,
     /// From the command to the release.

@@ -149,13 +149,14 @@ impl Direction {
             return [None, None];
         }
         let mut due_ns = now_ns;
-        if f.rate_mbit > 0 {
+        let wire_ns = (len as u64 * 8 * 1000).checked_div(f.rate_mbit);
+        if let Some(wire_ns) = wire_ns {
             let start = self.busy_until_ns.max(now_ns);
             if start - now_ns > QUEUE_NS_MAX {
                 self.counters.dropped += 1;
                 return [None, None];
             }
-            self.busy_until_ns = start + len as u64 * 8 * 1000 / f.rate_mbit;
+            self.busy_until_ns = start + wire_ns;
             due_ns = self.busy_until_ns;
         }
         due_ns += f.delay_ms * MS_NS;
