@@ -23,6 +23,7 @@ struct pid_namespace *kpi_ns_of_init(s32 pid);
 void kpi_ns_put(struct pid_namespace *ns);
 struct pid_namespace *kpi_ns_current(void); /* no reference: for comparing */
 struct task_struct *kpi_task_find(struct pid_namespace *ns, s32 pid); /* leader; a reference */
+struct task_struct *kpi_task_find_here(s32 nr); /* the same, in the caller's namespace */
 struct task_struct *kpi_task_current(void); /* a reference to the caller's leader */
 bool kpi_task_is_current(struct task_struct *task);
 void kpi_task_get(struct task_struct *task);
@@ -137,7 +138,8 @@ struct kpi_restart {
 	u64 rmtp, expires_ns; /* nanosleep, futex (absolute, of the clock), poll (monotonic) */
 	u64 ufds, uaddr, uaddr2;
 };
-void kpi_restart_init(void); /* at load: learns the kernel's restart functions */
+void kpi_restart_note(void); /* own: learns the restart function of the call it is in */
+u32 kpi_restart_known(void); /* bit KPI_RESTART_x: learnt */
 void kpi_restart_get(struct kpi_restart *out); /* own */
 int kpi_restart_set(const struct kpi_restart *in); /* own; -ENOENT: this kernel has no such one */
 u64 kpi_clock_of(s32 clock); /* now of CLOCK_REALTIME, MONOTONIC, BOOTTIME, TAI; else 0 */

@@ -326,8 +326,8 @@ pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Learns the kernel's restart functions; at load.
-pub fn init() {
+/// Which kinds of restarts this kernel's functions are known for: bit `RESTART_x`.
+pub fn restarts_known() -> u32 {
     // SAFETY: no condition on the caller.
-    unsafe { raw::kpi_restart_init() }
+    unsafe { raw::kpi_restart_known() }
 }

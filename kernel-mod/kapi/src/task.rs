@@ -67,6 +67,12 @@ impl Task {
         NonNull::new(raw).map(Self).ok_or(Errno::ESRCH)
     }
 
+    /// The process with this number in the caller's namespace.
+    pub fn find_here(pid: i32) -> Result<Self> {
+        // SAFETY: no condition on the caller.
+        NonNull::new(unsafe { raw::kpi_task_find_here(pid) }).map(Self).ok_or(Errno::ESRCH)
+    }
+
     /// The calling process.
     pub fn current() -> Result<Self> {
         // SAFETY: no condition on the caller.

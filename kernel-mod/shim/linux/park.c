@@ -27,7 +27,9 @@ static void run(struct callback_head *work)
 	if (work->next && !task_work_add(current, work, TWA_SIGNAL))
 		return;
 	kfree(park);
-	kapi_parked(data);
+	kpi_restart_note();
+	if (data)
+		kapi_parked(data);
 	atomic64_dec(&outstanding);
 	module_put(THIS_MODULE);
 }

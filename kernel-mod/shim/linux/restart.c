@@ -1,55 +1,66 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* The call that is to be restarted. */
-#include <linux/kallsyms.h>
-#include <linux/kprobes.h>
+#include <linux/errno.h>
 #include <linux/ktime.h>
-#include <linux/sched.h>
+#include <linux/ptrace.h>
+#include <linux/sched/task_stack.h>
 #include <linux/timekeeping.h>
+#include <linux/unistd.h>
 
 #include "kpi.h"
 
-/* They are static functions: their addresses are learnt from probes that are never armed. */
+/*
+ * They are static functions of the kernel, so their addresses are learnt: from tasks of this node
+ * that are seen parked in a call which has one. See docs/decisions/0007.
+ */
 static struct {
-	const char *name;
 	u32 kind;
-	unsigned long fn;
+	unsigned long fn; /* 0: not seen yet */
 } restarts[] = {
-	{ "hrtimer_nanosleep_restart", KPI_RESTART_NANOSLEEP },
-	{ "do_restart_poll", KPI_RESTART_POLL },
-	{ "futex_wait_restart", KPI_RESTART_FUTEX },
-	{ "do_no_restart_syscall", KPI_RESTART_NONE },
+	{ KPI_RESTART_NANOSLEEP },
+	{ KPI_RESTART_POLL },
+	{ KPI_RESTART_FUTEX },
 };
 
-/* A probe lies behind the landing pad that an indirect call needs: go back to the entry. */
-static unsigned long entry_of(unsigned long addr, const char *name)
+static u32 call_kind(unsigned long nr)
 {
-	char text[KSYM_SYMBOL_LEN];
-	size_t n = strlen(name);
-	u32 back;
-
-	for (back = 0; back <= 16; back += 4) {
-		sprint_symbol(text, addr - back);
-		if (!strncmp(text, name, n) && !strncmp(text + n, "+0x0/", 5))
-			return addr - back;
+	switch (nr) {
+	case __NR_nanosleep:
+	case __NR_clock_nanosleep:
+		return KPI_RESTART_NANOSLEEP;
+	case __NR_poll:
+		return KPI_RESTART_POLL;
+	case __NR_futex:
+		return KPI_RESTART_FUTEX;
+	default:
+		return KPI_RESTART_OTHER;
 	}
-	return 0;
 }
 
-void kpi_restart_init(void)
+static bool in_restart(void)
 {
-	u32 i;
+	return current_pt_regs()->ax == (unsigned long)-ERESTART_RESTARTBLOCK;
+}
 
-	for (i = 0; i < ARRAY_SIZE(restarts); i++) {
-		struct kprobe probe = {
-			.symbol_name = restarts[i].name,
-			.flags = KPROBE_FLAG_DISABLED,
-		};
+void kpi_restart_note(void)
+{
+	u32 i, kind = call_kind(current_pt_regs()->orig_ax);
 
-		if (register_kprobe(&probe))
-			continue;
-		restarts[i].fn = entry_of((unsigned long)probe.addr, restarts[i].name);
-		unregister_kprobe(&probe);
-	}
+	if (!in_restart())
+		return;
+	for (i = 0; i < ARRAY_SIZE(restarts); i++)
+		if (restarts[i].kind == kind)
+			WRITE_ONCE(restarts[i].fn, (unsigned long)current->restart_block.fn);
+}
+
+u32 kpi_restart_known(void)
+{
+	u32 i, known = 0;
+
+	for (i = 0; i < ARRAY_SIZE(restarts); i++)
+		if (READ_ONCE(restarts[i].fn))
+			known |= 1u << restarts[i].kind;
+	return known;
 }
 
 static u32 restart_kind(unsigned long fn)
@@ -57,7 +68,7 @@ static u32 restart_kind(unsigned long fn)
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(restarts); i++)
-		if (restarts[i].fn && restarts[i].fn == fn)
+		if (READ_ONCE(restarts[i].fn) == fn)
 			return restarts[i].kind;
 	return KPI_RESTART_OTHER;
 }
@@ -68,7 +79,7 @@ static unsigned long restart_fn(u32 kind)
 
 	for (i = 0; i < ARRAY_SIZE(restarts); i++)
 		if (restarts[i].kind == kind)
-			return restarts[i].fn;
+			return READ_ONCE(restarts[i].fn);
 	return 0;
 }
 
@@ -77,6 +88,8 @@ void kpi_restart_get(struct kpi_restart *out)
 	const struct restart_block *rb = &current->restart_block;
 
 	memset(out, 0, sizeof(*out));
+	if (!in_restart())
+		return;
 	out->kind = restart_kind((unsigned long)rb->fn);
 	if (out->kind == KPI_RESTART_NANOSLEEP) {
 		out->clock = rb->nanosleep.clockid;

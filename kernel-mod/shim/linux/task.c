@@ -48,6 +48,18 @@ struct task_struct *kpi_task_find(struct pid_namespace *ns, s32 nr)
 	return task;
 }
 
+struct task_struct *kpi_task_find_here(s32 nr)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = pid_task(find_vpid(nr), PIDTYPE_TGID);
+	if (task)
+		get_task_struct(task);
+	rcu_read_unlock();
+	return task;
+}
+
 struct task_struct *kpi_task_current(void)
 {
 	return get_task_struct(current->group_leader);

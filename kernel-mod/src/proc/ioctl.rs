@@ -6,6 +6,7 @@ use core::{fmt::Write, time::Duration};
 use holon_uapi::proc as uapi;
 use kapi::{
     fileref::FileRef,
+    own, park,
     task::{PidNs, Task},
     thread::{capable, CAP_SYS_ADMIN},
     uaccess::{self, UserSlice},
@@ -48,6 +49,7 @@ pub(super) static RECORDS: &[Record] = &[
     Record::new(uapi::EXEC_GO, "exec_go", None, exec_go),
     Record::new(uapi::BODY_STATE, "body_state", ADMIN, body_state),
     Record::new(uapi::PROC_COUNTS, "proc_counts", ADMIN, proc_counts),
+    Record::new(uapi::RESTART_LEARN, "restart_learn", ADMIN, restart_learn),
 ];
 
 fn slot_of(number: u32) -> Result<Slot> {
@@ -382,6 +384,19 @@ fn body_state(_file: &OpenFile, arg: u64) -> Result<u64> {
     } else {
         Err(Errno::ESRCH)
     }
+}
+
+fn restart_learn(_file: &OpenFile, arg: u64) -> Result<u64> {
+    let mut learn: uapi::RestartLearn = take(arg)?;
+    if learn.pid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    if learn.pid > 0 {
+        park::look_at(&Task::find_here(learn.pid)?)?;
+    }
+    learn.known = own::restarts_known();
+    uaccess::write(arg, &learn)?;
+    Ok(0)
 }
 
 fn proc_counts(_file: &OpenFile, arg: u64) -> Result<u64> {

@@ -106,7 +106,6 @@ impl Loader for ImageLoader {
 }
 
 fn load() -> Result {
-    own::init();
     let proc = state::global().set(Proc::new()?)?;
     let doors = DOORS.set(Mutex::new(lock_class!(c"holon-proc-doors"), None)?)?;
     let hook = exits::Hook::new(&proc.wake)?;

@@ -36,6 +36,9 @@ pub const EXEC_GO: u32 = iowr::<ExecGo>(0x4a);
 pub const BODY_STATE: u32 = iowr::<BodyState>(0x4b);
 /// Counts what a drain must wait for.
 pub const PROC_COUNTS: u32 = iowr::<ProcCounts>(0x4c);
+/// Learns how a sleeping call is restarted in this kernel, from a process that sleeps in
+/// one. Asked at start, for each kind, until `known` has its bit.
+pub const RESTART_LEARN: u32 = iowr::<RestartLearn>(0x4d);
 
 /// Magic of the file that a helper execs: these 8 bytes, then the image id as 8 bytes, little end first.
 pub const IMAGE_MAGIC: [u8; 8] = *b"HOLONIMG";
@@ -100,6 +103,22 @@ pub struct HelperSet {
     /// Zero.
     pub reserved: u64,
 }
+
+/// `RESTART_LEARN`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RestartLearn {
+    /// Process that sleeps in nanosleep, poll or futex; in the caller's pid namespace. 0: only ask.
+    pub pid: i32,
+    /// Out: bits `RESTART_*`.
+    pub known: u32,
+}
+/// A sleep is known.
+pub const RESTART_NANOSLEEP: u32 = 1 << 1;
+/// A poll is known.
+pub const RESTART_POLL: u32 = 1 << 2;
+/// A futex wait is known.
+pub const RESTART_FUTEX: u32 = 1 << 3;
 
 /// `MIGRATE`.
 #[repr(C)]

@@ -7,7 +7,7 @@ use crate::kernel::event::Event;
 use crate::kernel::{module, Device};
 use crate::node::Node;
 use crate::peer::serve;
-use crate::{client, homes, moves, nfs, tick};
+use crate::{client, homes, moves, nfs, restarts, tick};
 use anyhow::{Context, Result};
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
@@ -74,6 +74,9 @@ fn connect(config: &Config) -> Result<Arc<Device>, String> {
                 }
             }
             Err(error) => log::error!("{HELPER}: {error}: processes can't come home"),
+        }
+        if let Err(error) = restarts::teach(&device) {
+            log::warn!("a move may end a sleeping call with EINTR: {error:#}");
         }
         Ok(Arc::new(device))
     };

@@ -30,6 +30,7 @@ mod node;
 mod nodes;
 mod peer;
 mod procs;
+pub mod restarts;
 pub mod restore;
 mod run;
 mod sys;

@@ -20,6 +20,12 @@ enum Command {
         /// What to make, as JSON.
         config: String,
     },
+    /// Sleeps in a system call, for the module to look at. Started by the daemon only.
+    #[command(hide = true)]
+    SleepIn {
+        /// Which one.
+        kind: holond::restarts::Sleep,
+    },
 }
 
 /// To stderr with the journal's priorities.
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
     }
     let result = match &args.command {
         Some(Command::JobInit { config }) => holond::init::run(config),
+        Some(Command::SleepIn { kind }) => holond::restarts::sleep_in(*kind),
         None => holond::daemon::run(),
     };
     match result {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
-use super::cluster::{eventually, Cluster, SOON};
+use super::cluster::{eventually, Cluster, Event, SOON};
 
 /// Emulated compilers take their time.
 const BUILD: Duration = Duration::from_secs(900);
@@ -91,12 +91,12 @@ fn check(cluster: &Cluster, wanted: &str) -> Result<()> {
 }
 
 /// How many placed execs each node has run so far.
-fn placed(cluster: &Cluster) -> Result<Vec<u64>> {
-    (1..=cluster.len())
-        .map(|node| {
-            let text = cluster.sh(node, "cat /proc/sys/holon/stats/execs_taken")?;
-            text.parse()
-                .with_context(|| format!("execs_taken is {text:?}"))
-        })
-        .collect()
+fn placed(cluster: &Cluster) -> Result<Vec<usize>> {
+    let events = cluster.events(1)?;
+    let to = |node: usize| {
+        let name = format!("node{node}");
+        let there = |event: &&Event| event.kind == "placed" && event.to.as_ref() == Some(&name);
+        events.iter().filter(there).count()
+    };
+    Ok((1..=cluster.len()).map(to).collect())
 }

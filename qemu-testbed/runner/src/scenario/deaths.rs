@@ -17,9 +17,8 @@ pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
     // The target hears the request and answers nothing: the hand-off is under way when it dies.
     cluster.instance().pause(3)?;
     let moving = cluster.begin(1, &format!("clusterctl migrate {id} --to node3"))?;
-    let listed = |cluster: &Cluster| cluster.sh(1, "cat /proc/sys/holon/held");
     eventually("the hand-off to begin", SOON, || {
-        Ok((!listed(cluster)?.contains("hand-offs 0")).then_some(()))
+        cluster.event(1, "migrate-start", &id)
     })?;
     cluster.kill(3)?;
     let output = moving.finish()?;
@@ -52,7 +51,7 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
         1,
         &format!("-- {PROGRAMS}/counter /root/source.out 2000 300000"),
     )?;
-    cluster.sh(3, "sysctl -qw holon.vm.stream=0")?;
+    cluster.sh(3, "sysctl -qw holon.memory.stream=0")?;
     cluster.migrate(&id, 3)?;
     cluster.kill(2)?;
     cluster.sees_up(1, 2)?;
@@ -62,7 +61,7 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
         .or(cluster.event(3, "memory-lost", &id)?);
     lost.context("no event names the process that was lost")?;
     finished(cluster, 1, bystander, "/root/source.out", 2000)?;
-    cluster.sh(3, "sysctl -qw holon.vm.stream=1")?;
+    cluster.sh(3, "sysctl -qw holon.memory.stream=1")?;
     cluster.start(2)
 }
 

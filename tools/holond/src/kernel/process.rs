@@ -76,6 +76,13 @@ impl Device {
         ioctl_record(self.as_fd(), uapi::HELPER_SET, &mut record).map(drop)
     }
 
+    /// Has the module look at a process that sleeps in a call; which kinds it knows then.
+    pub(crate) fn restart_learn(&self, pid: i32) -> Result<u32> {
+        let mut record = uapi::RestartLearn { pid, known: 0 };
+        ioctl_record(self.as_fd(), uapi::RESTART_LEARN, &mut record)?;
+        Ok(record.known)
+    }
+
     /// Begins a move: the attempt's number, or errno and the reason.
     pub(crate) fn migrate(
         &self,
