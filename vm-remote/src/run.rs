@@ -94,6 +94,17 @@ impl RunSet {
             .is_some_and(|run| page < run.end())
     }
 
+    /// The pages of the set that are in `run`.
+    pub fn within(&self, run: Run) -> impl Iterator<Item = Run> + '_ {
+        let from = self.runs.partition_point(|other| other.end() <= run.first);
+        let touched = self.runs.get(from..).unwrap_or_default().iter();
+        let part =
+            move |other: &Run| Run::between(other.first.max(run.first), other.end().min(run.end()));
+        touched
+            .take_while(move |other| other.first < run.end())
+            .filter_map(part)
+    }
+
     /// Adds the pages of `run`.
     ///
     /// # Errors
@@ -195,6 +206,14 @@ mod tests {
                     .filter(|page| !plain.contains(page))
                     .collect();
                 assert_eq!(missing, expected);
+                let present: Vec<u64> = set
+                    .within(new)
+                    .flat_map(|part| part.first()..part.end())
+                    .collect();
+                let expected: Vec<u64> = (new.first()..new.end())
+                    .filter(|page| plain.contains(page))
+                    .collect();
+                assert_eq!(present, expected);
                 set.insert(new).expect("memory");
                 plain.extend(new.first()..new.end());
                 assert_eq!(set.pages(), u64::try_from(plain.len()).expect("small"));

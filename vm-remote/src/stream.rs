@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use netproto::Duration;
 
 use crate::limits::FETCH_PAGES_MAX;
+use crate::run::Run;
 
 /// Neighbouring pages in neighbouring frames of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +127,17 @@ impl Stream {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
+    }
+
+    /// What was put in of a run of page numbers, in pieces. A page that was put in again, after it
+    /// was given up, comes more than once, in different frames.
+    pub fn within(&self, run: Run) -> impl Iterator<Item = Chunk> + '_ {
+        self.chunks.iter().filter_map(move |chunk| {
+            let from = run.first().max(chunk.page);
+            let end = run.end().min(chunk.page.saturating_add(chunk.pages));
+            let pages = end.checked_sub(from).filter(|pages| *pages > 0)?;
+            Some(chunk.part(from.saturating_sub(chunk.page), pages))
+        })
     }
 
     /// Goes on behind the page number `page`, if it is one of the space's.
@@ -248,6 +260,20 @@ mod tests {
         }
         stream.progress();
         assert!(!stream.is_stuck());
+    }
+
+    #[test]
+    fn finds_where_pages_were_put() {
+        let mut stream = stream();
+        stream.push(500, 55).expect("memory");
+        let run = |first, pages| Run::new(first, pages).expect("a good run");
+        let found: Vec<_> = stream.within(run(54, 40)).collect();
+        let expected = [(104, 54, 6), (300, 90, 4), (500, 55, 1)];
+        assert_eq!(found.len(), expected.len());
+        for (piece, (frame, page, pages)) in found.iter().zip(expected) {
+            assert_eq!(*piece, Chunk { frame, page, pages });
+        }
+        assert_eq!(stream.within(run(60, 30)).next(), None);
     }
 
     #[test]

@@ -4,11 +4,14 @@ use core::sync::atomic::Ordering;
 
 use kapi::{
     mm::{InsertBatch, Mm},
-    page::{pool_grow, pool_stat, BATCH_MAX},
+    page::{frame_tag, pool_grow, pool_stat, BATCH_MAX},
     thread::cond_resched,
     Errno, Result,
 };
-use vm_remote::{run::Run, tag::Tag};
+use vm_remote::{
+    run::{Run, RunSet},
+    tag::Tag,
+};
 
 use super::{
     knobs, stats,
@@ -29,8 +32,8 @@ pub(super) enum Over {
 const TRIES: u32 = 8;
 
 /// Pages `[start, start + pages * 4096)`, each with its own number. Gives the number of those that
-/// went in. Those that went in earlier are passed over; `EBUSY` if any other can't be replaced:
-/// with `Ok` each page is the space's, or was.
+/// went in. Those that are far already are passed over; `EBUSY` if any other can't be replaced.
+/// With `Ok` each page of the range is far.
 pub(super) fn insert(
     memory: &Memory,
     space: &TargetSpace,
@@ -49,10 +52,12 @@ pub(super) fn insert(
     let (mut at, mut placed, mut tries) = (first, 0, 0);
     while at < last {
         let wanted = Run::new(at, (last - at).min(BATCH_MAX as u64)).ok_or(Errno::EINVAL)?;
+        let far = far_of(space, wanted)?;
         if over == Over::Private {
-            unshare(space, mm, wanted)?;
+            let near = far.missing_of(wanted)?;
+            near.iter().try_for_each(|run| mm.unshare(run.first() * Mm::PAGE, run.pages()))?;
         }
-        let done = step(memory, space, mm, &mut batch, wanted, over)?;
+        let done = step(memory, space, mm, &mut batch, wanted, over, far)?;
         placed += done.placed;
         if done.dry {
             grow(memory)?;
@@ -70,10 +75,24 @@ pub(super) fn insert(
     Ok(placed)
 }
 
-/// Gives those pages of the run that are not far already a page of their own.
-fn unshare(space: &TargetSpace, mm: &Mm, run: Run) -> Result {
-    let missing = space.places.lock().set.missing_of(run)?;
-    missing.iter().try_for_each(|part| mm.unshare(part.first() * Mm::PAGE, part.pages()))
+/// Those pages of the run that are the space's now: put in, and neither fetched nor unmapped since.
+fn far_of(space: &TargetSpace, run: Run) -> Result<RunSet> {
+    let places = space.places.lock();
+    let mut far = RunSet::new();
+    let untouched = places.set.missing_of(run)?;
+    if untouched.first() == Some(&run) {
+        return Ok(far);
+    }
+    for chunk in places.stream.within(run) {
+        for offset in 0..chunk.pages {
+            let page = chunk.page + offset;
+            let tag = Tag::new(space.handle, page).map_or(0, Tag::word);
+            if let (true, Some(run)) = (frame_tag(chunk.frame + offset) == tag, Run::new(page, 1)) {
+                far.insert(run)?;
+            }
+        }
+    }
+    Ok(far)
 }
 
 struct Done {
@@ -90,6 +109,7 @@ fn step(
     batch: &mut InsertBatch,
     wanted: Run,
     over: Over,
+    mut far: RunSet,
 ) -> Result<Done> {
     let mut places = space.places.lock();
     places.stream.reserve(BATCH_MAX)?;
@@ -102,19 +122,20 @@ fn step(
     memory.targets.unexpect(space.handle, wanted.pages() - taken);
     let inserted = result?;
     let looked_at = Run::new(wanted.first(), inserted.looked_at).ok_or(Errno::EINVAL)?;
-    let placed = note(&mut places, batch.frames(inserted.looked_at), looked_at.first())?;
+    let frames = batch.frames(inserted.looked_at);
+    let placed = note(&mut places, frames, looked_at.first(), &mut far)?;
     stats::PAGES_INSERTED.add(placed);
     space.inserted.fetch_add(placed, Ordering::Relaxed);
     Ok(Done {
         looked_at: inserted.looked_at,
         placed,
         dry: inserted.dry,
-        refused: !places.set.missing_of(looked_at)?.is_empty(),
+        refused: !far.missing_of(looked_at)?.is_empty(),
     })
 }
 
 /// Notes which pages went in; gives how many.
-fn note(places: &mut Placed, frames: &[u64], first: u64) -> Result<u64> {
+fn note(places: &mut Placed, frames: &[u64], first: u64, far: &mut RunSet) -> Result<u64> {
     let (mut at, mut placed) = (0, 0);
     while let Some(from) = (at..frames.len()).find(|at| frames[*at] != 0) {
         let count = frames[from..].iter().take_while(|frame| **frame != 0).count();
@@ -124,6 +145,7 @@ fn note(places: &mut Placed, frames: &[u64], first: u64) -> Result<u64> {
         }
         if let Some(run) = Run::new(first + from as u64, count as u64) {
             places.set.insert(run)?;
+            far.insert(run)?;
         }
         placed += count as u64;
     }

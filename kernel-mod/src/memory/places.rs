@@ -23,13 +23,14 @@ const RUNS: usize = 32;
 /// Looks through an address space. It may run meanwhile; then the answer is as of some moment in
 /// between for each page.
 pub(crate) fn collect(mm: &Mm) -> Result<Places> {
-    collect_unknown(mm, &RunSet::new())
+    collect_again(mm, &RunSet::new())
 }
 
-/// What there is besides the pages of `known`. Costs next to nothing where page tables hold only
-/// known pages: made for a process that is stopped meanwhile. Known pages are not looked at; if one
-/// is gone, the source answers as if it had never been written.
-pub(crate) fn collect_unknown(mm: &Mm, known: &RunSet) -> Result<Places> {
+/// As [`collect`], but pages of `known` are not looked at: they count as there, wherever memory is
+/// mapped that could have them. Costs next to nothing where page tables hold only known pages; made
+/// for a process that is stopped meanwhile. If a known page is gone, the source will answer with
+/// what its process would read there.
+pub(crate) fn collect_again(mm: &Mm, known: &RunSet) -> Result<Places> {
     let mut places = Places::default();
     // A page in swap can't be told from a hole without reading it: then all that may be there
     // counts, and the source says later what is zero.
@@ -51,6 +52,9 @@ pub(crate) fn collect_unknown(mm: &Mm, known: &RunSet) -> Result<Places> {
 
 fn add(mm: &Mm, area: &Area, exact: bool, known: &RunSet, to: &mut RunSet) -> Result {
     let mut runs = [RawRun { start: 0, pages: 0 }; RUNS];
+    if let Some(all) = Run::new(area.start / Mm::PAGE, (area.end - area.start) / Mm::PAGE) {
+        known.within(all).try_for_each(|part| to.insert(part))?;
+    }
     let mut at = area.start;
     while at < area.end {
         let (count, next) = mm.populated(at, area.end, &mut runs)?;

@@ -157,8 +157,8 @@ fn more(op: u64, arg: &mut [u64; 5]) -> Result {
             let pages = (known.pages(), found.written.pages());
             found.written.iter().try_for_each(|run| known.insert(run))?;
             let began = clock::now_ns();
-            let unknown = places::collect_unknown(&mm, &known)?;
-            if unknown.anon.pages() + unknown.written.pages() != 0 {
+            let again = places::collect_again(&mm, &known)?;
+            if (again.anon.pages(), again.written.pages()) != pages {
                 return Err(Errno::EIO);
             }
             *arg = [pages.0, pages.1, runs as u64, clock::now_ns() - began, ns];

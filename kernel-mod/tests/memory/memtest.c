@@ -553,6 +553,10 @@ static void written(void)
 	s = source_of(make_written, n, LOOP, 1);
 	m = mmap(AT, 2 * n * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
 	t = target_of(s.id, LOOP, n, 1, &ns);
+	CHECK(call(INSERT, t, (u64)AT, n, 1, NULL).arg[3] == 0);
+	/* Mapped anew: what was put in is gone, and has to be put in again. */
+	mmap(AT, 2 * n * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	CHECK(call(INSERT, t, (u64)AT, n, 1, NULL).arg[3] == n);
 	printf("  replace %lu ns/page\n", ns);
 	CHECK(wrong(m, n / 2, 77) == 0);
 	CHECK(m[(n + 5) * PAGE] == 'f');

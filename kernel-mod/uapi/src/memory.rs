@@ -60,7 +60,7 @@ pub const TEST_DROP_SOURCE: u64 = 9;
 /// Slot `arg[0]` goes down, as far as memory is concerned.
 pub const TEST_PEER_DOWN: u64 = 10;
 /// Where the caller has pages: anonymous, written, runs of both, into `arg[0..3]`, ns in `arg[4]`,
-/// ns of looking for others than these in `arg[3]`.
+/// ns of looking again, when these are known, in `arg[3]`.
 pub const TEST_PLACES: u64 = 11;
 /// How many targets, sources, and releases so far, into `arg[0..3]`.
 pub const TEST_COUNT: u64 = 12;
