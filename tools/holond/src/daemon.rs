@@ -102,7 +102,8 @@ fn adopt(node: &Arc<Node>) {
             _ => end::forget(node, job),
         }
     }
-    for record in node.state().jobs.alive_at(node.own()) {
+    let ours = node.state().jobs.alive_at(node.own());
+    for record in ours {
         if node.inits.get(record.job).is_none() {
             let reason = "its home was started anew";
             let node = node.clone();

@@ -58,7 +58,8 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
 
 /// Without a quorum the others may start our restartable jobs again: end them here first.
 fn fence_own(node: &Arc<Node>) {
-    for record in node.state().jobs.alive_at(node.own()) {
+    let ours = node.state().jobs.alive_at(node.own());
+    for record in ours {
         if record.restart == Restart::Exec {
             log::warn!("no quorum: job {} may be started elsewhere, ended here", record.job);
             let node = node.clone();

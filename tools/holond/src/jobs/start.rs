@@ -60,7 +60,8 @@ pub(crate) fn start(
     client: Option<Client>,
     fds: Vec<OwnedFd>,
 ) -> Result<Started, ApiError> {
-    if let Some(reason) = node.state().cordons.get(&node.own()) {
+    let cordoned = node.state().cordons.get(&node.own()).cloned();
+    if let Some(reason) = cordoned {
         return Err(cant(format!("{} is cordoned: {reason}", node.name()))
             .fix("run it on another node with --on, or `clusterctl undrain` this one"));
     }
