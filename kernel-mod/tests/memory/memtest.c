@@ -530,6 +530,42 @@ static void holes(void)
 	end(s);
 }
 
+/* With swap in the machine: pages that are there when the process leaves, and come back. */
+static void make_swapped(u64 pages)
+{
+	char *m = map(pages + 64, 0);
+	struct self_test r;
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+
+	fill(m, pages, 7);
+	madvise(m, pages * PAGE, MADV_PAGEOUT);
+	r = call(PLACES, 0, 0, 0, 0, NULL);
+	CHECK(r.arg[0] >= pages);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, "VmSwap", 6))
+			printf("  %s", line);
+	fclose(f);
+}
+
+static void swapped(void)
+{
+	u64 n = 2048;
+	struct source s = source_of(make_swapped, n, LOOP, 1);
+	char *m = map(n + 64, 0);
+	u64 t = target_of(s.id, LOOP, n + 64, 0, NULL);
+
+	CHECK(wrong(m, 512, 7) == 0);
+	call(START, t, 0, 0, 0, NULL);
+	call(WAIT, t, 30000, 0, 0, NULL);
+	CHECK(wrong(m, n, 7) == 0);
+	for (u64 i = n; i < n + 64; i++)
+		CHECK(*(u64 *)(m + i * PAGE) == 0);
+	munmap(m, (n + 64) * PAGE);
+	over(t);
+	end(s);
+}
+
 static const char *file = "/tmp/memtest.file";
 
 static void make_written(u64 pages)
@@ -614,6 +650,34 @@ static void race(u64 pages, u64 loss)
 	end(s);
 }
 
+/* Several processes at once: more than the background has threads. */
+static void crowd(int count)
+{
+	pid_t k[16];
+	int w;
+
+	for (int i = 0; i < count; i++) {
+		k[i] = fork();
+		if (!k[i]) {
+			u64 n = 2048;
+			struct source s = source_of(make_filled, n, LOOP, 1);
+			char *m = map(n, 0);
+			u64 t = target_of(s.id, LOOP, n, 0, NULL);
+
+			call(START, t, 0, 0, 0, NULL);
+			for (u64 j = i; j < n; j += 7)
+				CHECK(wrong(m + j * PAGE, 1, 7 + j * 1000003) == 0);
+			CHECK(wrong(m, n, 7) == 0);
+			munmap(m, n * PAGE);
+			over(t);
+			end(s);
+			_exit(fails != 0);
+		}
+	}
+	for (int i = 0; i < count; i++)
+		CHECK(waitpid(k[i], &w, 0) == k[i] && w == 0);
+}
+
 /* Called off before it ran: nothing may be left on either side. */
 static void called_off(void)
 {
@@ -667,9 +731,11 @@ static void loop(void)
 	RUN(core_dump());
 	RUN(many_places(0));
 	RUN(many_places(1));
+	RUN(swapped());
 	RUN(written());
 	RUN(race(8192, 0));
 	RUN(race(512, 20));
+	RUN(crowd(8));
 	RUN(called_off());
 	RUN(wait_empty());
 }
