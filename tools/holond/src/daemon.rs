@@ -19,8 +19,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const STATE_DIR: &str = "/var/lib/holon";
+/// How long the other nodes may take to say what they know, at timescale 1.
+const HEARING_TIME: Duration = Duration::from_secs(3);
 const HELPER: &str = "/usr/libexec/holon/holon-restore";
 
 /// Runs the daemon; returns only on an error.
@@ -103,11 +106,26 @@ fn adopt(node: &Arc<Node>) {
         }
     }
     let ours = node.state().jobs.alive_at(node.own());
-    for record in ours {
-        if node.inits.get(record.job).is_none() {
+    let gone: Vec<u32> =
+        ours.iter().map(|r| r.job).filter(|job| node.inits.get(*job).is_none()).collect();
+    if !gone.is_empty() {
+        let node = node.clone();
+        std::thread::spawn(move || give_up(&node, &gone));
+    }
+}
+
+/// Our jobs that died with this node are over, unless another has taken them over meanwhile: the
+/// others are heard first, if they are there.
+fn give_up(node: &Arc<Node>, gone: &[u32]) {
+    let end = Instant::now() + node.time(HEARING_TIME);
+    let all = node.config.nodes.len() - 1;
+    while node.state().greeted.len() < all && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    for job in gone {
+        if node.job(*job).is_some_and(|r| r.home == node.own()) {
             let reason = "its home was started anew";
-            let node = node.clone();
-            end::over(&node, record.job, JobState::Lost, Some(reason.into()));
+            end::over(node, *job, JobState::Lost, Some(reason.into()));
         }
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) infos: BTreeMap<u32, NodeInfo>,
     /// Processes whose body was lost with its node: job and PID.
     pub(crate) lost: BTreeSet<(u32, u32)>,
+    /// Peers that have told what they know since they came up.
+    pub(crate) greeted: BTreeSet<u32>,
     /// Jobs of ours whose namespaces the other nodes were told to make.
     pub(crate) prepared: BTreeSet<u32>,
     /// What the module last said to the placement table.

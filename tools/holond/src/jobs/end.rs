@@ -114,7 +114,7 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     node.tell_peers(PeerRequest::Forget { job });
     let status = record.status.map(|status| format!("status {status}"));
     node.note(EventRow {
-        kind: "job-ended".into(),
+        kind: if state == JobState::Lost { "job-lost" } else { "job-ended" }.into(),
         job: Some(job),
         reason: reason.or(status),
         ..EventRow::default()

@@ -26,7 +26,11 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
         return;
     }
     node.rpc.peer_down(slot);
-    node.state().infos.remove(&slot);
+    {
+        let mut state = node.state();
+        state.infos.remove(&slot);
+        state.greeted.remove(&slot);
+    }
     node.note(EventRow {
         kind: "node-down".into(),
         from: Some(node.config.name(slot)),
@@ -193,6 +197,7 @@ fn say_hello(node: &Arc<Node>, slot: u32) {
         let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node)));
         if let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) {
             crate::peer::serve::take_hello(node, &theirs);
+            node.state().greeted.insert(slot);
             return;
         }
     }
