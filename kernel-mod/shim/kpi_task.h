@@ -78,6 +78,7 @@ struct kpi_tfile_info {
 	u32 nameless; /* lives on a mount without paths: pipe, socket, memfd */
 	u32 is_tty;
 	u64 pos, dev, ino, rdev, size, mtime_ns, nlink, magic;
+	u64 refs; /* to the open file, all over the node */
 };
 void kpi_tfile_info(struct kpi_file *file, struct kpi_tfile_info *out);
 s64 kpi_file_path(struct kpi_file *file, u8 *out, size_t len); /* length */

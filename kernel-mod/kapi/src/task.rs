@@ -171,6 +171,12 @@ impl Task {
         Ok(fds)
     }
 
+    /// How many of its descriptors are for a file.
+    pub fn fd_refs(&self, file: &FileRef) -> u64 {
+        let fds = self.fds(usize::MAX).unwrap_or_default();
+        fds.iter().filter(|fd| fd.file.identity() == file.identity()).count() as u64
+    }
+
     /// Its executable.
     pub fn exe(&self) -> Result<FileRef> {
         // SAFETY: a live task; the result is a reference.

@@ -97,6 +97,7 @@ void kpi_tfile_info(struct kpi_file *file, struct kpi_tfile_info *out)
 							      inode_get_mtime_nsec(inode) });
 	out->nlink = inode->i_nlink;
 	out->magic = inode->i_sb->s_magic;
+	out->refs = file_count(f);
 }
 
 s64 kpi_file_path(struct kpi_file *file, u8 *out, size_t len)

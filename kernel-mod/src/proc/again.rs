@@ -126,7 +126,7 @@ fn here(proc: &'static Proc, record: &Arc<Record>, epoch: Epoch) -> Result {
         cwd: &kept.cwd,
     };
     let manifest = manifest::exec(&context, subject, kept.exec()?, &mut |file| {
-        let (kind, keep) = files::describe(file)?;
+        let (kind, keep) = files::describe(file, kept.refs_of(file))?;
         exported.try_reserve(1)?;
         exported.push(keep);
         Ok(kind)

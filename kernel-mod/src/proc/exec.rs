@@ -6,6 +6,7 @@ use core::time::Duration;
 use ckpt::{limits::ARGS_LEN_MAX, limits::FDS_MAX, object::exec::Exec, Bytes};
 use kapi::{
     binfmt::{Arguments, Bprm, Strings},
+    fileref::FileRef,
     own::Own,
     task::{Facts, Fd, Task},
     Errno, Result,
@@ -36,6 +37,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// References to a file that are kept here.
+    pub(crate) fn refs_of(&self, file: &FileRef) -> u64 {
+        self.fds.iter().filter(|fd| fd.file.identity() == file.identity()).count() as u64
+    }
+
     /// For the image.
     pub(crate) fn exec(&self) -> Result<Exec> {
         let mut strings = self.strings.bytes.split(|byte| *byte == 0);

@@ -61,14 +61,17 @@ pub(crate) fn can_describe(file: &FileRef, info: &FileInfo) -> bool {
     by_path(info) || device(info).is_some() || (info.flags & O_PATH == 0 && file.describe().steps)
 }
 
-/// What the image says of a file, and what must be kept until the target has it.
-pub(crate) fn describe(file: &FileRef) -> Result<(FileKind, Exported)> {
+/// What the image says of a file, and what must be kept until the target has it. `own_refs` are
+/// the references to it that the process and we have: with more, others have it open too, and share
+/// its position. Then it must stay where it is.
+pub(crate) fn describe(file: &FileRef, own_refs: u64) -> Result<(FileKind, Exported)> {
     let info = file.info();
+    let alone = info.refs <= own_refs || info.kind == fileref::KIND_DIR;
     let flags = (info.flags & !FLAGS_DROPPED) | O_NOCTTY;
     if let Some(path) = device(&info) {
         return Ok((FileKind::Dev { path: Bytes::copy_of(path)?, flags }, Exported::Plain));
     }
-    if by_path(&info) && !is_ours(file) {
+    if by_path(&info) && alone && !is_ours(file) {
         let path = file.path()?;
         if is_plain(&path) {
             let kind = FileKind::Path {
@@ -88,7 +91,7 @@ pub(crate) fn describe(file: &FileRef) -> Result<(FileKind, Exported)> {
 pub(crate) fn describe_again(file: &FileRef, before: Option<&Exported>) -> Result<FileKind> {
     match before {
         Some(Exported::Remote(handed)) => Ok(remote(handed)),
-        Some(Exported::Plain) => Ok(describe(file)?.0),
+        Some(Exported::Plain) => Ok(describe(file, u64::MAX)?.0),
         // It was opened since: the difference is found by comparing.
         None => Err(Errno::ESTALE),
     }

@@ -12,12 +12,13 @@ use ckpt::{
     },
     Carry, Final, Incompatible, Manifest,
 };
-use kapi::{fileref::FileRef, mm::Mm, Errno, Result};
+use kapi::{fileref::FileRef, Errno, Result};
 use netproto::{
     msg::migrate::{self, ImageKind},
     AttemptId, Class, Epoch, Kind, Pid, Slot, SpaceId,
 };
 use sched_migrate::Failure;
+use vm_remote::run::{Run, RunSet};
 
 use super::{
     facts, files,
@@ -74,8 +75,7 @@ fn subject(leaving: &Leaving, plan: &Plan, kind: SubjectKind, space: SpaceId, id
     })
 }
 
-fn collect(mm: &Mm) -> Result<Places> {
-    let found = places::collect(mm)?;
+fn listed(found: &places::Places) -> Result<Places> {
     let mut runs = Vec::new();
     for run in found.anon.iter().chain(found.written.iter()) {
         runs.try_reserve(1)?;
@@ -125,8 +125,8 @@ fn live_out(leaving: &Leaving, plan: &Plan, survey: &Survey, space: SpaceId) -> 
     let ids = (survey.facts.pgid, survey.facts.sid);
     let subject = subject(leaving, plan, SubjectKind::Live, space, ids)?;
     let mut exported = Vec::new();
-    let manifest = manifest::live(survey, subject, collect(&survey.mm)?, &mut |file: &FileRef| {
-        let (kind, kept) = files::describe(file)?;
+    let manifest = manifest::live(survey, subject, listed(&places::collect(&survey.mm)?)?, &mut |file: &FileRef| {
+        let (kind, kept) = files::describe(file, survey.refs_of(file))?;
         exported.try_reserve(1)?;
         exported.push((file.identity(), kept));
         Ok(kind)
@@ -148,7 +148,10 @@ fn prepare_exec(leaving: &Leaving, plan: &Plan) -> Result<Box<Out>> {
         cwd: &kept.cwd,
     };
     let manifest = manifest::exec(&context, subject, kept.exec()?, &mut |file: &FileRef| {
-        let (kind, keep) = files::describe(file)?;
+        // The table's and the kept ones; of one that is placed again only these are left.
+        let kept_refs = kept.refs_of(file);
+        let in_table = leaving.task.fd_refs(file);
+        let (kind, keep) = files::describe(file, kept_refs + in_table)?;
         exported.try_reserve(1)?;
         exported.push((file.identity(), keep));
         Ok(kind)
@@ -245,10 +248,22 @@ pub(crate) fn compare(leaving: &Leaving) -> core::result::Result<Compared, Failu
     }
 }
 
+/// The places of the manifest, which need no second look.
+fn known(out: &Out) -> Result<RunSet> {
+    let mut known = RunSet::new();
+    let ranges = out.manifest.memory().map(|memory| memory.places.ranges()).unwrap_or_default();
+    for range in ranges {
+        if let Some(run) = Run::new(range.start, range.count) {
+            known.insert(run)?;
+        }
+    }
+    Ok(known)
+}
+
 #[inline(never)]
 fn look_again(survey: &Survey, out: &Out) -> Result<Box<Manifest>> {
     let subject = out.manifest.subject;
-    let places = collect(&survey.mm)?;
+    let places = listed(&places::collect_again(&survey.mm, &known(out)?)?)?;
     manifest::live(survey, subject, places, &mut |file: &FileRef| {
         files::describe_again(file, exported_as(&out.exported, file))
     })

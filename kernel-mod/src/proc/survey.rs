@@ -49,6 +49,16 @@ pub(crate) struct Survey {
     pub(crate) init_root: Vec<u8>,
 }
 
+impl Survey {
+    /// References to a file that the process has and that this look took.
+    pub(crate) fn refs_of(&self, file: &FileRef) -> u64 {
+        let same = |other: &FileRef| other.identity() == file.identity();
+        let fds = self.fds.iter().filter(|fd| same(&fd.file)).count();
+        let mapped = self.mappings.iter().filter(|mapping| mapping.file.as_ref().is_some_and(same));
+        2 * (fds + mapped.count()) as u64
+    }
+}
+
 /// Looks at a process without disturbing it; `init` has its job's namespaces.
 #[inline(never)]
 pub(crate) fn survey(task: &Task, init: &Task) -> Result<Survey> {
