@@ -6,11 +6,15 @@
 use crate::config::Config;
 use anyhow::{bail, Context, Result};
 use std::fs;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const EXPORTS: &str = "/etc/exports.d/holon.exports";
 const SETTINGS: &str = "/etc/nfs.conf.d/holon.conf";
+/// What the server knows of its clients.
+const CLIENTS: &str = "/proc/fs/nfsd/clients";
 /// After a restart the server keeps clients waiting for so long, lest others take their locks. Jobs
 /// of a home that restarted have ended, so it can be short.
 const GRACE: &str = "[nfsd]\ngrace-time=10\nlease-time=10\n";
@@ -33,6 +37,33 @@ pub(crate) fn export(config: &Config) -> Result<()> {
     // Only ours use it in the first moments of a boot; nobody has a lock to reclaim.
     let _ = fs::write("/proc/fs/nfsd/v4_end_grace", "Y");
     Ok(())
+}
+
+/// Has the server forget a node that is down: what it had open, locked or delegated no longer makes
+/// anybody here wait, and what it still sends is refused until it has mounted anew.
+pub(crate) fn expire(address: IpAddr) {
+    let clients = match fs::read_dir(CLIENTS) {
+        Ok(clients) => clients,
+        // No server runs: nothing is held.
+        Err(error) if error.kind() == ErrorKind::NotFound => return,
+        Err(error) => return log::warn!("{CLIENTS}: {error}"),
+    };
+    for dir in clients.flatten().map(|entry| entry.path()) {
+        let Ok(info) = fs::read_to_string(dir.join("info")) else { continue };
+        if client_address(&info) != Some(address) {
+            continue;
+        }
+        if let Err(error) = fs::write(dir.join("ctl"), "expire\n") {
+            log::warn!("{}: {error}: files that {address} had open may be blocked", dir.display());
+        }
+    }
+}
+
+/// The address in the server's description of a client.
+fn client_address(info: &str) -> Option<IpAddr> {
+    let quoted = info.lines().find_map(|line| line.strip_prefix("address: "))?;
+    let address: SocketAddr = quoted.trim().trim_matches('"').parse().ok()?;
+    Some(address.ip())
 }
 
 fn put(path: &Path, text: &str) -> Result<bool> {
@@ -111,6 +142,13 @@ mod tests {
                 "/tmp 10.0.0.2(rw,async,no_root_squash,no_subtree_check,crossmnt,fsid=7700)",
             ]
         );
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_address() {
+        let info = "clientid: 0xe5210af86b011dab\naddress: \"10.0.0.2:916\"\nstatus: confirmed\n";
+        assert_eq!(client_address(info), "10.0.0.2".parse().ok());
+        assert_eq!(client_address("status: confirmed\n"), None);
     }
 
     #[test]

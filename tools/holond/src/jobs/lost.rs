@@ -7,6 +7,7 @@
 use super::end;
 use super::record::{JobRecord, JobState};
 use super::start;
+use crate::nfs;
 use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
 use crate::peer::message::{PeerReply, PeerRequest};
@@ -26,6 +27,7 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
         return;
     }
     node.rpc.peer_down(slot);
+    expire_files(node, slot);
     {
         let mut state = node.state();
         state.infos.remove(&slot);
@@ -57,6 +59,14 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
     if !orphans.is_empty() {
         let node = node.clone();
         std::thread::spawn(move || resolve(&node, slot, &orphans));
+    }
+}
+
+/// What the lost node had open of our files must not make anybody wait.
+fn expire_files(node: &Arc<Node>, slot: u32) {
+    if let Some(peer) = node.config.nodes.iter().find(|peer| peer.slot == slot) {
+        let address = peer.addr.ip();
+        std::thread::spawn(move || nfs::expire(address));
     }
 }
 
