@@ -64,7 +64,7 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
 
 /// What the lost node had open of our files must not make anybody wait.
 fn expire_files(node: &Arc<Node>, slot: u32) {
-    if let Some(peer) = node.config.nodes.iter().find(|peer| peer.slot == slot) {
+    if let Some(peer) = node.config.node(slot) {
         let address = peer.addr.ip();
         std::thread::spawn(move || nfs::expire(address));
     }
