@@ -11,12 +11,16 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 const DIR: &str = "/run/holon/home";
 /// Tenths of a second before an NFS request is sent again, at timescale 1.
 const TIMEO: u32 = 50;
 const TIMEO_MAX: u32 = 600;
+/// How often calls that wait for a dead home are ended, while its jobs' processes go.
+const FORCE_TIME: Duration = Duration::from_millis(500);
 /// Made by each node for itself.
 const LOCAL_DIRS: [&str; 4] = ["proc", "sys", "dev", "run"];
 
@@ -27,14 +31,24 @@ pub(crate) struct Home {
     /// Where.
     pub(crate) path: PathBuf,
     /// Directories of file systems mounted below it: open, so that they stay mounted.
-    _below: Vec<File>,
+    below: Vec<(PathBuf, File)>,
+}
+
+impl Home {
+    /// Ends what waits for the server, with EIO. What is still in use stays mounted.
+    fn force(&self) {
+        for path in self.below.iter().map(|(path, _)| path).chain([&self.path]) {
+            // EBUSY is the usual answer, given after the waiting calls were ended.
+            let _ = umount2(path, MntFlags::MNT_FORCE);
+        }
+    }
 }
 
 /// All of them.
 #[derive(Default)]
 pub(crate) struct Homes {
     slots: Mutex<HashMap<u32, Slot>>,
-    count: std::sync::atomic::AtomicU64,
+    count: AtomicU64,
 }
 
 /// Gives the daemon a mount namespace of its own; before it has threads.
@@ -72,7 +86,7 @@ impl Homes {
         if let Some(home) = &*home {
             return Ok(home.clone());
         }
-        let number = self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
         let made = Arc::new(make(node, slot, number)?);
         *home = Some(made.clone());
         Ok(made)
@@ -81,19 +95,35 @@ impl Homes {
     /// A home is dead: unmounts it once `free` says that its views are gone. Never waited for.
     pub(crate) fn drop_home(&self, slot: u32, free: impl FnOnce() + Send + 'static) {
         let place = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+        let home =
+            place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
         std::thread::spawn(move || {
+            let freed = Arc::new(AtomicBool::new(false));
+            if let Some(home) = home.clone() {
+                let freed = freed.clone();
+                std::thread::spawn(move || {
+                    while !freed.load(Ordering::Acquire) {
+                        home.force();
+                        std::thread::sleep(FORCE_TIME);
+                    }
+                });
+            }
             free();
-            let home = place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
+            freed.store(true, Ordering::Release);
             if let Some(home) = home {
-                let path = home.path.clone();
-                drop(home);
-                if let Err(errno) = umount2(&path, MntFlags::MNT_DETACH) {
-                    log::warn!("can't unmount {}: {errno}", path.display());
-                }
-                let _ = fs::remove_dir(path);
+                unmount(home);
             }
         });
     }
+}
+
+fn unmount(home: Arc<Home>) {
+    let path = home.path.clone();
+    drop(home);
+    if let Err(errno) = umount2(&path, MntFlags::MNT_DETACH) {
+        log::warn!("can't unmount {}: {errno}", path.display());
+    }
+    let _ = fs::remove_dir(path);
 }
 
 fn make(node: &Node, slot: u32, number: u64) -> Result<Home> {
@@ -107,17 +137,17 @@ fn make(node: &Node, slot: u32, number: u64) -> Result<Home> {
     mount(Some(source.as_str()), &path, Some("nfs4"), flags, Some(data.as_str()))
         .with_context(|| format!("can't mount the home's root {source}"))?;
     let below = open_below(&path);
-    Ok(Home { path, _below: below })
+    Ok(Home { path, below })
 }
 
 /// Opens what the home has mounted at its root's directories, such as a `/tmp` in memory.
-fn open_below(root: &Path) -> Vec<File> {
+fn open_below(root: &Path) -> Vec<(PathBuf, File)> {
     let Ok(own) = fs::metadata(root) else { return Vec::new() };
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     entries
         .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
         .filter(|e| !LOCAL_DIRS.iter().any(|name| e.file_name() == *name))
-        .filter_map(|e| File::open(e.path()).ok())
-        .filter(|f| f.metadata().is_ok_and(|m| m.dev() != own.dev()))
+        .filter_map(|e| Some((e.path(), File::open(e.path()).ok()?)))
+        .filter(|(_, f)| f.metadata().is_ok_and(|m| m.dev() != own.dev()))
         .collect()
 }

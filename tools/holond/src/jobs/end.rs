@@ -71,9 +71,7 @@ fn main_ended(node: &Arc<Node>, job: u32, status: i32) {
         r.state = JobState::Finishing;
         r.status = Some(code);
     });
-    let lost = changed.is_some_and(|r| {
-        code == holon_api::EXIT_NODE_LOST && node.state().lost.contains(&(job, r.main_pid))
-    });
+    let lost = changed.is_some_and(|r| node.state().lost.remove(&(job, r.main_pid)));
     let note = lost.then(|| "the node that it ran on was lost".to_owned());
     if let Some(session) = node.sessions.of_job(job) {
         session.finish(node, code, note);

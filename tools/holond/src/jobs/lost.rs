@@ -168,14 +168,19 @@ pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holo
 /// A first process ended with the status of a lost node: runs it again if that is what happened and
 /// what its job wants.
 pub(crate) fn run_again_here(node: &Arc<Node>, job: u32) -> bool {
-    let Some(record) = node.job(job).filter(|r| r.restart == Restart::Exec) else { return false };
+    let Some(record) = node.job(job) else { return false };
     let key = (job, record.main_pid);
     let end = Instant::now() + node.time(WORD_TIME);
+    let all_up = node.all_up().len() == node.config.nodes.len();
     while !node.state().lost.contains(&key) {
-        if Instant::now() > end {
+        // With all nodes there, the program itself has chosen this status.
+        if all_up || Instant::now() > end {
             return false;
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+    if record.restart != Restart::Exec {
+        return false;
     }
     node.state().lost.remove(&key);
     match start::respawn(node, &record) {
