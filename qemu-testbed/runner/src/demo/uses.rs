@@ -43,7 +43,7 @@ pub(super) fn moves(story: &mut Story) -> Result<()> {
     let counter = start(
         story,
         1,
-        &format!("-- {PROGRAMS}/counter /root/counter.out 3000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/counter.out 15000 300000"),
     )?;
     let id = story.cluster().find(1, counter, "counter")?;
     story.types(2, "clusterctl ps")?;
@@ -51,7 +51,7 @@ pub(super) fn moves(story: &mut Story) -> Result<()> {
         migrate(story, &id, to)?;
     }
     story.cluster().ended(1, counter, RUN)?;
-    counted(story, "/root/counter.out", 3000)?;
+    counted(story, "/root/counter.out", 15_000)?;
 
     story.say(
         "Now one with 200 MB, filled with a pattern that it checks and rewrites all the time:",
@@ -82,12 +82,14 @@ pub(super) fn moves(story: &mut Story) -> Result<()> {
 pub(super) fn build(story: &mut Story) -> Result<()> {
     const DIGEST: &str =
         "cd /root/build && sha256sum $(find . -name '*.o' | sort) libz.a | sha256sum";
-    let unpack = "rm -rf /root/build && cp -r $(ls -d /usr/src/zlib-*/) /root/build && \
-                  cd /root/build && ./configure --static >/dev/null";
+    let unpack = "cp -r $(ls -d /usr/src/zlib-*/) /root/zlib && \
+                  cd /root/zlib && ./configure --static >/dev/null";
+    let fresh = "rm -rf /root/build && cp -a /root/zlib /root/build";
     story.types(1, unpack)?;
+    story.types(1, fresh)?;
     story.types(1, "cd /root/build && time make -j2 libz.a >/dev/null")?;
     let alone = story.types(1, DIGEST)?;
-    story.types(1, unpack)?;
+    story.types(1, fresh)?;
     let nodes = story.cluster().len();
     let before = ran(story, nodes)?;
     let build = "cd /root/build && time clusterctl run -- make -j6 libz.a >/dev/null";
@@ -122,7 +124,7 @@ pub(super) fn drain(story: &mut Story) -> Result<()> {
     let job = start(
         story,
         1,
-        &format!("-- {PROGRAMS}/counter /root/drain.out 3000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/drain.out 8000 300000"),
     )?;
     let id = story.cluster().find(1, job, "counter")?;
     migrate(story, &id, 2)?;
@@ -140,7 +142,7 @@ pub(super) fn drain(story: &mut Story) -> Result<()> {
     story.cluster().sees_up(1, 2)?;
     story.types(3, "clusterctl status")?;
     story.cluster().ended(1, job, RUN)?;
-    counted(story, "/root/drain.out", 3000)?;
+    counted(story, "/root/drain.out", 8000)?;
     story.say("node2 comes back.");
     story.cluster().start(2)?;
     story.types(1, "clusterctl undrain node2")?;
@@ -161,7 +163,7 @@ pub(super) fn death(story: &mut Story) -> Result<()> {
     let other = start(
         story,
         1,
-        &format!("-- {PROGRAMS}/counter /root/other.out 3000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/other.out 8000 300000"),
     )?;
     let again =
         format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 2000 300000");
@@ -185,7 +187,7 @@ pub(super) fn death(story: &mut Story) -> Result<()> {
         .any(|event| event.process.as_deref() == Some(&id) && event.kind.contains("lost"));
     story.verify(&format!("an event names {id} as lost"), named)?;
     story.cluster().ended(1, other, RUN)?;
-    counted(story, "/root/other.out", 3000)?;
+    counted(story, "/root/other.out", 8000)?;
     story.cluster().ended(1, again, RUN)?;
     counted(story, "/root/again.out", 2000)?;
     story.say("node3 comes back.");

@@ -184,11 +184,17 @@ impl Cluster {
             .with_context(|| format!("`clusterctl run -d` printed {text:?}"))
     }
 
-    /// Waits until the job has a process whose command contains a word, and gives its id.
-    pub(crate) fn find(&self, node: usize, job: u32, word: &str) -> Result<String> {
-        eventually(&format!("{word} in job {job}"), SOON, || {
+    /// Waits until the job has a process that runs the program which `words` begins with, and whose
+    /// command contains `words`; gives its id. A shell that was told to run it is not meant.
+    pub(crate) fn find(&self, node: usize, job: u32, words: &str) -> Result<String> {
+        let program = words.split(' ').next().unwrap_or(words);
+        let wanted = |p: &Process| {
+            let first = p.command.split(' ').next().unwrap_or_default();
+            let runs = first.rsplit('/').next() == Some(program);
+            p.job == job && runs && p.command.contains(words)
+        };
+        eventually(&format!("{words} in job {job}"), SOON, || {
             let mut all = self.processes(node)?.into_iter();
-            let wanted = |p: &Process| p.job == job && p.command.contains(word);
             Ok(all.find(wanted).map(|process| process.id))
         })
     }
