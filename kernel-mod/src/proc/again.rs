@@ -42,8 +42,10 @@ pub(super) fn place(proc: &'static Proc, process: GlobalPid, epoch: Epoch, not_a
     let target = {
         let mut tables = proc.tables.lock();
         tables.placement.end(not_at);
-        let target = tables.placement.choose(own, Some(not_at));
-        tables.placement.begin(target.unwrap_or(own));
+        let target = tables.placement.choose(own, Some(not_at)).filter(|target| *target != own);
+        if let Some(target) = target {
+            tables.placement.begin(target);
+        }
         target
     };
     events::process(process, What::PlacedAgain, target.unwrap_or(own), 0);

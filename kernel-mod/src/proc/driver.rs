@@ -188,6 +188,11 @@ fn process_ended(proc: &'static Proc, process: GlobalPid, ended: &Ended) {
         tables.spaces.remove(process);
         tables.again.remove(process);
         tables.at_home.retain(|one| *one != process);
+        let stayed = tables.stayed.len();
+        tables.stayed.retain(|one| *one != process);
+        if let (true, Some(own)) = (tables.stayed.len() < stayed, net::own_slot()) {
+            tables.placement.end(own);
+        }
         let record = tables.records.remove(process);
         (record, tables.leaving.get(process).cloned(), tables.incoming_of(process))
     };
@@ -248,6 +253,7 @@ pub(super) fn drop_watch(tables: &mut Tables, process: GlobalPid) {
         || tables.leaving.get(process).is_some()
         || tables.spaces.get(process).is_some()
         || tables.at_home.contains(&process)
+        || tables.stayed.contains(&process)
         || !tables.incoming_of(process).is_empty();
     if !known {
         tables.watches.remove(process);

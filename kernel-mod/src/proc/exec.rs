@@ -117,9 +117,11 @@ fn choose(proc: &Proc, path: &[u8]) -> Option<Chosen> {
         return None;
     }
     let init = job.init.clone();
-    let Some(target) = tables.placement.choose(own, None) else {
+    let target = tables.placement.choose(own, None)?;
+    if target == own {
+        note_stayed(&mut tables, process, own);
         return None;
-    };
+    }
     tables.placement.begin(target);
     let wait_ms = match tables.placement.timeout_ms {
         0 => WAIT_MS_DEFAULT,
@@ -127,6 +129,16 @@ fn choose(proc: &Proc, path: &[u8]) -> Option<Chosen> {
     };
     let wait = Duration::from_millis(u64::from(wait_ms) * u64::from(net::timescale()));
     Some(Chosen { process, init, target, wait })
+}
+
+/// It runs here by choice: it counts until it ends.
+fn note_stayed(tables: &mut state::Tables, process: GlobalPid, own: Slot) {
+    let known = tables.stayed.contains(&process) || tables.stayed.try_reserve(1).is_err();
+    let Ok(task) = Task::current() else { return };
+    if !known && tables.watch(process, &task).is_ok() {
+        tables.stayed.push(process);
+        tables.placement.begin(own);
+    }
 }
 
 /// A process that already has a part elsewhere executes where its body is.

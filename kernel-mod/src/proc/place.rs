@@ -47,14 +47,13 @@ impl Placement {
         self.names.split(|byte| *byte == 0).any(|one| !one.is_empty() && one == name)
     }
 
-    /// The node that is furthest below its share; `None` if that is the own one.
+    /// The node that is furthest below its share.
     pub(crate) fn choose(&self, own: Slot, not_at: Option<Slot>) -> Option<Slot> {
         let usable = |slot: &Slot| {
             let weight = self.weights.get(slot.index()).copied().unwrap_or(0);
             weight > 0 && Some(*slot) != not_at && (*slot == own || net::is_up(*slot))
         };
-        let best = Slot::all().filter(usable).min_by_key(|slot| self.crowd(*slot, own))?;
-        (best != own).then_some(best)
+        Slot::all().filter(usable).min_by_key(|slot| self.crowd(*slot, own))
     }
 
     /// How full a node would be with one more, in thousandths of its weight; the own one is the

@@ -73,6 +73,8 @@ pub(crate) struct Tables {
     pub(crate) spaces: Table<GlobalPid, Arc<space::Target>>,
     /// Processes that came home: the directory still names them.
     pub(crate) at_home: Vec<GlobalPid>,
+    /// Execs that run here by choice, and count as such till they end.
+    pub(crate) stayed: Vec<GlobalPid>,
     /// Execs to be placed again as soon as their tasks are surrogates.
     pub(crate) again: Table<GlobalPid, (Epoch, Slot)>,
     pub(crate) helper: Option<Helper>,
