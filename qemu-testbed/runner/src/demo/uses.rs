@@ -56,7 +56,7 @@ pub(super) fn moves(story: &mut Story) -> Result<()> {
     story.say(
         "Now one with 200 MB, filled with a pattern that it checks and rewrites all the time:",
     );
-    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 200 3 >/root/pattern.out'");
+    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 200 12 >/root/pattern.out'");
     let job = start(story, 1, &command)?;
     let id = story.cluster().find(1, job, "pattern")?;
     eventually("the first round", RUN, || {

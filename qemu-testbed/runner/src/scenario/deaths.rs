@@ -11,7 +11,7 @@ use super::drains::finished;
 pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
     let job = cluster.run(
         1,
-        &format!("-- {PROGRAMS}/counter /root/target.out 3000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/target.out 10000 300000"),
     )?;
     let id = cluster.find(1, job, "counter")?;
     // The target hears the request and answers nothing: the hand-off is under way when it dies.
@@ -30,7 +30,7 @@ pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
         .process(2, &id)?
         .with_context(|| format!("{id} is gone"))?;
     ensure!(process.node == "node1", "{id} is on {}", process.node);
-    finished(cluster, 1, job, "/root/target.out", 3000)?;
+    finished(cluster, 1, job, "/root/target.out", 10_000)?;
     cluster.start(3)
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
     })?;
     let bystander = cluster.run(
         1,
-        &format!("-- {PROGRAMS}/counter /root/source.out 2000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/source.out 10000 300000"),
     )?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=0")?;
     cluster.migrate(&id, 3)?;
@@ -60,7 +60,7 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
         .event(3, "origin-lost", &id)?
         .or(cluster.event(3, "memory-lost", &id)?);
     lost.context("no event names the process that was lost")?;
-    finished(cluster, 1, bystander, "/root/source.out", 2000)?;
+    finished(cluster, 1, bystander, "/root/source.out", 10_000)?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=1")?;
     cluster.start(2)
 }
@@ -74,11 +74,11 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     cluster.migrate(&id, 3)?;
     let bystander = cluster.run(
         1,
-        &format!("-- {PROGRAMS}/counter /root/other.out 3000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/other.out 10000 300000"),
     )?;
     let again = cluster.run(
         1,
-        &format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 2000 300000"),
+        &format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 10000 300000"),
     )?;
     cluster.find(1, again, "counter")?;
     cluster.kill(3)?;
@@ -98,8 +98,8 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     })?;
     ensure!(moved.node != "node3", "the job is shown on the dead node");
     let node = if moved.node == "node1" { 1 } else { 2 };
-    finished(cluster, 1, bystander, "/root/other.out", 3000)?;
+    finished(cluster, 1, bystander, "/root/other.out", 10_000)?;
     cluster.ended(1, again, Duration::from_secs(240))?;
-    finished(cluster, node, again, "/root/again.out", 2000)?;
+    finished(cluster, node, again, "/root/again.out", 10_000)?;
     cluster.start(3)
 }

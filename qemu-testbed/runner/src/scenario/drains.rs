@@ -8,11 +8,11 @@ use super::cluster::{Cluster, PROGRAMS};
 pub(crate) fn drain(cluster: &mut Cluster) -> Result<()> {
     let job = cluster.run(
         1,
-        &format!("-- {PROGRAMS}/counter /root/drain.out 3000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/drain.out 10000 300000"),
     )?;
     let bystander = cluster.run(
         3,
-        &format!("-- {PROGRAMS}/counter /root/by.out 3000 300000"),
+        &format!("-- {PROGRAMS}/counter /root/by.out 10000 300000"),
     )?;
     let id = cluster.find(1, job, "counter")?;
     cluster.migrate(&id, 2)?;
@@ -37,8 +37,8 @@ pub(crate) fn drain(cluster: &mut Cluster) -> Result<()> {
     ensure!(!refused.status.success(), "a drained node took a process");
     cluster.kill(2)?;
     cluster.sees_up(1, 2)?;
-    finished(cluster, 1, job, "/root/drain.out", 3000)?;
-    finished(cluster, 3, bystander, "/root/by.out", 3000)?;
+    finished(cluster, 1, job, "/root/drain.out", 10_000)?;
+    finished(cluster, 3, bystander, "/root/by.out", 10_000)?;
     cluster.start(2)?;
     cluster.sh(1, "clusterctl undrain node2")?;
     Ok(())

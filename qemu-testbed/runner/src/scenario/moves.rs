@@ -11,7 +11,7 @@ const RUN: Duration = Duration::from_secs(240);
 
 /// A busy counter goes to two other nodes and home; its file is complete, in order, by one PID.
 pub(crate) fn counter(cluster: &mut Cluster) -> Result<()> {
-    let lines = 4000;
+    let lines = 20_000;
     let job = cluster.run(
         1,
         &format!("-- {PROGRAMS}/counter /root/counter.out {lines} 300000"),
@@ -53,7 +53,7 @@ fn last_line(cluster: &Cluster, file: &str) -> Result<u64> {
 
 /// 200 MB that follow a pattern are moved twice while the program checks and rewrites them.
 pub(crate) fn pattern(cluster: &mut Cluster) -> Result<()> {
-    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 200 6 >/root/pattern.out'");
+    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 200 24 >/root/pattern.out'");
     let job = cluster.run(1, &command)?;
     let id = cluster.find(1, job, "pattern")?;
     eventually("the first round", SOON, || {
@@ -77,7 +77,7 @@ pub(crate) fn pattern(cluster: &mut Cluster) -> Result<()> {
 
 /// Vector, x87 and SSE registers: a moved run prints the digest of one that stayed.
 pub(crate) fn vector(cluster: &mut Cluster) -> Result<()> {
-    let rounds = 400;
+    let rounds = 3000;
     let stayed = cluster.sh(1, &format!("{PROGRAMS}/vector {rounds}"))?;
     let command = format!("-- sh -c 'exec {PROGRAMS}/vector {rounds} >/root/vector.out'");
     let job = cluster.run(1, &command)?;
