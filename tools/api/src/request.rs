@@ -135,7 +135,8 @@ pub struct WindowSize {
     pub columns: u16,
 }
 
-/// What a client of `run` says later. `Stdin`'s bytes are the frame's blob; an empty one is the end.
+/// What a client of `run` says later. `Stdin`'s bytes are the frame's blob; an empty one is the
+/// end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "kebab-case")]
 pub enum RunInput {

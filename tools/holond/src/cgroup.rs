@@ -1,4 +1,5 @@
-//! A job's cgroup: `/sys/fs/cgroup/holon/job-N`. It tells which processes are the job's, and ends them all.
+//! A job's cgroup: `/sys/fs/cgroup/holon/job-N`. It tells which processes are the job's, and ends
+//! them all.
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::fs;
@@ -32,7 +33,11 @@ pub(crate) fn processes(job: u32) -> Vec<i32> {
         let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
         found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
         let below = fs::read_dir(&dir).into_iter().flatten().flatten();
-        todo.extend(below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
+        todo.extend(
+            below
+                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+                .map(|e| e.path()),
+        );
     }
     found
 }
@@ -45,10 +50,14 @@ pub(crate) fn kill(job: u32) -> io::Result<()> {
 /// Waits until no process is in it. False if that lasts longer than `time`.
 pub(crate) fn wait_empty(job: u32, time: Duration) -> bool {
     let end = Instant::now() + time;
-    let Ok(mut events) = fs::File::open(path(job).join("cgroup.events")) else { return true };
+    let Ok(mut events) = fs::File::open(path(job).join("cgroup.events")) else {
+        return true;
+    };
     loop {
         let mut text = String::new();
-        let read = events.rewind().and_then(|()| events.read_to_string(&mut text));
+        let read = events
+            .rewind()
+            .and_then(|()| events.read_to_string(&mut text));
         if read.is_err() || text.lines().any(|line| line == "populated 0") {
             return true;
         }

@@ -60,10 +60,10 @@ pub(crate) fn unshare() -> Result<()> {
 
 /// Options of a home's mount.
 ///
-/// - `sync`: a `write` is at the home's server when it returns, so that whoever looks there sees it,
-///   and a move leaves nothing behind on the old node. (The server itself answers from memory.)
-/// - `lookupcache=positive`, `actimeo=1`: files that others made are found at once, and attributes are
-///   at most a second old; an open asks the server anyway (close-to-open).
+/// - `sync`: a `write` is at the home's server when it returns, so that whoever looks there sees
+///   it, and a move leaves nothing behind on the old node. (The server itself answers from memory.)
+/// - `lookupcache=positive`, `actimeo=1`: files that others made are found at once, and attributes
+///   are at most a second old; an open asks the server anyway (close-to-open).
 /// - `softerr`: when the home is dead a call fails with ETIMEDOUT after some time-outs. The bodies
 ///   are killed by the module long before.
 fn options(node: &Node, server: &str) -> String {
@@ -94,9 +94,12 @@ impl Homes {
 
     /// A home is dead: unmounts it once `free` says that its views are gone. Never waited for.
     pub(crate) fn drop_home(&self, slot: u32, free: impl FnOnce() + Send + 'static) {
-        let place = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
-        let home =
-            place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let place = self
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&slot);
+        let home = place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
         std::thread::spawn(move || {
             let freed = Arc::new(AtomicBool::new(false));
             if let Some(home) = home.clone() {
@@ -127,22 +130,33 @@ fn unmount(home: Arc<Home>) {
 }
 
 fn make(node: &Node, slot: u32, number: u64) -> Result<Home> {
-    let config = node.config.node(slot).context("the job's home is no node")?;
+    let config = node
+        .config
+        .node(slot)
+        .context("the job's home is no node")?;
     let path = Path::new(DIR).join(format!("{}.{number}", config.name));
     fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
     let server = config.addr.ip().to_string();
     let source = format!("{server}:/");
     let data = options(node, &server);
     let flags = MsFlags::MS_SYNCHRONOUS;
-    mount(Some(source.as_str()), &path, Some("nfs4"), flags, Some(data.as_str()))
-        .with_context(|| format!("can't mount the home's root {source}"))?;
+    mount(
+        Some(source.as_str()),
+        &path,
+        Some("nfs4"),
+        flags,
+        Some(data.as_str()),
+    )
+    .with_context(|| format!("can't mount the home's root {source}"))?;
     let below = open_below(&path);
     Ok(Home { path, below })
 }
 
 /// Opens what the home has mounted at its root's directories, such as a `/tmp` in memory.
 fn open_below(root: &Path) -> Vec<(PathBuf, File)> {
-    let Ok(own) = fs::metadata(root) else { return Vec::new() };
+    let Ok(own) = fs::metadata(root) else {
+        return Vec::new();
+    };
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     entries
         .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))

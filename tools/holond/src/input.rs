@@ -25,8 +25,12 @@ pub(crate) fn client_gone(node: &Node, session: u64) {
 
 /// Signals the process group of the job's first process.
 fn signal_group(node: &Node, job: u32, signal: i32) {
-    let Some(record) = node.job(job).filter(|r| r.main_pid > 1) else { return };
-    let Some(init) = node.inits.get(job) else { return };
+    let Some(record) = node.job(job).filter(|r| r.main_pid > 1) else {
+        return;
+    };
+    let Some(init) = node.inits.get(job) else {
+        return;
+    };
     let pid = i32::try_from(record.main_pid).map_or(0, |pid| -pid);
     let request = InitRequest::Signal { pid, signal };
     if let Err(error) = init.call(&request, &[], node.time(ANSWER_TIME)) {

@@ -5,9 +5,9 @@
 //! socket. Mechanism (moving, pages, files) is the module's.
 //!
 //! ```text
-//! clusterctl ─ Unix socket ─ client, run, drain ─┐           ┌─ jobs ─ Unix socket ─ job init (pid 1)
-//!                                                ├─ node ────┤
-//! other daemons ─ module ─── peer::serve ────────┘           └─ kernel ─ /dev/holon
+//! clusterctl ─ socket ─ client, run, drain ─┐        ┌─ jobs ─ socket ─ job init (pid 1)
+//!                                           ├─ node ─┤
+//! other daemons ─ module ─ peer::serve ─────┘        └─ kernel ─ /dev/holon
 //! ```
 
 mod cgroup;

@@ -53,12 +53,21 @@ fn state_name(state: char) -> &'static str {
 
 fn command(pid: i32, name: &str) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<_> = bytes.split(|b| *b == 0).filter(|word| !word.is_empty()).collect();
+    let words: Vec<_> = bytes
+        .split(|b| *b == 0)
+        .filter(|word| !word.is_empty())
+        .collect();
     if words.is_empty() {
         return format!("[{name}]");
     }
-    let text = words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let text = words
+        .iter()
+        .map(|word| String::from_utf8_lossy(word))
+        .collect::<Vec<_>>()
+        .join(" ");
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// Builds rows. `known` are the module's records, `home` tells the name of a job's home.
@@ -67,14 +76,18 @@ pub(crate) fn rows(
     known: &[ProcInfo],
     home: &dyn Fn(u32) -> Option<String>,
 ) -> Vec<ProcessRow> {
-    let known: HashMap<(u32, u32), &ProcInfo> =
-        known.iter().map(|p| ((p.job, p.pid.unsigned_abs()), p)).collect();
+    let known: HashMap<(u32, u32), &ProcInfo> = known
+        .iter()
+        .map(|p| ((p.job, p.pid.unsigned_abs()), p))
+        .collect();
     let mut rows = Vec::new();
     for job in cgroup::jobs() {
         let Some(home) = home(job) else { continue };
         for pid in cgroup::processes(job) {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let Some(facts) = parse_status(&status) else { continue };
+            let Some(facts) = parse_status(&status) else {
+                continue;
+            };
             let record = known.get(&(job, facts.inner_pid)).copied();
             if let Some(row) = row(node, &home, job, pid, facts, record) {
                 rows.push(row);
@@ -100,13 +113,21 @@ fn row(
     }
     let moving = record.is_some_and(|r| r.state & PSTATE_MOVING != 0);
     Some(ProcessRow {
-        id: ProcessId { job, pid: facts.inner_pid },
+        id: ProcessId {
+            job,
+            pid: facts.inner_pid,
+        },
         job,
         pid: facts.inner_pid,
         user: user_name(facts.uid),
         home: home.to_owned(),
         node: node.to_owned(),
-        state: if moving { "moving" } else { state_name(facts.state) }.to_owned(),
+        state: if moving {
+            "moving"
+        } else {
+            state_name(facts.state)
+        }
+        .to_owned(),
         local_bytes: facts.resident_bytes,
         remote_bytes: record.map_or(0, |r| r.remote_pages.saturating_mul(PAGE_BYTES)),
         command: command(pid, &facts.name),
@@ -125,21 +146,36 @@ mod tests {
     fn reads_a_status() {
         let facts = parse_status(STATUS).expect("good");
         assert_eq!(facts.inner_pid, 65_537);
-        assert_eq!((facts.uid, facts.state, facts.resident_bytes), (1001, 'S', 104 * 1024));
+        assert_eq!(
+            (facts.uid, facts.state, facts.resident_bytes),
+            (1001, 'S', 104 * 1024)
+        );
         assert_eq!(facts.name, "counter");
     }
 
     #[test]
     fn init_and_strangers_have_no_row() {
-        assert_eq!(parse_status(&STATUS.replace("65537", "1")), None, "the job's init");
-        assert_eq!(parse_status(&STATUS.replace("\t65537", "")), None, "not in the namespace");
+        assert_eq!(
+            parse_status(&STATUS.replace("65537", "1")),
+            None,
+            "the job's init"
+        );
+        assert_eq!(
+            parse_status(&STATUS.replace("\t65537", "")),
+            None,
+            "not in the namespace"
+        );
         assert_eq!(parse_status(""), None);
     }
 
     #[test]
     fn a_surrogate_is_no_second_process() {
         let facts = || parse_status(STATUS).expect("good");
-        let record = |role| ProcInfo { role, remote_pages: 2, ..ProcInfo::default() };
+        let record = |role| ProcInfo {
+            role,
+            remote_pages: 2,
+            ..ProcInfo::default()
+        };
         let make = |r: Option<&ProcInfo>| row("node1", "node1", 3, -1, facts(), r);
         assert!(make(Some(&record(ROLE_SURROGATE))).is_none());
         assert!(make(Some(&record(ROLE_RESTORING))).is_none());

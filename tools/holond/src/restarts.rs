@@ -1,7 +1,7 @@
 //! Teaches the module how this kernel restarts a sleeping call.
 //!
-//! The kernel keeps the address of a static function for it, which no module can look up. So a child
-//! of ours sleeps in each such call, the module looks at it there, and the child is ended.
+//! The kernel keeps the address of a static function for it, which no module can look up. So a
+//! child of ours sleeps in each such call, the module looks at it there, and the child is ended.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -51,8 +51,8 @@ pub fn sleep_in(kind: Sleep) -> Result<()> {
     Ok(())
 }
 
-/// Has the module learn all kinds. Without one, a call of that kind ends with EINTR when its process
-/// is moved out of it.
+/// Has the module learn all kinds. Without one, a call of that kind ends with EINTR when its
+/// process is moved out of it.
 pub(crate) fn teach(device: &Device) -> Result<()> {
     for kind in [Sleep::Nanosleep, Sleep::Poll, Sleep::Futex] {
         if device.restart_learn(0)? & kind.bit() == 0 {

@@ -27,16 +27,21 @@ pub(crate) fn run(node: &Arc<Node>) {
     }
 }
 
-/// Has the other nodes make the namespaces of jobs that turn out not to be short: a first move, or a
-/// first placed exec, then need not wait for them.
+/// Has the other nodes make the namespaces of jobs that turn out not to be short: a first move, or
+/// a first placed exec, then need not wait for them.
 fn prepare_peers(node: &Arc<Node>) {
     let (jobs, peers) = {
         let mut state = node.state();
         let ours = state.jobs.all().filter(|r| r.home == node.own());
         let running = ours.filter(|r| r.state == JobState::Running).map(|r| r.job);
-        let jobs: Vec<u32> = running.filter(|job| !state.prepared.contains(job)).collect();
+        let jobs: Vec<u32> = running
+            .filter(|job| !state.prepared.contains(job))
+            .collect();
         state.prepared.extend(&jobs);
-        let open = state.up.iter().filter(|slot| !state.cordons.contains_key(slot));
+        let open = state
+            .up
+            .iter()
+            .filter(|slot| !state.cordons.contains_key(slot));
         (jobs, open.copied().collect::<Vec<u32>>())
     };
     if node.device.is_none() {
@@ -54,7 +59,9 @@ fn finish_jobs(node: &Arc<Node>) {
     let finishing: Vec<u32> = {
         let state = node.state();
         let ours = state.jobs.all().filter(|r| r.home == node.own());
-        ours.filter(|r| r.state == JobState::Finishing).map(|r| r.job).collect()
+        ours.filter(|r| r.state == JobState::Finishing)
+            .map(|r| r.job)
+            .collect()
     };
     for job in finishing {
         end::finish_if_empty(node, job);

@@ -1,7 +1,7 @@
 //! Keeps the next PID of the job's namespace inside this node's range.
 //!
-//! The kernel hands PIDs out upwards from a cursor. It is put at the slot's start, and put back there
-//! before it leaves the slot; PIDs still in use are skipped by the kernel itself.
+//! The kernel hands PIDs out upwards from a cursor. It is put at the slot's start, and put back
+//! there before it leaves the slot; PIDs still in use are skipped by the kernel itself.
 
 use holon_api::id::{pid_cursor_must_reset, pid_cursor_start, PIDS_PER_SLOT, SLOTS_MAX};
 use std::fs;

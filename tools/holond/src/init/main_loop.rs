@@ -147,7 +147,9 @@ impl Init {
         };
         match sys::fork_with_pid(pid) {
             Err(errno) => spawn::failed(SpawnStep::Fork, errno),
-            Ok(ForkResult::Parent { child }) => InitReply::Done { pid: child.as_raw() },
+            Ok(ForkResult::Parent { child }) => InitReply::Done {
+                pid: child.as_raw(),
+            },
             Ok(ForkResult::Child) => restore::run(device, image),
         }
     }
@@ -189,7 +191,10 @@ impl Init {
     }
 
     fn say(&mut self, reply: InitReply) {
-        let told = self.daemon.as_ref().is_some_and(|daemon| daemon.send(&reply).is_ok());
+        let told = self
+            .daemon
+            .as_ref()
+            .is_some_and(|daemon| daemon.send(&reply).is_ok());
         if !told && matches!(reply, InitReply::Exited { .. }) {
             self.untold.push(reply);
         }
@@ -215,7 +220,9 @@ fn sys_wait(flags: WaitPidFlag) -> Option<(i32, Child)> {
             }
             Ok(WaitStatus::Continued(pid)) => Some((pid.as_raw(), Child::Continued)),
             Err(Errno::EINTR) => continue,
-            Ok(WaitStatus::StillAlive | WaitStatus::PtraceEvent(..) | WaitStatus::PtraceSyscall(_))
+            Ok(
+                WaitStatus::StillAlive | WaitStatus::PtraceEvent(..) | WaitStatus::PtraceSyscall(_),
+            )
             | Err(_) => None,
         };
     }

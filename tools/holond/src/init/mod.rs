@@ -2,8 +2,8 @@
 //!
 //! `holond` starts `holond job-init`, which makes the namespaces, becomes pid 1 in them, builds the
 //! view and then serves [`proto`] on a Unix socket: it starts commands, forks restore helpers with
-//! wanted PIDs, sends signals, reaps orphans, and keeps the PID cursor in the node's slot. It has one
-//! thread, so it may fork freely, and it outlives a restart of the daemon.
+//! wanted PIDs, sends signals, reaps orphans, and keeps the PID cursor in the node's slot. It has
+//! one thread, so it may fork freely, and it outlives a restart of the daemon.
 
 mod cursor;
 mod main_loop;
@@ -12,6 +12,6 @@ mod setup;
 mod spawn;
 mod view;
 
-pub(crate) use setup::READY;
 pub use setup::run;
+pub(crate) use setup::READY;
 pub(crate) use view::STAGE;

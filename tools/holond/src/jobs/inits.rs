@@ -56,7 +56,9 @@ impl InitHandle {
         time: Duration,
     ) -> Result<InitReply> {
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        self.connection.send_with(request, &[], fds).context("the job's init is gone")?;
+        self.connection
+            .send_with(request, &[], fds)
+            .context("the job's init is gone")?;
         match replies.recv_timeout(time) {
             Ok(reply) => Ok(reply),
             Err(_) => {
@@ -108,7 +110,12 @@ impl Inits {
 
     /// The job's init, if it has one here.
     pub(crate) fn get(&self, job: u32) -> Option<Arc<InitHandle>> {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()?;
+        let slot = self
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&job)
+            .cloned()?;
         let init = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         init
     }
@@ -131,8 +138,17 @@ impl Inits {
 
     /// Forgets the job's init. True if there was one.
     pub(crate) fn remove(&self, job: u32) -> bool {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
-        slot.is_some_and(|s| s.lock().unwrap_or_else(PoisonError::into_inner).take().is_some())
+        let slot = self
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&job);
+        slot.is_some_and(|s| {
+            s.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .is_some()
+        })
     }
 
     /// Jobs that have an init here.
@@ -172,7 +188,10 @@ pub(crate) fn make(
         }
         (_, said) => {
             forget_files(config.job);
-            bail!("the job's init failed: {}", said.unwrap_or("see the daemon's log"))
+            bail!(
+                "the job's init failed: {}",
+                said.unwrap_or("see the daemon's log")
+            )
         }
     }
 }
@@ -202,14 +221,13 @@ fn connect(
 /// Jobs whose inits an earlier daemon left here.
 pub(crate) fn left_behind() -> Vec<u32> {
     let entries = fs::read_dir(DIR).into_iter().flatten().flatten();
-    entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".sock")?.parse().ok()).collect()
+    entries
+        .filter_map(|e| e.file_name().to_str()?.strip_suffix(".sock")?.parse().ok())
+        .collect()
 }
 
 /// Connects to an init that an earlier daemon made.
-pub(crate) fn adopt(
-    job: u32,
-    news: impl Fn(InitNews) + Send + 'static,
-) -> Result<Arc<InitHandle>> {
+pub(crate) fn adopt(job: u32, news: impl Fn(InitNews) + Send + 'static) -> Result<Arc<InitHandle>> {
     let text = fs::read_to_string(pid_path(job)).context("its PID is not noted")?;
     let pid = text.trim().parse().context("its PID is not noted")?;
     connect(job, pid, news)

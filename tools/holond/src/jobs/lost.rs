@@ -1,8 +1,8 @@
 //! What becomes of jobs when nodes die.
 //!
-//! A home's death ends its jobs. Those with `--restart exec` run again elsewhere: the lowest node that
-//! is up decides, only with a quorum, and only after a delay in which a home that was merely cut off has
-//! noticed that it has no quorum and has ended them itself ([`on_peer_down`]).
+//! A home's death ends its jobs. Those with `--restart exec` run again elsewhere: the lowest node
+//! that is up decides, only with a quorum, and only after a delay in which a home that was merely
+//! cut off has noticed that it has no quorum and has ended them itself ([`on_peer_down`]).
 
 use super::end;
 use super::record::{JobRecord, JobState};
@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// How long a home that was cut off has to end its jobs, once it knows.
 const FENCE_TIME: Duration = Duration::from_secs(3);
+/// How often a peer's tree is tried to be mounted ahead, and after which pause.
+const MOUNT_TRIES_MAX: u32 = 10;
+const MOUNT_PAUSE: Duration = Duration::from_secs(2);
 /// How long the module's word about a lost body may come after the surrogate's end.
 const WORD_TIME: Duration = Duration::from_secs(1);
 
@@ -42,7 +45,10 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
     for client in node.sessions.take_remotes_of(slot) {
         let _ = client.connection.send(&holon_api::request::Reply::Exited {
             status: holon_api::EXIT_NODE_LOST,
-            note: Some(format!("{}, the job's home, was lost", node.config.name(slot))),
+            note: Some(format!(
+                "{}, the job's home, was lost",
+                node.config.name(slot)
+            )),
         });
     }
     if !node.has_quorum() {
@@ -75,7 +81,10 @@ fn fence_own(node: &Arc<Node>) {
     let ours = node.state().jobs.alive_at(node.own());
     for record in ours {
         if record.restart == Restart::Exec {
-            log::warn!("no quorum: job {} may be started elsewhere, ended here", record.job);
+            log::warn!(
+                "no quorum: job {} may be started elsewhere, ended here",
+                record.job
+            );
             let node = node.clone();
             std::thread::spawn(move || {
                 let reason = "this node lost the quorum";
@@ -99,7 +108,9 @@ fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
     }
     let decides = node.all_up().first() == Some(&node.own()) && node.has_quorum();
     for record in orphans {
-        let Some(now) = node.job(record.job) else { continue };
+        let Some(now) = node.job(record.job) else {
+            continue;
+        };
         if now.home != dead || now.state.is_over() || node.is_up(dead) {
             continue;
         }
@@ -111,7 +122,9 @@ fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
             lost.revision += 1;
             lost.status = Some(holon_api::EXIT_NODE_LOST);
             node.state().jobs.merge(lost.clone());
-            node.tell_peers(PeerRequest::Jobs { records: vec![lost] });
+            node.tell_peers(PeerRequest::Jobs {
+                records: vec![lost],
+            });
             node.note(EventRow {
                 kind: "job-lost".into(),
                 job: Some(record.job),
@@ -139,7 +152,9 @@ fn take_over(node: &Arc<Node>, record: &JobRecord) {
     record.revision += 1;
     record.state = JobState::Starting;
     record.main_pid = 0;
-    let request = PeerRequest::TakeOver { record: Box::new(record.clone()) };
+    let request = PeerRequest::TakeOver {
+        record: Box::new(record.clone()),
+    };
     let job = record.job;
     match node.ask(home, request, &[], ACTION_TIME) {
         Ok(PeerReply::Done) => {}
@@ -154,8 +169,12 @@ pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holo
     if !node.state().jobs.merge(record.clone()) {
         return Ok(());
     }
-    node.tell_peers(PeerRequest::Jobs { records: vec![record.clone()] });
-    let Some(mut spec) = record.spec.as_deref().cloned() else { return Ok(()) };
+    node.tell_peers(PeerRequest::Jobs {
+        records: vec![record.clone()],
+    });
+    let Some(mut spec) = record.spec.as_deref().cloned() else {
+        return Ok(());
+    };
     // The terminal and the client went down with the old home.
     spec.terminal = None;
     let result = start::start_record(node, &record, spec, None, Vec::new());
@@ -168,7 +187,9 @@ pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holo
 /// A first process ended with the status of a lost node: runs it again if that is what happened and
 /// what its job wants.
 pub(crate) fn run_again_here(node: &Arc<Node>, job: u32) -> bool {
-    let Some(record) = node.job(job) else { return false };
+    let Some(record) = node.job(job) else {
+        return false;
+    };
     let key = (job, record.main_pid);
     let end = Instant::now() + node.time(WORD_TIME);
     let all_up = node.all_up().len() == node.config.nodes.len();
@@ -213,6 +234,22 @@ fn say_hello(node: &Arc<Node>, slot: u32) {
         if let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) {
             crate::peer::serve::take_hello(node, &theirs);
             node.state().greeted.insert(slot);
+            mount_ahead(node, slot);
+            return;
+        }
+    }
+}
+
+/// Mounts a peer's tree before the first process comes from there. Its file server may still be on
+/// its way up; a restore tries again itself.
+fn mount_ahead(node: &Arc<Node>, slot: u32) {
+    for _ in 0..MOUNT_TRIES_MAX {
+        match node.homes.get(node, slot) {
+            Ok(_) => return,
+            Err(error) => log::info!("not yet: {error:#}"),
+        }
+        std::thread::sleep(node.time(MOUNT_PAUSE));
+        if !node.is_up(slot) {
             return;
         }
     }

@@ -1,11 +1,11 @@
 //! Jobs: their records (known to all nodes), their init (one per node), their start and end.
 
-pub(crate) mod record;
-pub(crate) mod table;
-pub(crate) mod users;
 pub(crate) mod end;
 pub(crate) mod inits;
 pub(crate) mod lost;
+pub(crate) mod record;
 pub(crate) mod session;
 pub(crate) mod start;
 pub(crate) mod stdio;
+pub(crate) mod table;
+pub(crate) mod users;

@@ -10,12 +10,15 @@ const ENDED_MAX: usize = 256;
 const LONELY_FIRST: u32 = 1_000_000;
 const LONELY_PER_SLOT: u32 = 1_000_000;
 
-const _: () = assert!(LONELY_FIRST as u64 + LONELY_PER_SLOT as u64 * SLOTS_MAX as u64 <= u32::MAX as u64);
+const _: () = {
+    let lonely = LONELY_PER_SLOT as u64 * SLOTS_MAX as u64;
+    assert!(LONELY_FIRST as u64 + lonely <= u32::MAX as u64);
+};
 
 /// Records by number.
 ///
-/// Invariants: a record is replaced only by a newer one; `number_max` is at least every number below
-/// the lonely ones, and never shrinks.
+/// Invariants: a record is replaced only by a newer one; `number_max` is at least every number
+/// below the lonely ones, and never shrinks.
 #[derive(Debug, Default)]
 pub(crate) struct JobTable {
     records: BTreeMap<u32, JobRecord>,
@@ -46,7 +49,11 @@ impl JobTable {
     }
 
     /// Changes a job of ours; the changed record, to be told to the others.
-    pub(crate) fn change(&mut self, job: u32, change: impl FnOnce(&mut JobRecord)) -> Option<JobRecord> {
+    pub(crate) fn change(
+        &mut self,
+        job: u32,
+        change: impl FnOnce(&mut JobRecord),
+    ) -> Option<JobRecord> {
         let record = self.records.get_mut(&job)?;
         change(record);
         record.revision += 1;
@@ -63,7 +70,10 @@ impl JobTable {
     /// of the cluster can't give the same.
     pub(crate) fn next_lonely_number(&self, slot: u32) -> u32 {
         let first = LONELY_FIRST + slot * LONELY_PER_SLOT;
-        let last = self.records.range(first..first + LONELY_PER_SLOT).next_back();
+        let last = self
+            .records
+            .range(first..first + LONELY_PER_SLOT)
+            .next_back();
         last.map_or(first, |(job, _)| job + 1)
     }
 
@@ -142,7 +152,9 @@ mod tests {
     fn later_records_win() {
         let mut table = JobTable::default();
         table.merge(record(3, 0));
-        let changed = table.change(3, |r| r.state = JobState::Ended).expect("known");
+        let changed = table
+            .change(3, |r| r.state = JobState::Ended)
+            .expect("known");
         assert!(!table.merge(record(3, 0)), "an old one");
         assert!(!table.merge(changed), "the same again");
         let mut taken_over = record(3, 1);

@@ -29,13 +29,18 @@ pub(crate) fn decode(bytes: &[u8]) -> (Vec<Event>, usize) {
     let mut rest = bytes;
     while let Ok((head, after)) = Head::read_from_prefix(rest) {
         let len = usize::try_from(head.len.get()).unwrap_or(usize::MAX);
-        let Some((payload, after)) = after.split_at_checked(len) else { break };
+        let Some((payload, after)) = after.split_at_checked(len) else {
+            break;
+        };
         if head.flags.get() & uapi::FLAG_LOST != 0 {
             events.push(Event::Lost);
         }
         match one(&head, payload) {
             Some(event) => events.push(event),
-            None => log::warn!("the module gave an event of unknown kind {}", head.kind.get()),
+            None => log::warn!(
+                "the module gave an event of unknown kind {}",
+                head.kind.get()
+            ),
         }
         rest = after;
     }
@@ -56,7 +61,9 @@ fn one(head: &Head, payload: &[u8]) -> Option<Event> {
     }
     match u32::from(kind) {
         proc::EV_RESTORE => Some(Event::Restore(EvRestore::read_from_prefix(payload).ok()?.0)),
-        proc::EV_MIGRATED => Some(Event::Migrated(EvMigrated::read_from_prefix(payload).ok()?.0)),
+        proc::EV_MIGRATED => Some(Event::Migrated(
+            EvMigrated::read_from_prefix(payload).ok()?.0,
+        )),
         proc::EV_PROCESS => Some(Event::Process(EvProcess::read_from_prefix(payload).ok()?.0)),
         _ => None,
     }

@@ -22,7 +22,8 @@ pub(crate) fn on_incoming(node: &Arc<Node>, incoming: Incoming) {
             )),
         };
         if let Some(device) = &node.device {
-            node.rpc.reply(&**device, incoming.slot, incoming.id, &reply, &[]);
+            node.rpc
+                .reply(&**device, incoming.slot, incoming.id, &reply, &[]);
         }
     });
 }
@@ -44,12 +45,18 @@ pub(crate) fn handle(
             PeerReply::Hello(Box::new(own_hello(node)))
         }
         PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
-        PeerRequest::Rows => PeerReply::Rows { rows: local::rows(node) },
-        PeerRequest::Events { after_seq } => {
-            PeerReply::Events { events: node.events.after(after_seq) }
-        }
-        PeerRequest::JobNumber => PeerReply::JobNumber { job: node.state().jobs.next_number() },
-        PeerRequest::Job { job } => PeerReply::Job { record: node.job(job).map(Box::new) },
+        PeerRequest::Rows => PeerReply::Rows {
+            rows: local::rows(node),
+        },
+        PeerRequest::Events { after_seq } => PeerReply::Events {
+            events: node.events.after(after_seq),
+        },
+        PeerRequest::JobNumber => PeerReply::JobNumber {
+            job: node.state().jobs.next_number(),
+        },
+        PeerRequest::Job { job } => PeerReply::Job {
+            record: node.job(job).map(Box::new),
+        },
         PeerRequest::TakeOver { record } => {
             answer(lost::taken_over(node, *record), |()| PeerReply::Done)
         }
@@ -65,7 +72,22 @@ pub(crate) fn handle(
             }
             PeerReply::Done
         }
-        PeerRequest::Run { spec, account, session } => {
+        request @ (PeerRequest::Run { .. }
+        | PeerRequest::SessionInput { .. }
+        | PeerRequest::SessionOutput { .. }
+        | PeerRequest::SessionClosed { .. }) => handle_session(node, from, request, blob),
+        request => handle_process(node, request),
+    }
+}
+
+/// Of [`handle`]: running commands and their streams.
+fn handle_session(node: &Arc<Node>, from: u32, request: PeerRequest, blob: Vec<u8>) -> PeerReply {
+    match request {
+        PeerRequest::Run {
+            spec,
+            account,
+            session,
+        } => {
             let client = (session != 0).then_some(Client::Peer(from, session));
             let started = start::start(node, *spec, account, client, Vec::new());
             answer(started, |s| PeerReply::Started {
@@ -95,6 +117,22 @@ pub(crate) fn handle(
             input::client_gone(node, session);
             PeerReply::Done
         }
+        _ => nonsense(),
+    }
+}
+
+fn nonsense() -> PeerReply {
+    let why = "it is of another kind";
+    PeerReply::Error(ApiError::new(
+        Code::Failure,
+        "can't understand the question",
+        why,
+    ))
+}
+
+/// Of [`handle`]: processes and what is left of them.
+fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
+    match request {
         PeerRequest::Migrate { process, to } => {
             answer(moves::migrate(node, process, to), PeerReply::Moved)
         }
@@ -103,7 +141,9 @@ pub(crate) fn handle(
         }
         PeerRequest::Signal { job, signal } => {
             let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't signal", e);
-            answer(end::signal(node, job, signal).map_err(error), |()| PeerReply::Done)
+            answer(end::signal(node, job, signal).map_err(error), |()| {
+                PeerReply::Done
+            })
         }
         PeerRequest::Forget { job } => {
             end::forget(node, job);
@@ -122,6 +162,7 @@ pub(crate) fn handle(
             let has = node.inits.get(job).is_some_and(|init| !init.is_empty());
             PeerReply::HasProcesses { has }
         }
+        _ => nonsense(),
     }
 }
 
@@ -132,14 +173,21 @@ pub(crate) fn own_hello(node: &Node) -> Hello {
         version: env!("CARGO_PKG_VERSION").into(),
         records: state.jobs.all().cloned().collect(),
         job_max: state.jobs.number_max(),
-        cordons: state.cordons.iter().map(|(slot, why)| (*slot, why.clone())).collect(),
+        cordons: state
+            .cordons
+            .iter()
+            .map(|(slot, why)| (*slot, why.clone()))
+            .collect(),
     }
 }
 
 /// Learns what another node knows.
 pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
     if hello.version != env!("CARGO_PKG_VERSION") {
-        log::warn!("a peer's holond has version {}, this one another", hello.version);
+        log::warn!(
+            "a peer's holond has version {}, this one another",
+            hello.version
+        );
     }
     {
         let mut state = node.state();

@@ -1,7 +1,7 @@
 //! Daemon-to-daemon messages cut into parts that the transport takes.
 //!
 //! ```text
-//! u64 id | u8 kind | u8 zero | u16 part | u16 parts | u16 zero | u32 json length of the whole | bytes
+//! u64 id | u8 kind | u8 zero | u16 part | u16 parts | u16 zero | u32 whole's json length | bytes
 //! ```
 //! Little-endian. The transport delivers a sender's parts in order and once; what breaks that rule
 //! (a peer that restarted in the middle) is dropped.
@@ -100,7 +100,12 @@ impl Joiner {
             if self.unfinished.len() >= UNFINISHED_MAX {
                 self.unfinished.pop_first();
             }
-            let fresh = Unfinished { parts, next: 0, json_len, bytes: Vec::new() };
+            let fresh = Unfinished {
+                parts,
+                next: 0,
+                json_len,
+                bytes: Vec::new(),
+            };
             self.unfinished.insert(key, fresh);
         }
         let message = self.unfinished.get_mut(&key)?;
@@ -114,10 +119,21 @@ impl Joiner {
             return None;
         }
         let mut json = self.unfinished.remove(&key)?.bytes;
-        let json_len = usize::try_from(json_len).ok().filter(|len| *len <= json.len())?;
+        let json_len = usize::try_from(json_len)
+            .ok()
+            .filter(|len| *len <= json.len())?;
         let blob = json.split_off(json_len);
-        let kind = if kind == 0 { Kind::Request } else { Kind::Reply };
-        Some(Message { id, kind, json, blob })
+        let kind = if kind == 0 {
+            Kind::Request
+        } else {
+            Kind::Reply
+        };
+        Some(Message {
+            id,
+            kind,
+            json,
+            blob,
+        })
     }
 }
 
@@ -126,7 +142,12 @@ mod tests {
     use super::*;
 
     fn message(json: usize, blob: usize) -> Message {
-        Message { id: 7, kind: Kind::Reply, json: vec![b'j'; json], blob: vec![b'b'; blob] }
+        Message {
+            id: 7,
+            kind: Kind::Reply,
+            json: vec![b'j'; json],
+            blob: vec![b'b'; blob],
+        }
     }
 
     #[test]
