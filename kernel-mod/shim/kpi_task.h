@@ -87,6 +87,7 @@ struct kpi_file *kpi_task_exe(struct task_struct *task); /* a reference or NULL 
 /* which 0: working directory, 1: root. Length. */
 s64 kpi_task_dir(struct task_struct *task, u32 which, u8 *out, size_t len);
 int kpi_file_seek(struct kpi_file *file, u64 pos);
+int kpi_file_refresh(struct kpi_file *file); /* asks its server for size and times */
 
 /* --- mappings (vma.c) --- */
 

@@ -49,9 +49,8 @@ impl FileRef {
         path_z[..path.len()].copy_from_slice(path);
         let mut err = 0;
         // SAFETY: a terminated string, a writable integer; the result is a reference.
-        let file = unsafe {
-            Self::from_raw(raw::kpi_file_open(path_z.as_ptr(), flags, &raw mut err))
-        };
+        let file =
+            unsafe { Self::from_raw(raw::kpi_file_open(path_z.as_ptr(), flags, &raw mut err)) };
         Errno::check(err)?;
         file.ok_or(Errno::EIO)
     }
@@ -85,6 +84,13 @@ impl FileRef {
     pub fn seek(&self, pos: u64) -> Result {
         // SAFETY: a live file.
         Errno::check(unsafe { raw::kpi_file_seek(self.as_raw(), pos) }).map(drop)
+    }
+
+    /// Asks the file's server for its size and times: what was known from the opening is old once
+    /// somebody else has written to it. Nothing to do for a local file.
+    pub fn refresh(&self) -> Result {
+        // SAFETY: a live file.
+        Errno::check(unsafe { raw::kpi_file_refresh(self.as_raw()) }).map(drop)
     }
 
     /// A number that equal files share and that means nothing else.

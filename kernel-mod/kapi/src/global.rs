@@ -58,7 +58,8 @@ impl<T> Global<T> {
     /// Takes the value away.
     pub fn clear(&self, _token: &Unloading) {
         self.state.store(EMPTY, Ordering::Release);
-        // SAFETY: the token says that no other context of the module runs, so nobody has a reference.
+        // SAFETY: the token says that no other context of the module runs, so nobody has a
+        // reference.
         unsafe { *self.value.get() = None };
     }
 }

@@ -13,7 +13,8 @@ use crate::{
     raw,
 };
 
-/// All locks made at one place in the code, for lockdep. Made by [`lock_class!`](crate::lock_class).
+/// All locks made at one place in the code, for lockdep. Made by
+/// [`lock_class!`](crate::lock_class).
 #[repr(C, align(8))]
 pub struct LockClass {
     key: UnsafeCell<[u8; raw::KPI_LOCK_KEY_LEN as usize]>,

@@ -155,7 +155,11 @@ impl Mm {
         };
         // SAFETY: a live address space; the arrays have BATCH_MAX entries.
         let looked_at = Errno::check_len(unsafe { raw::kpi_mm_insert(&raw mut insert) })? as u64;
-        Ok(Inserted { looked_at, taken: insert.taken, dry: insert.dry != 0 })
+        Ok(Inserted {
+            looked_at,
+            taken: insert.taken,
+            dry: insert.dry != 0,
+        })
     }
 
     /// Gives private file memory pages of its own, so that they can be replaced.
@@ -203,18 +207,28 @@ impl Mm {
 
     /// The first mapping that ends above `addr`.
     pub fn area(&self, addr: u64) -> Result<Option<Area>> {
-        let mut area = raw::kpi_area { start: 0, end: 0, anon: 0, cow: 0, special: 0, pad: 0 };
+        let mut area = raw::kpi_area {
+            start: 0,
+            end: 0,
+            anon: 0,
+            cow: 0,
+            special: 0,
+            pad: 0,
+        };
         // SAFETY: a live address space; writes one such structure.
-        let found = Errno::check(unsafe {
-            raw::kpi_mm_area(self.raw.as_ptr(), addr, &raw mut area)
-        })?;
+        let found =
+            Errno::check(unsafe { raw::kpi_mm_area(self.raw.as_ptr(), addr, &raw mut area) })?;
         let kind = match (area.special, area.anon, area.cow) {
             (0, 0, 0) => AreaKind::Clean,
             (0, 0, _) => AreaKind::Written,
             (0, _, _) => AreaKind::Anon,
             (_, _, _) => AreaKind::Special,
         };
-        Ok((found != 0).then_some(Area { start: area.start, end: area.end, kind }))
+        Ok((found != 0).then_some(Area {
+            start: area.start,
+            end: area.end,
+            kind,
+        }))
     }
 
     /// Runs of pages within `[start, end)` that have page tables, into `out`: their number, and

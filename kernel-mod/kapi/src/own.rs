@@ -1,5 +1,5 @@
-//! What only a task itself can do: read and write its own state at the edge to user mode, change its
-//! address space and its files.
+//! What only a task itself can do: read and write its own state at the edge to user mode, change
+//! its address space and its files.
 
 use core::{marker::PhantomData, time::Duration};
 
@@ -157,7 +157,9 @@ impl Own {
 
     /// Sends signals to the task itself, as they were when they were pending elsewhere.
     pub fn send_self(&self, list: &[SigInfo]) {
-        let Ok(task) = crate::task::Task::current() else { return };
+        let Ok(task) = crate::task::Task::current() else {
+            return;
+        };
         for signal in list {
             // A signal that is not valid here was refused by the image's decoder.
             let _ = task.signal(signal);
@@ -271,8 +273,9 @@ impl Own {
         flags: u64,
         file: Option<(&FileRef, u64)>,
     ) -> Result {
-        let (file, page_off) =
-            file.map_or((core::ptr::null_mut(), 0), |(file, off)| (file.as_raw(), off));
+        let (file, page_off) = file.map_or((core::ptr::null_mut(), 0), |(file, off)| {
+            (file.as_raw(), off)
+        });
         // SAFETY: own context; a live file or none.
         Errno::check(unsafe { raw::kpi_map(start, len, prot, flags, file, page_off) }).map(drop)
     }

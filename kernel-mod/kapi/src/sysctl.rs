@@ -81,8 +81,8 @@ impl Table {
         list.try_reserve_exact(entries.len())?;
         list.extend(entries.iter().map(raw_entry));
         let list = list.into_boxed_slice();
-        // SAFETY: names and data are static, the bounds live in `_entries` as long as the table. The
-        // kernel writes numbers as whole aligned words, as an atomic does.
+        // SAFETY: names and data are static, the bounds live in `_entries` as long as the table.
+        // The kernel writes numbers as whole aligned words, as an atomic does.
         let raw = unsafe { raw::kpi_sysctl_register(path.as_ptr(), list.as_ptr(), list.len()) };
         NonNull::new(raw)
             .map(|raw| Self {

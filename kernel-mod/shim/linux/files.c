@@ -144,6 +144,13 @@ int kpi_file_seek(struct kpi_file *file, u64 pos)
 	return rc < 0 ? rc : 0;
 }
 
+int kpi_file_refresh(struct kpi_file *file)
+{
+	struct kstat stat;
+
+	return vfs_getattr(&F(file)->f_path, &stat, STATX_BASIC_STATS, AT_STATX_FORCE_SYNC);
+}
+
 struct kpi_file *kpi_file_open(const u8 *path_z, u32 flags, int *err)
 {
 	struct file *f = filp_open((const char *)path_z, flags, 0);

@@ -30,14 +30,21 @@ static STREAM: AtomicU64 = AtomicU64::new(1);
 
 static LATENCY: TextFn = stats::latency_text;
 static POOL: TextFn = |out| {
-    let PoolStat { chunks, pages, used } = pool_stat();
+    let PoolStat {
+        chunks,
+        pages,
+        used,
+    } = pool_stat();
     let _ = write!(out, "chunks {chunks} pages {pages} used {used}");
 };
 static SPACES: TextFn = |out: &mut dyn Write| {
     if let Ok(memory) = get() {
         let (targets, sources) = (memory.targets.count(), memory.sources.count());
         let far = memory.targets.outstanding_total();
-        let _ = write!(out, "targets {targets} sources {sources} pages_outstanding {far}");
+        let _ = write!(
+            out,
+            "targets {targets} sources {sources} pages_outstanding {far}"
+        );
     }
 };
 
@@ -46,8 +53,15 @@ pub(super) fn table() -> Result<Table> {
     let mut entries = Vec::new();
     entries.try_reserve(stats::ALL.len() + 8)?;
     entries.extend(stats::ALL.iter().map(|counter| counter.entry()));
-    let texts = [(c"fault_latency", &LATENCY), (c"pool", &POOL), (c"spaces", &SPACES)];
-    entries.extend(texts.map(|(name, text)| Entry { name, value: Value::Text(text) }));
+    let texts = [
+        (c"fault_latency", &LATENCY),
+        (c"pool", &POOL),
+        (c"spaces", &SPACES),
+    ];
+    entries.extend(texts.map(|(name, text)| Entry {
+        name,
+        value: Value::Text(text),
+    }));
     let knobs = [
         (c"pool_max_mb", &POOL_MAX_MB, 0, 1 << 24),
         (c"retry_first_ms", &RETRY_FIRST_MS, 1, 10_000),
@@ -55,9 +69,10 @@ pub(super) fn table() -> Result<Table> {
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
         (c"stream", &STREAM, 0, 1),
     ];
-    entries.extend(
-        knobs.map(|(name, knob, min, max)| Entry { name, value: Value::Knob(knob, min, max) }),
-    );
+    entries.extend(knobs.map(|(name, knob, min, max)| Entry {
+        name,
+        value: Value::Knob(knob, min, max),
+    }));
     Table::new(c"holon/memory", &entries)
 }
 

@@ -138,7 +138,9 @@ fn message(message: Message) {
             Err(error) => log::warn!("slot {}: wrong SPACE_DONE: {error}", message.from),
         },
         Kind::SPACE_LOST => match netproto::msg::space::Lost::decode(&message.payload) {
-            Ok(lost) => memory.targets.lose_one(message.from, lost.space, &memory.fetches),
+            Ok(lost) => memory
+                .targets
+                .lose_one(message.from, lost.space, &memory.fetches),
             Err(error) => log::warn!("slot {}: wrong SPACE_LOST: {error}", message.from),
         },
         other => log::warn!("slot {}: unknown message {other:?}", message.from),
@@ -147,6 +149,8 @@ fn message(message: Message) {
 
 fn peer_down(slot: Slot, _down: Down) {
     let Some(memory) = MEMORY.get() else { return };
-    memory.targets.lose_all(slot, Loss::PeerDown, &memory.fetches);
+    memory
+        .targets
+        .lose_all(slot, Loss::PeerDown, &memory.fetches);
     memory.sources.peer_down(slot);
 }

@@ -59,7 +59,9 @@ fn add(mm: &Mm, area: &Area, exact: bool, known: &RunSet, to: &mut RunSet) -> Re
     while at < area.end {
         let (count, next) = mm.populated(at, area.end, &mut runs)?;
         for run in runs.iter().take(count) {
-            let Some(run) = Run::new(run.start / Mm::PAGE, run.pages) else { continue };
+            let Some(run) = Run::new(run.start / Mm::PAGE, run.pages) else {
+                continue;
+            };
             for part in known.missing_of(run)? {
                 if exact {
                     add_present(mm, part, to)?;

@@ -10,8 +10,8 @@ use core::{
 
 use holon_uapi::memory as uapi;
 use kapi::{
-    clock, lock_class, mm::Mm, page::pool_stat, thread::CAP_SYS_ADMIN, uaccess, Errno, Global, Mutex,
-    Result,
+    clock, lock_class, mm::Mm, page::pool_stat, thread::CAP_SYS_ADMIN, uaccess, Errno, Global,
+    Mutex, Result,
 };
 use netproto::{
     msg::page::{PageData, PageGet},
@@ -23,8 +23,12 @@ use vm_remote::target::Loss;
 use super::{get, places, space, wire};
 use crate::ioctl::{open::OpenFile, table::Record};
 
-pub(super) static RECORDS: &[Record] =
-    &[Record::new(uapi::SELF_TEST, "SELF_TEST", Some(CAP_SYS_ADMIN), call)];
+pub(super) static RECORDS: &[Record] = &[Record::new(
+    uapi::SELF_TEST,
+    "SELF_TEST",
+    Some(CAP_SYS_ADMIN),
+    call,
+)];
 
 static TARGETS: Global<Mutex<Vec<Option<space::Target>>>> = Global::new();
 static RELEASED: AtomicU64 = AtomicU64::new(0);
@@ -58,7 +62,9 @@ pub(super) fn looped_done(id: SpaceId) {
 
 /// Makes room for the targets.
 pub(super) fn load() -> Result {
-    TARGETS.set(Mutex::new(lock_class!(c"holon-selftest"), Vec::new())?).map(|_| ())
+    TARGETS
+        .set(Mutex::new(lock_class!(c"holon-selftest"), Vec::new())?)
+        .map(|_| ())
 }
 
 /// Drops them.
@@ -67,12 +73,17 @@ pub(super) fn unload(token: &kapi::module::Unloading) {
 }
 
 fn slot(number: u64) -> Result<Slot> {
-    u8::try_from(number).ok().and_then(Slot::new).ok_or(Errno::EINVAL)
+    u8::try_from(number)
+        .ok()
+        .and_then(Slot::new)
+        .ok_or(Errno::EINVAL)
 }
 
 fn with<R>(number: u64, use_it: impl FnOnce(&space::Target) -> Result<R>) -> Result<R> {
     let targets = TARGETS.get().ok_or(Errno::ENODEV)?.lock();
-    let target = usize::try_from(number).ok().and_then(|at| targets.get(at)?.as_ref());
+    let target = usize::try_from(number)
+        .ok()
+        .and_then(|at| targets.get(at)?.as_ref());
     use_it(target.ok_or(Errno::ENOENT)?)
 }
 
@@ -91,7 +102,11 @@ fn step(op: u64, arg: &mut [u64; 5]) -> Result {
                 RELEASED.fetch_add(1, Ordering::Relaxed);
             })?;
             arg[0] = id.0;
-            if arg[1] != 0 { space::open_source(id) } else { Ok(()) }
+            if arg[1] != 0 {
+                space::open_source(id)
+            } else {
+                Ok(())
+            }
         }
         uapi::TEST_TARGET => {
             let target = space::create_target(slot(arg[1])?, SpaceId(arg[0]))?;
@@ -106,7 +121,13 @@ fn step(op: u64, arg: &mut [u64; 5]) -> Result {
         uapi::TEST_STAT => {
             let stat = with(arg[0], |target| Ok(target.stat()))?;
             let lost = u64::from(stat.lost);
-            *arg = [arg[0], stat.inserted, stat.outstanding, lost, pool_stat().used];
+            *arg = [
+                arg[0],
+                stat.inserted,
+                stat.outstanding,
+                lost,
+                pool_stat().used,
+            ];
             Ok(())
         }
         uapi::TEST_WAIT => {
@@ -116,7 +137,12 @@ fn step(op: u64, arg: &mut [u64; 5]) -> Result {
         uapi::TEST_DROP => {
             let mut targets = TARGETS.get().ok_or(Errno::ENODEV)?.lock();
             let at = usize::try_from(arg[0]).map_err(|_| Errno::EINVAL)?;
-            drop(targets.get_mut(at).and_then(Option::take).ok_or(Errno::ENOENT)?);
+            drop(
+                targets
+                    .get_mut(at)
+                    .and_then(Option::take)
+                    .ok_or(Errno::ENOENT)?,
+            );
             Ok(())
         }
         uapi::TEST_OPEN => space::open_source(SpaceId(arg[0])),
@@ -133,7 +159,11 @@ fn insert(arg: &mut [u64; 5]) -> Result {
     let began = clock::now_ns();
     let (start, pages, over) = (arg[1], arg[2], arg[3]);
     arg[3] = with(arg[0], |target| {
-        if over == 0 { target.insert(&mm, start, pages) } else { target.replace(&mm, start, pages) }
+        if over == 0 {
+            target.insert(&mm, start, pages)
+        } else {
+            target.replace(&mm, start, pages)
+        }
     })?;
     arg[4] = clock::now_ns() - began;
     Ok(())
@@ -144,7 +174,9 @@ fn more(op: u64, arg: &mut [u64; 5]) -> Result {
     match op {
         uapi::TEST_PEER_DOWN => {
             let slot = slot(arg[0])?;
-            memory.targets.lose_all(slot, Loss::PeerDown, &memory.fetches);
+            memory
+                .targets
+                .lose_all(slot, Loss::PeerDown, &memory.fetches);
             memory.sources.peer_down(slot);
         }
         uapi::TEST_PLACES => {

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use kapi::{
-    clock, lock_class, mm::Mm, module::Hold, Errno, Mutex, Result, SpinLock, workqueue::WorkQueue,
+    clock, lock_class, mm::Mm, module::Hold, workqueue::WorkQueue, Errno, Mutex, Result, SpinLock,
 };
 use netproto::{Slot, SpaceId};
 use vm_remote::source::{Phase, Release, Source, Verdict};
@@ -98,9 +98,14 @@ impl Sources {
         let of_peer = |space: &Arc<SourceSpace>| space.state.lock().target() == slot;
         let ids: Vec<u64> = {
             let spaces = self.spaces.lock();
-            spaces.iter().filter(|(_, space)| of_peer(space)).map(|(id, _)| *id).collect()
+            spaces
+                .iter()
+                .filter(|(_, space)| of_peer(space))
+                .map(|(id, _)| *id)
+                .collect()
         };
-        ids.into_iter().for_each(|id| self.release(SpaceId(id), |state| state.peer_down(slot)));
+        ids.into_iter()
+            .for_each(|id| self.release(SpaceId(id), |state| state.peer_down(slot)));
     }
 
     fn release(&self, id: SpaceId, decide: impl FnOnce(&mut Source) -> bool) {

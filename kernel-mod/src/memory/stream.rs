@@ -66,7 +66,14 @@ pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Resu
     for name in [c"holon-stream-0", c"holon-stream-1"] {
         let home = HomeBatch::new()?;
         let flights = [const { None }; WINDOW];
-        let mut worker = Worker { memory, home, flights, rest: None, gone: false, sendings: 0 };
+        let mut worker = Worker {
+            memory,
+            home,
+            flights,
+            rest: None,
+            gone: false,
+            sendings: 0,
+        };
         threads.push(KThread::spawn(name, move || worker.run())?);
     }
     Ok(())
@@ -112,7 +119,9 @@ impl Worker {
     fn pause(&self, time: Duration) {
         let targets = &self.memory.targets;
         // Its end is all that is wanted.
-        let _ = targets.changed.wait(Mode::Idle, Some(time), thread::should_stop);
+        let _ = targets
+            .changed
+            .wait(Mode::Idle, Some(time), thread::should_stop);
     }
 
     /// Tells the source that it may let go. If it is down it does so by itself.
@@ -169,7 +178,9 @@ impl Worker {
             if self.flights[at].is_some() {
                 continue;
             }
-            let Some(chunk) = self.next_chunk(space, pace.pages) else { return };
+            let Some(chunk) = self.next_chunk(space, pace.pages) else {
+                return;
+            };
             match begin(space, shard, chunk) {
                 Ok(flight) => self.flights[at] = Some(flight),
                 Err(_) => {
@@ -191,7 +202,9 @@ impl Worker {
         while !stream.is_stuck() {
             let chunk = self.rest.take().or_else(|| stream.next(u64::from(most)))?;
             let far = |offset: &u64| self.is_far(space, &chunk, *offset);
-            let Some(first) = (0..chunk.pages).find(far) else { continue };
+            let Some(first) = (0..chunk.pages).find(far) else {
+                continue;
+            };
             let last = chunk.pages.min(first + u64::from(most));
             let pages = (first..last).take_while(far).count() as u64;
             self.rest = part(&chunk, first + pages, chunk.pages);
@@ -203,7 +216,9 @@ impl Worker {
     fn is_far(&self, space: &TargetSpace, chunk: &Chunk, offset: u64) -> bool {
         let (frame, page) = (chunk.frame + offset, chunk.page + offset);
         let asked = |flight: &Flight| {
-            frame.checked_sub(flight.chunk.frame).is_some_and(|at| at < flight.chunk.pages)
+            frame
+                .checked_sub(flight.chunk.frame)
+                .is_some_and(|at| at < flight.chunk.pages)
         };
         let tag = Tag::new(space.handle, page).map_or(0, Tag::word);
         frame_tag(frame) == tag && !self.flights.iter().flatten().any(asked)
@@ -249,9 +264,13 @@ impl Worker {
             if !done.is_some_and(|flight| shard.is_finished(flight.request)) {
                 continue;
             }
-            let Some(flight) = self.flights[at].take() else { continue };
+            let Some(flight) = self.flights[at].take() else {
+                continue;
+            };
             self.hurry_before(flight.sent);
-            let Some((fetch, set)) = shard.end(flight.request) else { continue };
+            let Some((fetch, set)) = shard.end(flight.request) else {
+                continue;
+            };
             let mut batch = Batch::default();
             for (page, offset) in set.pages.into_iter().flatten().zip(0u16..) {
                 if fetch.is_gone(offset) {
@@ -274,7 +293,12 @@ impl Worker {
     /// The source answers the background's requests in order: what was sent before one that is
     /// complete, and is not complete itself, has lost something.
     fn hurry_before(&mut self, sent: u64) {
-        for flight in self.flights.iter_mut().flatten().filter(|flight| flight.sent < sent) {
+        for flight in self
+            .flights
+            .iter_mut()
+            .flatten()
+            .filter(|flight| flight.sent < sent)
+        {
             flight.retry.hurry(now());
         }
     }
@@ -282,13 +306,19 @@ impl Worker {
 
 fn part(chunk: &Chunk, from: u64, to: u64) -> Option<Chunk> {
     let pages = to.checked_sub(from).filter(|pages| *pages > 0)?;
-    Some(Chunk { frame: chunk.frame + from, page: chunk.page + from, pages })
+    Some(Chunk {
+        frame: chunk.frame + from,
+        page: chunk.page + from,
+        pages,
+    })
 }
 
 fn hold_back(fetches: &Fetches) {
     if !fetches.is_quiet() {
         // Held back for long enough in any case: faults may come without end.
-        let _ = fetches.quiet().wait(Mode::Idle, Some(HOLD_BACK), || fetches.is_quiet());
+        let _ = fetches
+            .quiet()
+            .wait(Mode::Idle, Some(HOLD_BACK), || fetches.is_quiet());
     }
 }
 
@@ -298,10 +328,21 @@ fn begin(space: &TargetSpace, shard: &Shard, chunk: Chunk) -> Result<Flight> {
     for place in set.pages.iter_mut().take(usize::from(count)) {
         *place = Some(Page::new()?);
     }
-    let ask = Ask { source: space.source, space: space.id, first: chunk.page, count };
+    let ask = Ask {
+        source: space.source,
+        space: space.id,
+        first: chunk.page,
+        count,
+    };
     let request = shard.begin(ask, &mut Some(set)).ok_or(Errno::EBUSY)?;
     let retry = Retry::new(knobs::policy(), now());
-    Ok(Flight { request, chunk, open: u32::from(count), retry, sent: 0 })
+    Ok(Flight {
+        request,
+        chunk,
+        open: u32::from(count),
+        retry,
+        sent: 0,
+    })
 }
 
 /// What came with one answer.
@@ -315,13 +356,20 @@ struct Batch {
 impl Default for Batch {
     fn default() -> Self {
         const LEN: usize = FETCH_PAGES_MAX as usize;
-        Self { frames: [0; LEN], tags: [0; LEN], pages: PageSet::empty(), len: 0 }
+        Self {
+            frames: [0; LEN],
+            tags: [0; LEN],
+            pages: PageSet::empty(),
+            len: 0,
+        }
     }
 }
 
 impl Batch {
     fn push(&mut self, space: &TargetSpace, chunk: &Chunk, offset: u64, page: Page) {
-        let Some(tag) = Tag::new(space.handle, chunk.page + offset) else { return };
+        let Some(tag) = Tag::new(space.handle, chunk.page + offset) else {
+            return;
+        };
         if self.len < self.frames.len() {
             self.frames[self.len] = chunk.frame + offset;
             self.tags[self.len] = tag.word();

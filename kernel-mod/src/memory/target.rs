@@ -165,8 +165,16 @@ impl Targets {
 
     /// `None` if somebody else was faster and took the place.
     fn try_add(&self, source: Slot, id: SpaceId) -> Result<Option<Arc<TargetSpace>>> {
-        let free = self.spaces.lock().iter().position(Option::is_none).ok_or(Errno::ENOSPC)?;
-        let handle = u32::try_from(free + 1).ok().and_then(Handle::new).ok_or(Errno::ENOSPC)?;
+        let free = self
+            .spaces
+            .lock()
+            .iter()
+            .position(Option::is_none)
+            .ok_or(Errno::ENOSPC)?;
+        let handle = u32::try_from(free + 1)
+            .ok()
+            .and_then(Handle::new)
+            .ok_or(Errno::ENOSPC)?;
         let space = Arc::new(TargetSpace::new(handle, source, id)?);
         let mut spaces = self.spaces.lock();
         let place = spaces.get_mut(free).filter(|place| place.is_none());
@@ -184,7 +192,11 @@ impl Targets {
     }
 
     fn forget(&self, handle: Handle) {
-        let space = self.spaces.lock().get_mut(handle.index()).and_then(Option::take);
+        let space = self
+            .spaces
+            .lock()
+            .get_mut(handle.index())
+            .and_then(Option::take);
         // Not under the lock: this frees memory.
         drop(space);
         self.changed.wake_all();
@@ -199,7 +211,10 @@ impl Targets {
 
     /// Of all spaces.
     pub(super) fn outstanding_total(&self) -> u64 {
-        let all = self.outstanding.iter().map(|count| count.load(Ordering::Relaxed));
+        let all = self
+            .outstanding
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
         u64::try_from(all.sum::<i64>()).unwrap_or(0)
     }
 
@@ -221,7 +236,9 @@ impl Targets {
     }
 
     fn take(&self, handle: Handle, pages: i64) {
-        let Some(count) = self.outstanding.get(handle.index()) else { return };
+        let Some(count) = self.outstanding.get(handle.index()) else {
+            return;
+        };
         if pages != 0 && count.fetch_sub(pages, Ordering::AcqRel) == pages {
             self.enqueue(handle);
         }
@@ -229,7 +246,9 @@ impl Targets {
 
     /// Has a space looked at by the background. From any context.
     pub(super) fn enqueue(&self, handle: Handle) {
-        let Some(queued) = self.queued.get(handle.index()) else { return };
+        let Some(queued) = self.queued.get(handle.index()) else {
+            return;
+        };
         if !queued.swap(true, Ordering::AcqRel) {
             // Never more than one entry per handle: the room was made at load.
             self.runnable.lock().push_back(handle);
@@ -309,7 +328,11 @@ impl Targets {
 
 /// Tells the daemon that pages of a space can't be had.
 pub(super) fn tell_lost(space: &TargetSpace, pages: u64, why: Loss) {
-    log::error!("space {:#x} of slot {}: {pages} pages lost: {why:?}", space.id.0, space.source);
+    log::error!(
+        "space {:#x} of slot {}: {pages} pages lost: {why:?}",
+        space.id.0,
+        space.source
+    );
     let lost = uapi::MemoryLost {
         space: space.id.0.into(),
         pages: pages.into(),
@@ -320,5 +343,9 @@ pub(super) fn tell_lost(space: &TargetSpace, pages: u64, why: Loss) {
         .into(),
         reserved: 0.into(),
     };
-    events::emit(uapi::MEMORY_LOST, u32::from(space.source.get()), lost.as_bytes());
+    events::emit(
+        uapi::MEMORY_LOST,
+        u32::from(space.source.get()),
+        lost.as_bytes(),
+    );
 }

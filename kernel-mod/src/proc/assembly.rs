@@ -29,8 +29,14 @@ struct Assembly {
 
 impl Assembly {
     fn new(from: Slot, total: u32) -> Option<Self> {
-        let total = usize::try_from(total).ok().filter(|total| *total <= IMAGE_LEN_MAX)?;
-        Some(Self { from, total, bytes: Vec::new() })
+        let total = usize::try_from(total)
+            .ok()
+            .filter(|total| *total <= IMAGE_LEN_MAX)?;
+        Some(Self {
+            from,
+            total,
+            bytes: Vec::new(),
+        })
     }
 
     /// Takes the next piece; `None` if it is not the next one, `Some(true)` when all are here.
@@ -65,7 +71,9 @@ fn grow(
         }
         table.insert(attempt, Assembly::new(from, total)?).ok()?;
     }
-    let assembly = table.get_mut(attempt).filter(|assembly| assembly.from == from)?;
+    let assembly = table
+        .get_mut(attempt)
+        .filter(|assembly| assembly.from == from)?;
     match assembly.add(offset, piece) {
         Some(true) => table.remove(attempt).map(|assembly| Some(assembly.bytes)),
         Some(false) => Some(None),
@@ -205,7 +213,14 @@ fn insert(
     };
     let record = record.filter(|record| record.role() == Role::Surrogate);
     let attempt = offer.attempt;
-    let incoming = Incoming::new(Parts { attempt, source, into, manifest, manifest_bytes, record })?;
+    let incoming = Incoming::new(Parts {
+        attempt,
+        source,
+        into,
+        manifest,
+        manifest_bytes,
+        record,
+    })?;
     Ok(tables.incoming.insert(attempt, incoming)?)
 }
 
@@ -218,7 +233,9 @@ fn take_final(
 ) -> core::result::Result<(), Failure> {
     let incoming = proc.tables.lock().incoming.get(attempt).cloned();
     // One that is not known is answered by the machine.
-    let Some(incoming) = incoming.filter(|incoming| incoming.source == from) else { return Ok(()) };
+    let Some(incoming) = incoming.filter(|incoming| incoming.source == from) else {
+        return Ok(());
+    };
     if incoming.is_exec() {
         return Ok(());
     }

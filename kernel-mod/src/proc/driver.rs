@@ -40,15 +40,17 @@ pub(super) fn run(proc: &'static Proc) {
 }
 
 fn wait(proc: &Proc) {
-    let deadline = proc.mover.lock().as_ref().and_then(|mover| mover.poll_timeout());
-    let left = deadline.map(|deadline| {
-        Duration::from_nanos(deadline.as_ns().saturating_sub(clock::now_ns()))
-    });
+    let deadline = proc
+        .mover
+        .lock()
+        .as_ref()
+        .and_then(|mover| mover.poll_timeout());
+    let left = deadline
+        .map(|deadline| Duration::from_nanos(deadline.as_ns().saturating_sub(clock::now_ns())));
     if left == Some(Duration::ZERO) {
         return;
     }
-    let ready =
-        || proc.waiting.load(Ordering::Acquire) || exits::any() || thread::should_stop();
+    let ready = || proc.waiting.load(Ordering::Acquire) || exits::any() || thread::should_stop();
     // Whatever ended the wait, the loop looks.
     let _ = proc.wake.wait(Mode::Idle, left, ready);
 }
@@ -152,7 +154,9 @@ fn take_message(proc: &'static Proc, assemblies: &mut Assemblies, message: Messa
         Kind::MIGRATE_FINAL => assemblies.finish(proc, message.from, &message.payload),
         kind => match sched_migrate::Message::decode(kind, &message.payload) {
             Some(Ok(decoded)) => {
-                with_mover(proc, |mover, now| mover.handle_message(now, message.from, decoded));
+                with_mover(proc, |mover, now| {
+                    mover.handle_message(now, message.from, decoded)
+                });
             }
             Some(Err(error)) => {
                 log::warn!("message {:#06x} of node {}: {error}", kind.0, message.from);
@@ -170,7 +174,12 @@ pub(crate) fn send(to: Slot, kind: Kind, payload: &[u8]) {
     if Some(to) == net::own_slot() {
         if let Ok(proc) = state::get() {
             let payload = payload.to_vec();
-            proc.push(Input::Message(Message { from: to, class, kind, payload }));
+            proc.push(Input::Message(Message {
+                from: to,
+                class,
+                kind,
+                payload,
+            }));
         }
         return;
     }
@@ -194,7 +203,11 @@ fn process_ended(proc: &'static Proc, process: GlobalPid, ended: &Ended) {
             tables.placement.end(own);
         }
         let record = tables.records.remove(process);
-        (record, tables.leaving.get(process).cloned(), tables.incoming_of(process))
+        (
+            record,
+            tables.leaving.get(process).cloned(),
+            tables.incoming_of(process),
+        )
     };
     for incoming in &incoming {
         helper_ended(proc, incoming);
@@ -208,7 +221,12 @@ fn process_ended(proc: &'static Proc, process: GlobalPid, ended: &Ended) {
         match record.role() {
             Role::Body => {
                 signals::tell_exit(process, slot, epoch, ended);
-                super::events::process(process, super::events::What::Exited, slot, ended.status as u64);
+                super::events::process(
+                    process,
+                    super::events::What::Exited,
+                    slot,
+                    ended.status as u64,
+                );
             }
             Role::Surrogate => {
                 effects::surrogate_ended(proc, &record);
@@ -231,8 +249,13 @@ fn helper_ended(proc: &Proc, incoming: &Arc<super::incoming::Incoming>) {
         incoming.discarded();
     } else if !is_over {
         let attempt = incoming.attempt;
-        let failure = Failure::Helper { step: sched_migrate::Step::Park, errno: 0 };
-        with_mover(proc, |mover, now| mover.restore_failed(now, attempt, failure));
+        let failure = Failure::Helper {
+            step: sched_migrate::Step::Park,
+            errno: 0,
+        };
+        with_mover(proc, |mover, now| {
+            mover.restore_failed(now, attempt, failure)
+        });
     }
 }
 
@@ -264,7 +287,9 @@ pub(super) fn drop_watch(tables: &mut Tables, process: GlobalPid) {
 pub(super) fn memory_released(process: GlobalPid, leaving: &Arc<Leaving>) {
     let Ok(proc) = state::get() else { return };
     let record = proc.tables.lock().records.get(process).cloned();
-    let Some(record) = record.filter(|record| record.role() == Role::Surrogate) else { return };
+    let Some(record) = record.filter(|record| record.role() == Role::Surrogate) else {
+        return;
+    };
     // Only the memory that this very departure left.
     if record.state.lock().left_with == leaving.request {
         record.change(|state| {

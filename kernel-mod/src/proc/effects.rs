@@ -38,35 +38,86 @@ fn perform(proc: &'static Proc, effect: Effect) {
             let encoded = message.encode();
             driver::send(to, encoded.kind, encoded.payload());
         }
-        Effect::Prepare { attempt, process, target, origin, epoch, .. } => {
-            prepare(proc, process, Plan { attempt, target, origin, epoch });
+        Effect::Prepare {
+            attempt,
+            process,
+            target,
+            origin,
+            epoch,
+            ..
+        } => {
+            prepare(
+                proc,
+                process,
+                Plan {
+                    attempt,
+                    target,
+                    origin,
+                    epoch,
+                },
+            );
         }
         Effect::Freeze { attempt, process } => freeze(proc, attempt, process),
-        Effect::SendFinal { attempt, process, target } => send_final(proc, attempt, process, target),
+        Effect::SendFinal {
+            attempt,
+            process,
+            target,
+        } => send_final(proc, attempt, process, target),
         Effect::DropImage { attempt } => drop_image(proc, attempt),
         Effect::Thaw { process, epoch } => thaw(proc, process, epoch),
-        Effect::BecomeSurrogate { process, slot, epoch } => {
+        Effect::BecomeSurrogate {
+            process,
+            slot,
+            epoch,
+        } => {
             become_surrogate(proc, process, slot, epoch);
         }
-        Effect::End { process, slot, epoch } => end(proc, process, slot, epoch),
-        Effect::PlaceAgain { process, epoch, not_at } => again::place(proc, process, epoch, not_at),
+        Effect::End {
+            process,
+            slot,
+            epoch,
+        } => end(proc, process, slot, epoch),
+        Effect::PlaceAgain {
+            process,
+            epoch,
+            not_at,
+        } => again::place(proc, process, epoch, not_at),
         Effect::Kill { process, failure } => kill(proc, process, failure),
-        Effect::Restore { attempt, arrival, .. } => restore(proc, attempt, arrival),
+        Effect::Restore {
+            attempt, arrival, ..
+        } => restore(proc, attempt, arrival),
         Effect::Apply { attempt, .. } => {
             if let Some(incoming) = incoming(proc, attempt) {
                 incoming.begin_apply();
             }
         }
-        Effect::Release { attempt, origin, epoch, .. } => release(proc, attempt, origin, epoch),
+        Effect::Release {
+            attempt,
+            origin,
+            epoch,
+            ..
+        } => release(proc, attempt, origin, epoch),
         Effect::Discard { attempt, .. } => discard(proc, attempt),
-        Effect::Moved { process, slot, epoch } => {
+        Effect::Moved {
+            process,
+            slot,
+            epoch,
+        } => {
             if let Some(record) = record(proc, process) {
                 record.change(|state| (state.slot, state.epoch) = (slot, epoch));
             }
         }
-        Effect::BodyLost { process, slot, epoch } => body_lost(proc, process, slot, epoch),
+        Effect::BodyLost {
+            process,
+            slot,
+            epoch,
+        } => body_lost(proc, process, slot, epoch),
         Effect::OriginLost { process } => origin_lost(proc, process),
-        Effect::KillBody { process, slot, epoch } => signals::kill_body(process, slot, epoch),
+        Effect::KillBody {
+            process,
+            slot,
+            epoch,
+        } => signals::kill_body(process, slot, epoch),
         Effect::Report(outcome) => report(proc, &outcome),
     }
 }
@@ -86,7 +137,9 @@ pub(super) fn record(proc: &Proc, process: GlobalPid) -> Option<Arc<Record>> {
 fn prepare(proc: &'static Proc, process: GlobalPid, plan: Plan) {
     let attempt = plan.attempt;
     let fail = |failure| proc.push(Input::Source(attempt, Err(failure)));
-    let Some(leaving) = leaving(proc, process) else { return fail(Failure::Aborted) };
+    let Some(leaving) = leaving(proc, process) else {
+        return fail(Failure::Aborted);
+    };
     let work = move || {
         if let Err(failure) = source::prepare(&leaving, &plan) {
             proc.push(Input::Source(attempt, Err(failure)));
@@ -98,7 +151,9 @@ fn prepare(proc: &'static Proc, process: GlobalPid, plan: Plan) {
 }
 
 fn freeze(proc: &'static Proc, attempt: AttemptId, process: GlobalPid) {
-    let Some(leaving) = leaving(proc, process) else { return };
+    let Some(leaving) = leaving(proc, process) else {
+        return;
+    };
     if leaving.kind == ImageKind::Exec {
         // One that is placed again is a surrogate already.
         if record(proc, process).is_some() {
@@ -120,7 +175,9 @@ fn freeze(proc: &'static Proc, attempt: AttemptId, process: GlobalPid) {
 
 /// The task of a leaving process has parked.
 pub(super) fn parked(proc: &'static Proc, process: GlobalPid) {
-    let Some(leaving) = leaving(proc, process) else { return };
+    let Some(leaving) = leaving(proc, process) else {
+        return;
+    };
     let attempt = leaving.out.lock().as_ref().map(|out| out.attempt);
     if let Some(attempt) = attempt {
         compare(proc, &leaving, attempt);
@@ -142,7 +199,9 @@ fn compare(proc: &'static Proc, leaving: &Arc<Leaving>, attempt: AttemptId) {
 }
 
 fn send_final(proc: &'static Proc, attempt: AttemptId, process: GlobalPid, target: Slot) {
-    let Some(leaving) = leaving(proc, process) else { return };
+    let Some(leaving) = leaving(proc, process) else {
+        return;
+    };
     // What is not sent is not answered: the source then asks the origin.
     if let Err(failure) = source::send_final(&leaving, attempt, target) {
         log::warn!("{process}: final part: {failure}");
@@ -150,8 +209,13 @@ fn send_final(proc: &'static Proc, attempt: AttemptId, process: GlobalPid, targe
 }
 
 fn drop_image(proc: &Proc, attempt: AttemptId) {
-    let all: Vec<_> =
-        proc.tables.lock().leaving.iter().map(|(_, leaving)| leaving.clone()).collect();
+    let all: Vec<_> = proc
+        .tables
+        .lock()
+        .leaving
+        .iter()
+        .map(|(_, leaving)| leaving.clone())
+        .collect();
     for leaving in all {
         let mut out = leaving.out.lock();
         if let Some(dropped) = out.take_if(|out| out.attempt == attempt) {
@@ -173,11 +237,17 @@ fn thaw(proc: &Proc, process: GlobalPid, epoch: Epoch) {
 
 /// The memory stays for the target from here on: it is not the attempt's any more.
 fn keep_memory(leaving: &Leaving) -> bool {
-    leaving.out.lock().as_mut().is_some_and(|out| out.space.take().is_some())
+    leaving
+        .out
+        .lock()
+        .as_mut()
+        .is_some_and(|out| out.space.take().is_some())
 }
 
 fn become_surrogate(proc: &Proc, process: GlobalPid, slot: Slot, epoch: Epoch) {
-    let Some(leaving) = leaving(proc, process) else { return };
+    let Some(leaving) = leaving(proc, process) else {
+        return;
+    };
     let keeps = keep_memory(&leaving);
     if leaving.kind == ImageKind::Exec {
         if let Some(record) = record(proc, process) {
@@ -217,7 +287,9 @@ fn new_surrogate(
 }
 
 fn end(proc: &Proc, process: GlobalPid, slot: Slot, epoch: Epoch) {
-    let Some(leaving) = leaving(proc, process) else { return };
+    let Some(leaving) = leaving(proc, process) else {
+        return;
+    };
     keep_memory(&leaving);
     {
         // Its end is nobody's business.
@@ -238,7 +310,9 @@ fn kill(proc: &Proc, process: GlobalPid, failure: Failure) {
 }
 
 fn restore(proc: &'static Proc, attempt: AttemptId, into: Arrival) {
-    let Some(incoming) = incoming(proc, attempt) else { return };
+    let Some(incoming) = incoming(proc, attempt) else {
+        return;
+    };
     if let Err(errno) = begin_restore(proc, &incoming, into) {
         proc.push(Input::Target(attempt, Err(failure(Step::Fork, errno))));
     }
@@ -268,7 +342,9 @@ fn begin_restore(proc: &Proc, incoming: &Incoming, into: Arrival) -> Result {
 /// FINAL was put in by the task itself: the rest is written by another task, this one.
 #[inline(never)]
 pub(super) fn applied(proc: &'static Proc, attempt: AttemptId, bytes: u64) {
-    let Some(incoming) = incoming(proc, attempt) else { return };
+    let Some(incoming) = incoming(proc, attempt) else {
+        return;
+    };
     let outcome = incoming.settle();
     with_mover(proc, |mover, now| match outcome {
         Ok(()) => mover.applied(now, attempt, bytes),
@@ -277,7 +353,9 @@ pub(super) fn applied(proc: &'static Proc, attempt: AttemptId, bytes: u64) {
 }
 
 fn release(proc: &'static Proc, attempt: AttemptId, origin: Slot, epoch: Epoch) {
-    let Some(incoming) = incoming(proc, attempt) else { return };
+    let Some(incoming) = incoming(proc, attempt) else {
+        return;
+    };
     if let Err(errno) = settle_in(proc, &incoming, origin, epoch) {
         log::error!("{}: cannot be kept track of: {errno}", incoming.process);
         if let Some(task) = incoming.helper.lock().as_ref() {
@@ -322,7 +400,11 @@ fn discard(proc: &'static Proc, attempt: AttemptId) {
     };
     if let Some(record) = &incoming.record {
         // It may not have begun.
-        record.state.lock().become_helper.take_if(|wanted| *wanted == attempt);
+        record
+            .state
+            .lock()
+            .become_helper
+            .take_if(|wanted| *wanted == attempt);
     }
     if let Err(errno) = incoming.discard() {
         log::warn!("{}: discard: {errno}", incoming.process);
@@ -334,7 +416,9 @@ fn discard(proc: &'static Proc, attempt: AttemptId) {
 const STATUS_NODE_LOST: i32 = (holon_uapi::proc::EXIT_NODE_LOST << 8) as i32;
 
 fn body_lost(proc: &'static Proc, process: GlobalPid, slot: Slot, epoch: Epoch) {
-    let Some(record) = record(proc, process) else { return };
+    let Some(record) = record(proc, process) else {
+        return;
+    };
     let placed = {
         let mut state = record.state.lock();
         state.epoch = epoch;
@@ -345,7 +429,11 @@ fn body_lost(proc: &'static Proc, process: GlobalPid, slot: Slot, epoch: Epoch) 
         return;
     }
     events::process(process, What::NodeLost, slot, 0);
-    let ended = Ended { status: STATUS_NODE_LOST, utime_ns: 0, stime_ns: 0 };
+    let ended = Ended {
+        status: STATUS_NODE_LOST,
+        utime_ns: 0,
+        stime_ns: 0,
+    };
     record.change(|state| state.ended = Some(ended));
 }
 

@@ -7,9 +7,7 @@ use kapi::{
     fileref::FileRef, lock_class, module::Hold, own::Own, park, park::Parked, task::Task,
     wait::Mode, Errno, Mutex, Result, SpinLock, WaitQueue,
 };
-use netproto::{
-    msg::migrate::ImageKind, AttemptId, Epoch, GlobalPid, Slot, SpaceId,
-};
+use netproto::{msg::migrate::ImageKind, AttemptId, Epoch, GlobalPid, Slot, SpaceId};
 
 use super::{
     exec::Kept,
@@ -89,7 +87,11 @@ impl Leaving {
         request: u64,
         kept: Option<Arc<Kept>>,
     ) -> Result<Arc<Self>> {
-        let kind = if kept.is_some() { ImageKind::Exec } else { ImageKind::Live };
+        let kind = if kept.is_some() {
+            ImageKind::Exec
+        } else {
+            ImageKind::Live
+        };
         Ok(Arc::new(Self {
             process,
             task,
@@ -116,7 +118,10 @@ impl Leaving {
             stopping.command = None;
             stopping.generation
         };
-        let request = Arc::new(StopRequest { leaving: self.clone(), generation });
+        let request = Arc::new(StopRequest {
+            leaving: self.clone(),
+            generation,
+        });
         park::request(&self.task, request)?;
         Ok(false)
     }
@@ -195,7 +200,8 @@ impl Leaving {
                 return;
             }
             own.drop_pending(&more);
-            more.iter().for_each(|signal| signals::forward(self.process, slot, epoch, signal));
+            more.iter()
+                .for_each(|signal| signals::forward(self.process, slot, epoch, signal));
         }
     }
 
@@ -256,5 +262,8 @@ pub(crate) fn exported_as<'a>(
     file: &FileRef,
 ) -> Option<&'a Exported> {
     let identity = file.identity();
-    exported.iter().find(|(one, _)| *one == identity).map(|(_, exported)| exported)
+    exported
+        .iter()
+        .find(|(one, _)| *one == identity)
+        .map(|(_, exported)| exported)
 }

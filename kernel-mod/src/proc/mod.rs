@@ -67,8 +67,12 @@ pub(crate) static AREA: Area = Area {
 };
 
 /// The second class of messages; all else is the first area's.
-pub(crate) static SURROGATES: Area =
-    Area { name: "", kind_class: Some(SURROGATE), message, ..Area::NONE };
+pub(crate) static SURROGATES: Area = Area {
+    name: "",
+    kind_class: Some(SURROGATE),
+    message,
+    ..Area::NONE
+};
 
 /// What is registered while the module is loaded; dropped in this order.
 struct Doors {
@@ -87,7 +91,11 @@ impl Loader for ImageLoader {
     fn image(&self, own: &Own, bprm: Bprm<'_>, image: u64) -> Result {
         let incoming = {
             let tables = state::get().map_err(|_| Errno::ENOEXEC)?.tables.lock();
-            tables.incoming.get(AttemptId(image)).cloned().ok_or(Errno::ENOEXEC)?
+            tables
+                .incoming
+                .get(AttemptId(image))
+                .cloned()
+                .ok_or(Errno::ENOEXEC)?
         };
         if !incoming.is_mine() {
             return Err(Errno::ENOEXEC);
@@ -111,7 +119,11 @@ fn load() -> Result {
     let hook = exits::Hook::new(&proc.wake)?;
     let thread = KThread::spawn(c"holon-proc", move || driver::run(proc))?;
     let format = Some(Format::new(&LOADER)?);
-    *doors.lock() = Some(Doors { format, _hook: hook, _thread: thread });
+    *doors.lock() = Some(Doors {
+        format,
+        _hook: hook,
+        _thread: thread,
+    });
     Ok(())
 }
 

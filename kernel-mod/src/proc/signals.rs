@@ -25,12 +25,18 @@ mod at {
 }
 
 fn word(bytes: &[u8; 48], at: usize) -> u32 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_ne_bytes(*word))
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |word| u32::from_ne_bytes(*word))
 }
 
 /// Sends a signal on to the body. One that can't be sent is lost with its node.
 pub(crate) fn forward(process: GlobalPid, slot: Slot, epoch: Epoch, signal: &SigInfo) {
-    let value = signal.bytes.get(at::VALUE..).and_then(|rest| rest.first_chunk());
+    let value = signal
+        .bytes
+        .get(at::VALUE..)
+        .and_then(|rest| rest.first_chunk());
     let message = Signal {
         process,
         epoch,
@@ -39,7 +45,11 @@ pub(crate) fn forward(process: GlobalPid, slot: Slot, epoch: Epoch, signal: &Sig
         sender_pid: word(&signal.bytes, at::PID),
         sender_uid: word(&signal.bytes, at::UID),
         flags: SignalFlags::VALUE
-            | if signal.shared != 0 { SignalFlags::PROCESS } else { SignalFlags::empty() },
+            | if signal.shared != 0 {
+                SignalFlags::PROCESS
+            } else {
+                SignalFlags::empty()
+            },
         value: value.map_or(0, |value| u64::from_ne_bytes(*value)),
     };
     driver::send(slot, Signal::KIND, &message.encode());
@@ -47,7 +57,11 @@ pub(crate) fn forward(process: GlobalPid, slot: Slot, epoch: Epoch, signal: &Sig
 
 /// Has the body killed.
 pub(crate) fn kill_body(process: GlobalPid, slot: Slot, epoch: Epoch) {
-    let signal = SigInfo { signo: SIGKILL, shared: 1, ..SigInfo::default() };
+    let signal = SigInfo {
+        signo: SIGKILL,
+        shared: 1,
+        ..SigInfo::default()
+    };
     forward(process, slot, epoch, &signal);
 }
 
@@ -71,27 +85,39 @@ fn to_info(message: &Signal) -> SigInfo {
 pub(super) fn message(proc: &'static Proc, message: &Message) {
     let bytes = &message.payload[..];
     let known = match message.kind {
-        Kind::SURROGATE_SIGNAL => Signal::decode(bytes).map(|signal| deliver(proc, message.from, &signal)),
-        Kind::SURROGATE_EXITED => Exited::decode(bytes).map(|exited| body_exited(proc, message.from, &exited)),
+        Kind::SURROGATE_SIGNAL => {
+            Signal::decode(bytes).map(|signal| deliver(proc, message.from, &signal))
+        }
+        Kind::SURROGATE_EXITED => {
+            Exited::decode(bytes).map(|exited| body_exited(proc, message.from, &exited))
+        }
         Kind::SURROGATE_STOPPED => {
             Stopped::decode(bytes).map(|stopped| body_stopped(proc, message.from, &stopped))
         }
         Kind::SURROGATE_CONTINUED => {
             Continued::decode(bytes).map(|continued| body_continued(proc, message.from, &continued))
         }
-        Kind::SURROGATE_GONE => Gone::decode(bytes).map(|gone| other_gone(proc, message.from, &gone)),
+        Kind::SURROGATE_GONE => {
+            Gone::decode(bytes).map(|gone| other_gone(proc, message.from, &gone))
+        }
         // The end was noted: nothing is kept here for it.
         Kind::SURROGATE_EXITED_ACK => ExitedAck::decode(bytes).map(drop),
         _ => return,
     };
     if let Err(error) = known {
-        log::warn!("message {:#06x} of node {}: {error}", message.kind.0, message.from);
+        log::warn!(
+            "message {:#06x} of node {}: {error}",
+            message.kind.0,
+            message.from
+        );
     }
 }
 
 fn deliver(proc: &Proc, from: Slot, signal: &Signal) {
     let record = proc.tables.lock().records.get(signal.process).cloned();
-    let Some(record) = record.filter(|record| record.role() == Role::Body) else { return };
+    let Some(record) = record.filter(|record| record.role() == Role::Body) else {
+        return;
+    };
     if record.peer() != (from, signal.epoch) {
         log::debug!("{}: a stale signal of node {from}", signal.process);
         return;
@@ -103,12 +129,18 @@ fn deliver(proc: &Proc, from: Slot, signal: &Signal) {
 /// Whether a node speaks for the body.
 fn is_current(proc: &Proc, process: GlobalPid, from: Slot, epoch: Epoch) -> bool {
     let mover = proc.mover.lock();
-    mover.as_ref().is_some_and(|mover| mover.is_current(process, from, epoch))
+    mover
+        .as_ref()
+        .is_some_and(|mover| mover.is_current(process, from, epoch))
 }
 
 fn body_exited(proc: &Proc, from: Slot, exited: &Exited) {
     let Exited { process, epoch, .. } = *exited;
-    driver::send(from, ExitedAck::KIND, &ExitedAck { process, epoch }.encode());
+    driver::send(
+        from,
+        ExitedAck::KIND,
+        &ExitedAck { process, epoch }.encode(),
+    );
     if !is_current(proc, process, from, epoch) {
         return;
     }
@@ -150,7 +182,11 @@ fn body_continued(proc: &Proc, from: Slot, continued: &Continued) {
         was_stopped
     };
     if was_stopped {
-        let _ = record.task.signal(&SigInfo { signo: SIGCONT, shared: 1, ..SigInfo::default() });
+        let _ = record.task.signal(&SigInfo {
+            signo: SIGCONT,
+            shared: 1,
+            ..SigInfo::default()
+        });
     }
 }
 
@@ -165,14 +201,29 @@ fn other_gone(proc: &Proc, from: Slot, gone: &Gone) {
 /// The job's init saw a child stop or go on: if it is a body, its surrogate is told.
 pub(super) fn body_state(proc: &Proc, process: GlobalPid, stopped: Option<u32>) -> bool {
     let record = proc.tables.lock().records.get(process).cloned();
-    let Some(record) = record.filter(|record| record.role() == Role::Body) else { return false };
+    let Some(record) = record.filter(|record| record.role() == Role::Body) else {
+        return false;
+    };
     let (slot, epoch) = record.peer();
     match stopped {
         Some(signo) => {
             let signo = u16::try_from(signo).unwrap_or(SIGSTOP as u16);
-            driver::send(slot, Stopped::KIND, &Stopped { process, epoch, signo }.encode());
+            driver::send(
+                slot,
+                Stopped::KIND,
+                &Stopped {
+                    process,
+                    epoch,
+                    signo,
+                }
+                .encode(),
+            );
         }
-        None => driver::send(slot, Continued::KIND, &Continued { process, epoch }.encode()),
+        None => driver::send(
+            slot,
+            Continued::KIND,
+            &Continued { process, epoch }.encode(),
+        ),
     }
     record.change(|state| state.stopped = stopped.is_some());
     true

@@ -48,7 +48,9 @@ pub(crate) struct Plan {
 }
 
 fn capture(errno: Errno) -> Failure {
-    Failure::Capture { errno: u16::try_from(-errno.code()).unwrap_or(0) }
+    Failure::Capture {
+        errno: u16::try_from(-errno.code()).unwrap_or(0),
+    }
 }
 
 /// A number that nodes with the same kernel have in common.
@@ -57,7 +59,13 @@ pub(crate) fn kernel_build() -> u64 {
     u64::from(kapi::udp::crc32c_update(!0, release.as_bytes())) | (release.len() as u64) << 32
 }
 
-fn subject(leaving: &Leaving, plan: &Plan, kind: SubjectKind, space: SpaceId, ids: (i32, i32)) -> Result<Subject> {
+fn subject(
+    leaving: &Leaving,
+    plan: &Plan,
+    kind: SubjectKind,
+    space: SpaceId,
+    ids: (i32, i32),
+) -> Result<Subject> {
     let pid = |number: i32| Pid(u32::try_from(number).unwrap_or(0));
     Ok(Subject {
         attempt: plan.attempt,
@@ -113,7 +121,8 @@ fn prepare_live(leaving: &Arc<Leaving>, plan: &Plan) -> core::result::Result<Box
     let process = leaving.process;
     let released = leaving.clone();
     let on_release = move |_: space::Release| super::driver::memory_released(process, &released);
-    let space = space::create_source(survey.mm.share(), plan.target, on_release).map_err(capture)?;
+    let space =
+        space::create_source(survey.mm.share(), plan.target, on_release).map_err(capture)?;
     live_out(leaving, plan, &survey, space).map_err(|errno| {
         space::drop_source(space);
         capture(errno)
@@ -125,14 +134,25 @@ fn live_out(leaving: &Leaving, plan: &Plan, survey: &Survey, space: SpaceId) -> 
     let ids = (survey.facts.pgid, survey.facts.sid);
     let subject = subject(leaving, plan, SubjectKind::Live, space, ids)?;
     let mut exported = Vec::new();
-    let manifest = manifest::live(survey, subject, listed(&places::collect(&survey.mm)?)?, &mut |file: &FileRef| {
-        let (kind, kept) = files::describe(file, survey.refs_of(file))?;
-        exported.try_reserve(1)?;
-        exported.push((file.identity(), kept));
-        Ok(kind)
-    })?;
+    let manifest = manifest::live(
+        survey,
+        subject,
+        listed(&places::collect(&survey.mm)?)?,
+        &mut |file: &FileRef| {
+            let (kind, kept) = files::describe(file, survey.refs_of(file))?;
+            exported.try_reserve(1)?;
+            exported.push((file.identity(), kept));
+            Ok(kind)
+        },
+    )?;
     let attempt = plan.attempt;
-    Ok(Box::new(Out { attempt, manifest, space: Some(space), exported, final_part: Vec::new() }))
+    Ok(Box::new(Out {
+        attempt,
+        manifest,
+        space: Some(space),
+        exported,
+        final_part: Vec::new(),
+    }))
 }
 
 #[inline(never)]
@@ -157,7 +177,13 @@ fn prepare_exec(leaving: &Leaving, plan: &Plan) -> Result<Box<Out>> {
         Ok(kind)
     })?;
     let attempt = plan.attempt;
-    Ok(Box::new(Out { attempt, manifest, space: None, exported, final_part: Vec::new() }))
+    Ok(Box::new(Out {
+        attempt,
+        manifest,
+        space: None,
+        exported,
+        final_part: Vec::new(),
+    }))
 }
 
 /// The pieces of an image: offset and bytes. One of no bytes is one empty piece.
@@ -170,7 +196,11 @@ fn pieces(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 #[inline(never)]
-fn send_manifest(leaving: &Leaving, plan: &Plan, bytes: &[u8]) -> core::result::Result<(), Failure> {
+fn send_manifest(
+    leaving: &Leaving,
+    plan: &Plan,
+    bytes: &[u8],
+) -> core::result::Result<(), Failure> {
     let total_len = u32::try_from(bytes.len()).map_err(|_| Failure::BadImage)?;
     for (offset, piece) in pieces(bytes) {
         let head = migrate::Prepare {
@@ -182,16 +212,27 @@ fn send_manifest(leaving: &Leaving, plan: &Plan, bytes: &[u8]) -> core::result::
             total_len,
             offset: offset as u32,
         };
-        send_piece(plan.target, migrate::Prepare::KIND, &[&head.encode(), piece])?;
+        send_piece(
+            plan.target,
+            migrate::Prepare::KIND,
+            &[&head.encode(), piece],
+        )?;
     }
     Ok(())
 }
 
 /// Sends the final part that [`compare`] made.
-pub(crate) fn send_final(leaving: &Leaving, attempt: AttemptId, target: Slot) -> core::result::Result<(), Failure> {
+pub(crate) fn send_final(
+    leaving: &Leaving,
+    attempt: AttemptId,
+    target: Slot,
+) -> core::result::Result<(), Failure> {
     let bytes = {
         let mut out = leaving.out.lock();
-        let out = out.as_mut().filter(|out| out.attempt == attempt).ok_or(Failure::Aborted)?;
+        let out = out
+            .as_mut()
+            .filter(|out| out.attempt == attempt)
+            .ok_or(Failure::Aborted)?;
         if let Some(space) = out.space {
             space::open_source(space).map_err(capture)?;
         }
@@ -199,7 +240,11 @@ pub(crate) fn send_final(leaving: &Leaving, attempt: AttemptId, target: Slot) ->
     };
     let total_len = u32::try_from(bytes.len()).map_err(|_| Failure::BadImage)?;
     for (offset, piece) in pieces(&bytes) {
-        let head = migrate::Final { attempt, total_len, offset: offset as u32 };
+        let head = migrate::Final {
+            attempt,
+            total_len,
+            offset: offset as u32,
+        };
         send_piece(target, migrate::Final::KIND, &[&head.encode(), piece])?;
     }
     Ok(())
@@ -235,7 +280,13 @@ pub(crate) fn compare(leaving: &Leaving) -> core::result::Result<Compared, Failu
         Err(Errno::ESTALE) => return Ok(Compared::Differs),
         Err(errno) => return Err(capture(errno)),
     };
-    match diff(&out.manifest, &now, Carry { changes_max: CHANGES_MAX }) {
+    match diff(
+        &out.manifest,
+        &now,
+        Carry {
+            changes_max: CHANGES_MAX,
+        },
+    ) {
         Ok(fits) => {
             out.final_part = final_part(leaving, out, &survey, fits)?;
             Ok(Compared::Fits)
@@ -251,7 +302,11 @@ pub(crate) fn compare(leaving: &Leaving) -> core::result::Result<Compared, Failu
 /// The places of the manifest, which need no second look.
 fn known(out: &Out) -> Result<RunSet> {
     let mut known = RunSet::new();
-    let ranges = out.manifest.memory().map(|memory| memory.places.ranges()).unwrap_or_default();
+    let ranges = out
+        .manifest
+        .memory()
+        .map(|memory| memory.places.ranges())
+        .unwrap_or_default();
     for range in ranges {
         if let Some(run) = Run::new(range.start, range.count) {
             known.insert(run)?;
@@ -289,7 +344,9 @@ fn final_part(
         },
         places: fits.places,
         regs: live.regs,
-        xstate: ckpt::object::regs::Xstate(live.xstate.0.try_clone().map_err(|_| Failure::NoMemory)?),
+        xstate: ckpt::object::regs::Xstate(
+            live.xstate.0.try_clone().map_err(|_| Failure::NoMemory)?,
+        ),
         signals: core::mem::replace(&mut live.signals, super::live::no_signals()),
         thread: live.thread,
         restart: live.restart,

@@ -2,13 +2,13 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
+use ckpt::limits::{FDS_MAX, VMAS_MAX};
 use kapi::{
     fileref::FileRef,
     mm::Mm,
     task::{Facts, Fd, Mapping, MmInfo, Task},
     Result,
 };
-use ckpt::limits::{FDS_MAX, VMAS_MAX};
 
 /// The kernel's `VM_*` bits that matter here.
 pub(crate) mod vm {
@@ -54,7 +54,10 @@ impl Survey {
     pub(crate) fn refs_of(&self, file: &FileRef) -> u64 {
         let same = |other: &FileRef| other.identity() == file.identity();
         let fds = self.fds.iter().filter(|fd| same(&fd.file)).count();
-        let mapped = self.mappings.iter().filter(|mapping| mapping.file.as_ref().is_some_and(same));
+        let mapped = self
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.file.as_ref().is_some_and(same));
         2 * (fds + mapped.count()) as u64
     }
 }

@@ -47,7 +47,8 @@ pub const TEST_TARGET: u64 = 2;
 pub const TEST_INSERT: u64 = 3;
 /// Starts target `arg[0]`.
 pub const TEST_START: u64 = 4;
-/// Target `arg[0]`: inserted, outstanding, lost into `arg[1..4]`, used pages of the pool in `arg[4]`.
+/// Target `arg[0]`: inserted, outstanding, lost into `arg[1..4]`, used pages of the pool in
+/// `arg[4]`.
 pub const TEST_STAT: u64 = 5;
 /// Waits `arg[1]` ms until target `arg[0]` is complete.
 pub const TEST_WAIT: u64 = 6;

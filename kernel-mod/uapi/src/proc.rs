@@ -1,4 +1,5 @@
-//! Jobs, processes, hand-off and exec placement: ioctls 0x40..=0x5f of the device, and their events.
+//! Jobs, processes, hand-off and exec placement: ioctls 0x40..=0x5f of the device, and their
+//! events.
 //!
 //! Every `reserved` field must be zero. Slots are node slots (0..=63). Times are in the unit that
 //! ends the name. All requests need CAP_SYS_ADMIN, except those marked *helper*, which are also
@@ -40,7 +41,8 @@ pub const PROC_COUNTS: u32 = iowr::<ProcCounts>(0x4c);
 /// one. Asked at start, for each kind, until `known` has its bit.
 pub const RESTART_LEARN: u32 = iowr::<RestartLearn>(0x4d);
 
-/// Magic of the file that a helper execs: these 8 bytes, then the image id as 8 bytes, little end first.
+/// Magic of the file that a helper execs: these 8 bytes, then the image id as 8 bytes, little end
+/// first.
 pub const IMAGE_MAGIC: [u8; 8] = *b"HOLONIMG";
 /// Exit code of a surrogate whose body's node was lost.
 pub const EXIT_NODE_LOST: u32 = 245;

@@ -47,8 +47,8 @@ impl Package {
 
         let path = out.join(format!("{}.deb", self.name));
         let mut command = Command::new("dpkg-deb");
-        // Uncompressed: guests unpack under emulation. Always the same bytes for the same files: what
-        // guests are started from is found by them.
+        // Uncompressed: guests unpack under emulation. Always the same bytes for the same files:
+        // what guests are started from is found by them.
         command.env("SOURCE_DATE_EPOCH", "1");
         command
             .args(["--root-owner-group", "-Znone", "--build"])

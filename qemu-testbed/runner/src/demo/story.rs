@@ -1,4 +1,5 @@
-//! A teller: shows each command, what it printed and how long it took, and counts what was verified.
+//! A teller: shows each command, what it printed and how long it took, and counts what was
+//! verified.
 
 use std::time::Instant;
 

@@ -27,8 +27,8 @@ const SIGNS: &[&str] = &[
     "holon: poisoned",
 ];
 
-/// No console has a line that a kernel prints when something is wrong, and after all jobs have ended
-/// every node holds nothing, and the module unloads.
+/// No console has a line that a kernel prints when something is wrong, and after all jobs have
+/// ended every node holds nothing, and the module unloads.
 pub(crate) fn clean(cluster: &mut Cluster) -> Result<()> {
     consoles(cluster)?;
     for node in 1..=cluster.len() {

@@ -1,8 +1,8 @@
 //! Scenarios: stories on real guests that end in a look at what happened.
 //!
-//! `cluster` is what they are written in, `checks` proves guests clean, and each other module is one
-//! area. A group shares one cluster, in order; a scenario leaves it as it found it (all nodes up,
-//! nothing of its own running).
+//! `cluster` is what they are written in, `checks` proves guests clean, and each other module is
+//! one area. A group shares one cluster, in order; a scenario leaves it as it found it (all nodes
+//! up, nothing of its own running).
 
 mod builds;
 pub(crate) mod checks;
