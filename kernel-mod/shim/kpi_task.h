@@ -213,8 +213,9 @@ struct kpi_exit {
 };
 int kpi_exit_init(struct kpi_waitq *wake);
 void kpi_exit_fini(void);
-/* Reports the end of the task's process under id, once, unless unwatched before. */
-struct kpi_exit_watch *kpi_exit_watch_add(struct task_struct *task, u64 id); /* NULL: no memory or gone */
+/* Reports the end of the task's process under id, once, unless unwatched before. NULL: no memory,
+ * or it is gone. */
+struct kpi_exit_watch *kpi_exit_watch_add(struct task_struct *task, u64 id);
 void kpi_exit_watch_del(struct kpi_exit_watch *w);
 bool kpi_exit_next(struct kpi_exit *out); /* takes one report */
 bool kpi_exit_any(void);

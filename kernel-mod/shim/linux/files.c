@@ -83,8 +83,10 @@ void kpi_tfile_info(struct kpi_file *file, struct kpi_tfile_info *out)
 	out->flags = f->f_flags;
 	out->mode = inode->i_mode;
 	out->unlinked = d_unlinked(f->f_path.dentry);
-	out->nameless = !!(inode->i_sb->s_flags & SB_NOUSER) || (f->f_path.mnt->mnt_flags & MNT_INTERNAL);
-	out->is_tty = out->kind == KPI_TFILE_CHAR && S_ISCHR(inode->i_mode) && f->f_op->unlocked_ioctl &&
+	out->nameless = (inode->i_sb->s_flags & SB_NOUSER) ||
+			(f->f_path.mnt->mnt_flags & MNT_INTERNAL);
+	out->is_tty = out->kind == KPI_TFILE_CHAR && S_ISCHR(inode->i_mode) &&
+		      f->f_op->unlocked_ioctl &&
 		      (MAJOR(inode->i_rdev) == 4 || MAJOR(inode->i_rdev) == 5 ||
 		       (MAJOR(inode->i_rdev) >= 136 && MAJOR(inode->i_rdev) <= 143) ||
 		       MAJOR(inode->i_rdev) == 229);

@@ -92,10 +92,9 @@ fn map(own: &Own, vma: &Vma, file: Option<&FileRef>) -> Result {
     let reserve = bit(VmaFlags::NORESERVE, MAP_NORESERVE);
     let (flags, page_offset) = match &vma.kind {
         VmaKind::Special => return Ok(()),
-        VmaKind::Anon | VmaKind::Stack => (
-            MAP_PRIVATE | MAP_ANONYMOUS | bit(VmaFlags::GROWSDOWN, MAP_GROWSDOWN),
-            0,
-        ),
+        VmaKind::Anon | VmaKind::Stack => {
+            (MAP_PRIVATE | MAP_ANONYMOUS | bit(VmaFlags::GROWSDOWN, MAP_GROWSDOWN), 0)
+        }
         VmaKind::FilePrivate(mapped) => (MAP_PRIVATE, mapped.page_offset),
         VmaKind::FileShared(mapped) => (MAP_SHARED, mapped.page_offset),
     };
@@ -123,9 +122,7 @@ fn mm_info(memory: &Memory) -> Box<MmInfo> {
         ..MmInfo::default()
     });
     for (to, from) in info.auxv.iter_mut().zip(mm.auxv.chunks_exact(8)) {
-        *to = from
-            .first_chunk()
-            .map_or(0, |word| u64::from_ne_bytes(*word));
+        *to = from.first_chunk().map_or(0, |word| u64::from_ne_bytes(*word));
         info.auxv_count += 1;
     }
     info
@@ -136,11 +133,7 @@ fn insert(incoming: &Incoming, memory: &Memory, places: &Places) -> Result {
     let mm = Mm::current().ok_or(Errno::EINVAL)?;
     let space = incoming.space.lock();
     let Some(space) = space.as_ref() else {
-        return if places.pages() == 0 {
-            Ok(())
-        } else {
-            Err(Errno::EINVAL)
-        };
+        return if places.pages() == 0 { Ok(()) } else { Err(Errno::EINVAL) };
     };
     for vma in memory.vmas.0.iter().filter(|vma| vma.has_places()) {
         for range in places.within(vma.start / PAGE_LEN, vma.end / PAGE_LEN) {
@@ -159,22 +152,13 @@ fn enter_restorer(own: &Own, bprm: &Bprm<'_>, incoming: &Arc<Incoming>, memory: 
     let (start, end) = (memory.mm.vdso_start, memory.mm.vdso_end);
     // So that the restorer does not lie where the vDSO goes.
     if end > start {
-        own.map(
-            start,
-            end - start,
-            0,
-            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-            None,
-        )?;
+        own.map(start, end - start, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, None)?;
     }
     let code = own.map_restorer()?;
     if end > start {
         own.unmap(start, end - start)?;
     }
-    let control = Control {
-        incoming: incoming.clone(),
-        code,
-    };
+    let control = Control { incoming: incoming.clone(), code };
     let fd = ctl::open(own, Arc::new(control), 0)?;
     incoming.note_control(fd);
     bprm.start(code, u64::from(fd), start, 0)
@@ -205,12 +189,7 @@ pub(crate) fn apply(own: &Own, incoming: &Incoming, part: &Final) -> Result {
     insert_changed(incoming, memory, part)?;
     refresh_files(incoming);
     for position in &part.positions.0 {
-        let fd = incoming
-            .manifest
-            .files
-            .fds
-            .iter()
-            .find(|fd| fd.group == position.group);
+        let fd = incoming.manifest.files.fds.iter().find(|fd| fd.group == position.group);
         if let Some(fd) = fd {
             let number = i32::try_from(fd.fd).map_err(|_| Errno::EBADF)?;
             // What can't be positioned has no position to lose.
@@ -230,9 +209,7 @@ fn refresh_files(incoming: &Incoming) {
     for (group, kind) in (0u32..).zip(&files.descriptions) {
         let fd = files.fds.iter().find(|fd| fd.group == group);
         if let (FileKind::Path { .. }, Some(fd)) = (kind, fd) {
-            let file = i32::try_from(fd.fd)
-                .ok()
-                .and_then(|fd| FileRef::of_fd(fd).ok());
+            let file = i32::try_from(fd.fd).ok().and_then(|fd| FileRef::of_fd(fd).ok());
             // A server that can't be asked will tell the process itself, at its next call.
             let _ = file.map(|file| file.refresh());
         }
@@ -243,11 +220,7 @@ fn insert_changed(incoming: &Incoming, memory: &Memory, part: &Final) -> Result 
     let mm = Mm::current().ok_or(Errno::EINVAL)?;
     let space = incoming.space.lock();
     let Some(space) = space.as_ref() else {
-        return if part.places.pages() == 0 {
-            Ok(())
-        } else {
-            Err(Errno::EINVAL)
-        };
+        return if part.places.pages() == 0 { Ok(()) } else { Err(Errno::EINVAL) };
     };
     for range in part.places.ranges() {
         insert_range(space, &mm, memory, range.start, range.end())?;
@@ -265,10 +238,7 @@ fn insert_range(
 ) -> Result {
     let mut at = start;
     while at < end {
-        let index = memory
-            .vmas
-            .0
-            .partition_point(|vma| vma.end / PAGE_LEN <= at);
+        let index = memory.vmas.0.partition_point(|vma| vma.end / PAGE_LEN <= at);
         let vma = memory.vmas.0.get(index);
         let covered = vma.filter(|vma| vma.start / PAGE_LEN <= at);
         let edge = match (covered, vma) {
