@@ -42,10 +42,7 @@ pub(super) fn place(proc: &'static Proc, process: GlobalPid, epoch: Epoch, not_a
     let target = {
         let mut tables = proc.tables.lock();
         tables.placement.end(not_at);
-        let target = tables
-            .placement
-            .choose(own, Some(not_at))
-            .filter(|target| *target != own);
+        let target = tables.placement.choose(own, Some(not_at)).filter(|target| *target != own);
         if let Some(target) = target {
             tables.placement.begin(target);
         }
@@ -59,11 +56,7 @@ pub(super) fn place(proc: &'static Proc, process: GlobalPid, epoch: Epoch, not_a
     }
     if let Err(errno) = here(proc, &record, epoch) {
         log::error!("{process}: its exec can't be run again: {errno}");
-        let ended = Ended {
-            status: 9,
-            utime_ns: 0,
-            stime_ns: 0,
-        };
+        let ended = Ended { status: 9, utime_ns: 0, stime_ns: 0 };
         record.change(|state| state.ended = Some(ended));
     }
 }
@@ -165,11 +158,7 @@ pub(super) fn is_local(attempt: AttemptId) -> bool {
 /// An attempt to place an exec has ended. If it failed before anything was given up, it runs here.
 pub(super) fn placed(proc: &Proc, report: &Report) {
     if let Err(failure) = report.result {
-        log::debug!(
-            "{}: not placed on node {}: {failure}",
-            report.process,
-            report.target
-        );
+        log::debug!("{}: not placed on node {}: {failure}", report.process, report.target);
         let surrogate = effects::record(proc, report.process).is_some();
         if !surrogate {
             proc.tables.lock().placement.end(report.target);

@@ -29,14 +29,8 @@ struct Assembly {
 
 impl Assembly {
     fn new(from: Slot, total: u32) -> Option<Self> {
-        let total = usize::try_from(total)
-            .ok()
-            .filter(|total| *total <= IMAGE_LEN_MAX)?;
-        Some(Self {
-            from,
-            total,
-            bytes: Vec::new(),
-        })
+        let total = usize::try_from(total).ok().filter(|total| *total <= IMAGE_LEN_MAX)?;
+        Some(Self { from, total, bytes: Vec::new() })
     }
 
     /// Takes the next piece; `None` if it is not the next one, `Some(true)` when all are here.
@@ -71,9 +65,7 @@ fn grow(
         }
         table.insert(attempt, Assembly::new(from, total)?).ok()?;
     }
-    let assembly = table
-        .get_mut(attempt)
-        .filter(|assembly| assembly.from == from)?;
+    let assembly = table.get_mut(attempt).filter(|assembly| assembly.from == from)?;
     match assembly.add(offset, piece) {
         Some(true) => table.remove(attempt).map(|assembly| Some(assembly.bytes)),
         Some(false) => Some(None),
@@ -120,9 +112,7 @@ impl Assemblies {
             Some(None) => {}
             Some(Some(bytes)) => take_offer(proc, from, offer, bytes),
             None => {
-                with_mover(proc, |mover, now| {
-                    mover.refuse(now, from, attempt, Failure::BadImage)
-                });
+                with_mover(proc, |mover, now| mover.refuse(now, from, attempt, Failure::BadImage));
             }
         }
     }
@@ -213,14 +203,8 @@ fn insert(
     };
     let record = record.filter(|record| record.role() == Role::Surrogate);
     let attempt = offer.attempt;
-    let incoming = Incoming::new(Parts {
-        attempt,
-        source,
-        into,
-        manifest,
-        manifest_bytes,
-        record,
-    })?;
+    let incoming =
+        Incoming::new(Parts { attempt, source, into, manifest, manifest_bytes, record })?;
     Ok(tables.incoming.insert(attempt, incoming)?)
 }
 

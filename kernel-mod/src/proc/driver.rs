@@ -40,11 +40,7 @@ pub(super) fn run(proc: &'static Proc) {
 }
 
 fn wait(proc: &Proc) {
-    let deadline = proc
-        .mover
-        .lock()
-        .as_ref()
-        .and_then(|mover| mover.poll_timeout());
+    let deadline = proc.mover.lock().as_ref().and_then(|mover| mover.poll_timeout());
     let left = deadline
         .map(|deadline| Duration::from_nanos(deadline.as_ns().saturating_sub(clock::now_ns())));
     if left == Some(Duration::ZERO) {
@@ -66,11 +62,8 @@ fn step(proc: &'static Proc, assemblies: &mut Assemblies) -> bool {
     }
     while let Some(report) = exits::next() {
         any = true;
-        let ended = Ended {
-            status: report.status,
-            utime_ns: report.utime_ns,
-            stime_ns: report.stime_ns,
-        };
+        let ended =
+            Ended { status: report.status, utime_ns: report.utime_ns, stime_ns: report.stime_ns };
         process_ended(proc, state::watched(report.id), &ended);
         effects::perform_all(proc);
     }
@@ -145,7 +138,7 @@ fn handle(proc: &'static Proc, assemblies: &mut Assemblies, input: Input) {
 #[inline(never)]
 fn take_message(proc: &'static Proc, assemblies: &mut Assemblies, message: Message) {
     let [class, _] = message.kind.0.to_be_bytes();
-    if class == super::SURROGATE {
+    if class == super::area::SURROGATE {
         signals::message(proc, &message);
         return;
     }
@@ -154,9 +147,7 @@ fn take_message(proc: &'static Proc, assemblies: &mut Assemblies, message: Messa
         Kind::MIGRATE_FINAL => assemblies.finish(proc, message.from, &message.payload),
         kind => match sched_migrate::Message::decode(kind, &message.payload) {
             Some(Ok(decoded)) => {
-                with_mover(proc, |mover, now| {
-                    mover.handle_message(now, message.from, decoded)
-                });
+                with_mover(proc, |mover, now| mover.handle_message(now, message.from, decoded));
             }
             Some(Err(error)) => {
                 log::warn!("message {:#06x} of node {}: {error}", kind.0, message.from);
@@ -174,12 +165,7 @@ pub(crate) fn send(to: Slot, kind: Kind, payload: &[u8]) {
     if Some(to) == net::own_slot() {
         if let Ok(proc) = state::get() {
             let payload = payload.to_vec();
-            proc.push(Input::Message(Message {
-                from: to,
-                class,
-                kind,
-                payload,
-            }));
+            proc.push(Input::Message(Message { from: to, class, kind, payload }));
         }
         return;
     }
@@ -203,11 +189,7 @@ fn process_ended(proc: &'static Proc, process: GlobalPid, ended: &Ended) {
             tables.placement.end(own);
         }
         let record = tables.records.remove(process);
-        (
-            record,
-            tables.leaving.get(process).cloned(),
-            tables.incoming_of(process),
-        )
+        (record, tables.leaving.get(process).cloned(), tables.incoming_of(process))
     };
     for incoming in &incoming {
         helper_ended(proc, incoming);
@@ -249,13 +231,8 @@ fn helper_ended(proc: &Proc, incoming: &Arc<super::incoming::Incoming>) {
         incoming.discarded();
     } else if !is_over {
         let attempt = incoming.attempt;
-        let failure = Failure::Helper {
-            step: sched_migrate::Step::Park,
-            errno: 0,
-        };
-        with_mover(proc, |mover, now| {
-            mover.restore_failed(now, attempt, failure)
-        });
+        let failure = Failure::Helper { step: sched_migrate::Step::Park, errno: 0 };
+        with_mover(proc, |mover, now| mover.restore_failed(now, attempt, failure));
     }
 }
 
@@ -284,14 +261,14 @@ pub(super) fn drop_watch(tables: &mut Tables, process: GlobalPid) {
 }
 
 /// On a worker: the memory that a process left here is not needed any more, or was called off.
-pub(super) fn memory_released(process: GlobalPid, leaving: &Arc<Leaving>) {
+pub(super) fn memory_released(process: GlobalPid, request: u64) {
     let Ok(proc) = state::get() else { return };
     let record = proc.tables.lock().records.get(process).cloned();
     let Some(record) = record.filter(|record| record.role() == Role::Surrogate) else {
         return;
     };
     // Only the memory that this very departure left.
-    if record.state.lock().left_with == leaving.request {
+    if record.state.lock().left_with == request {
         record.change(|state| {
             state.keeps_memory = false;
             state.release = true;

@@ -38,86 +38,37 @@ fn perform(proc: &'static Proc, effect: Effect) {
             let encoded = message.encode();
             driver::send(to, encoded.kind, encoded.payload());
         }
-        Effect::Prepare {
-            attempt,
-            process,
-            target,
-            origin,
-            epoch,
-            ..
-        } => {
-            prepare(
-                proc,
-                process,
-                Plan {
-                    attempt,
-                    target,
-                    origin,
-                    epoch,
-                },
-            );
+        Effect::Prepare { attempt, process, target, origin, epoch, .. } => {
+            prepare(proc, process, Plan { attempt, target, origin, epoch });
         }
         Effect::Freeze { attempt, process } => freeze(proc, attempt, process),
-        Effect::SendFinal {
-            attempt,
-            process,
-            target,
-        } => send_final(proc, attempt, process, target),
+        Effect::SendFinal { attempt, process, target } => {
+            send_final(proc, attempt, process, target)
+        }
         Effect::DropImage { attempt } => drop_image(proc, attempt),
         Effect::Thaw { process, epoch } => thaw(proc, process, epoch),
-        Effect::BecomeSurrogate {
-            process,
-            slot,
-            epoch,
-        } => {
+        Effect::BecomeSurrogate { process, slot, epoch } => {
             become_surrogate(proc, process, slot, epoch);
         }
-        Effect::End {
-            process,
-            slot,
-            epoch,
-        } => end(proc, process, slot, epoch),
-        Effect::PlaceAgain {
-            process,
-            epoch,
-            not_at,
-        } => again::place(proc, process, epoch, not_at),
+        Effect::End { process, slot, epoch } => end(proc, process, slot, epoch),
+        Effect::PlaceAgain { process, epoch, not_at } => again::place(proc, process, epoch, not_at),
         Effect::Kill { process, failure } => kill(proc, process, failure),
-        Effect::Restore {
-            attempt, arrival, ..
-        } => restore(proc, attempt, arrival),
+        Effect::Restore { attempt, arrival, .. } => restore(proc, attempt, arrival),
         Effect::Apply { attempt, .. } => {
             if let Some(incoming) = incoming(proc, attempt) {
                 incoming.begin_apply();
             }
         }
-        Effect::Release {
-            attempt,
-            origin,
-            epoch,
-            ..
-        } => release(proc, attempt, origin, epoch),
+        Effect::Release { attempt, origin, epoch, .. } => release(proc, attempt, origin, epoch),
         Effect::Discard { attempt, .. } => discard(proc, attempt),
-        Effect::Moved {
-            process,
-            slot,
-            epoch,
-        } => {
+        Effect::Moved { process, slot, epoch } => {
             if let Some(record) = record(proc, process) {
                 record.change(|state| (state.slot, state.epoch) = (slot, epoch));
             }
         }
-        Effect::BodyLost {
-            process,
-            slot,
-            epoch,
-        } => body_lost(proc, process, slot, epoch),
+        Effect::BodyLost { process, slot, epoch } => body_lost(proc, process, slot, epoch),
         Effect::OriginLost { process } => origin_lost(proc, process),
-        Effect::KillBody {
-            process,
-            slot,
-            epoch,
-        } => signals::kill_body(process, slot, epoch),
+        Effect::KillBody { process, slot, epoch } => signals::kill_body(process, slot, epoch),
         Effect::Report(outcome) => report(proc, &outcome),
     }
 }
@@ -209,20 +160,13 @@ fn send_final(proc: &'static Proc, attempt: AttemptId, process: GlobalPid, targe
 }
 
 fn drop_image(proc: &Proc, attempt: AttemptId) {
-    let all: Vec<_> = proc
-        .tables
-        .lock()
-        .leaving
-        .iter()
-        .map(|(_, leaving)| leaving.clone())
-        .collect();
+    let all: Vec<_> =
+        proc.tables.lock().leaving.iter().map(|(_, leaving)| leaving.clone()).collect();
     for leaving in all {
         let mut out = leaving.out.lock();
-        if let Some(dropped) = out.take_if(|out| out.attempt == attempt) {
-            if let Some(space) = dropped.space {
-                space::drop_source(space);
-            }
-        }
+        let dropped = out.take_if(|out| out.attempt == attempt);
+        drop(out);
+        drop(dropped);
     }
 }
 
@@ -237,11 +181,7 @@ fn thaw(proc: &Proc, process: GlobalPid, epoch: Epoch) {
 
 /// The memory stays for the target from here on: it is not the attempt's any more.
 fn keep_memory(leaving: &Leaving) -> bool {
-    leaving
-        .out
-        .lock()
-        .as_mut()
-        .is_some_and(|out| out.space.take().is_some())
+    leaving.out.lock().as_mut().is_some_and(|out| out.space.take().is_some())
 }
 
 fn become_surrogate(proc: &Proc, process: GlobalPid, slot: Slot, epoch: Epoch) {
@@ -400,11 +340,7 @@ fn discard(proc: &'static Proc, attempt: AttemptId) {
     };
     if let Some(record) = &incoming.record {
         // It may not have begun.
-        record
-            .state
-            .lock()
-            .become_helper
-            .take_if(|wanted| *wanted == attempt);
+        record.state.lock().become_helper.take_if(|wanted| *wanted == attempt);
     }
     if let Err(errno) = incoming.discard() {
         log::warn!("{}: discard: {errno}", incoming.process);
@@ -429,11 +365,7 @@ fn body_lost(proc: &'static Proc, process: GlobalPid, slot: Slot, epoch: Epoch) 
         return;
     }
     events::process(process, What::NodeLost, slot, 0);
-    let ended = Ended {
-        status: STATUS_NODE_LOST,
-        utime_ns: 0,
-        stime_ns: 0,
-    };
+    let ended = Ended { status: STATUS_NODE_LOST, utime_ns: 0, stime_ns: 0 };
     record.change(|state| state.ended = Some(ended));
 }
 

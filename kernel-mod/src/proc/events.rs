@@ -56,11 +56,7 @@ pub(super) fn restore(incoming: &Incoming, home: Option<Slot>) {
         image: incoming.attempt.0,
         job: incoming.process.job.0,
         pid: signed(incoming.process.pid.0),
-        kind: if incoming.is_exec() {
-            uapi::IMAGE_KIND_EXEC
-        } else {
-            uapi::IMAGE_KIND_PROCESS
-        },
+        kind: if incoming.is_exec() { uapi::IMAGE_KIND_EXEC } else { uapi::IMAGE_KIND_PROCESS },
         home: home.map_or(u32::MAX, |slot| u32::from(slot.get())),
         source: u32::from(incoming.source.get()),
         origin: u32::from(incoming.origin.get()),

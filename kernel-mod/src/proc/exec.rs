@@ -39,10 +39,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// References to a file that are kept here.
     pub(crate) fn refs_of(&self, file: &FileRef) -> u64 {
-        self.fds
-            .iter()
-            .filter(|fd| fd.file.identity() == file.identity())
-            .count() as u64
+        self.fds.iter().filter(|fd| fd.file.identity() == file.identity()).count() as u64
     }
 
     /// For the image.
@@ -131,12 +128,7 @@ fn choose(proc: &Proc, path: &[u8]) -> Option<Chosen> {
         given => given,
     };
     let wait = Duration::from_millis(u64::from(wait_ms) * u64::from(net::timescale()));
-    Some(Chosen {
-        process,
-        init,
-        target,
-        wait,
-    })
+    Some(Chosen { process, init, target, wait })
 }
 
 /// It runs here by choice: it counts until it ends.
@@ -196,13 +188,7 @@ fn keep(own: &Own, bprm: &Bprm<'_>, chosen: &Chosen, path: Vec<u8>) -> Result<Ke
 fn offer(proc: &'static Proc, chosen: &Chosen, kept: Arc<Kept>) -> Result<Arc<Leaving>> {
     let task = Task::current()?;
     let id = proc.next_request();
-    let leaving = Leaving::new(
-        chosen.process,
-        task.clone(),
-        chosen.init.clone(),
-        id,
-        Some(kept),
-    )?;
+    let leaving = Leaving::new(chosen.process, task.clone(), chosen.init.clone(), id, Some(kept))?;
     {
         let mut tables = proc.tables.lock();
         tables.watch(chosen.process, &task)?;
@@ -216,10 +202,7 @@ fn offer(proc: &'static Proc, chosen: &Chosen, kept: Arc<Kept>) -> Result<Arc<Le
         fetching: false,
     };
     let started = match proc.mover.lock().as_mut() {
-        Some(mover) => mover
-            .start(net::now(), request)
-            .map_err(|_| Errno::EBUSY)
-            .map(drop),
+        Some(mover) => mover.start(net::now(), request).map_err(|_| Errno::EBUSY).map(drop),
         None => Err(Errno::ENOTCONN),
     };
     if let Err(errno) = started {
@@ -255,30 +238,14 @@ fn become_surrogate(
     leaving: &Arc<Leaving>,
 ) -> Result {
     let slot = net::own_slot().ok_or(Errno::ENOTCONN)?;
-    let personality = leaving
-        .kept
-        .as_ref()
-        .map_or(0, |kept| kept.facts.personality);
+    let personality = leaving.kept.as_ref().map_or(0, |kept| kept.facts.personality);
     bprm.begin(personality, Arguments::Keep)?;
-    let epoch = leaving
-        .out
-        .lock()
-        .as_ref()
-        .map(|out| out.manifest.subject.epoch);
+    let epoch = leaving.out.lock().as_ref().map(|out| out.manifest.subject.epoch);
     let epoch = epoch.ok_or(Errno::EIO)?;
     // Its name is the program's from here on, and it waits until the body's place is known.
-    let record = Record::new(
-        leaving.process,
-        leaving.task.clone(),
-        Role::Surrogate,
-        slot,
-        epoch,
-    )?;
+    let record = Record::new(leaving.process, leaving.task.clone(), Role::Surrogate, slot, epoch)?;
     record.change(|state| state.kept = leaving.kept.clone());
-    proc.tables
-        .lock()
-        .records
-        .insert(leaving.process, record.clone())?;
+    proc.tables.lock().records.insert(leaving.process, record.clone())?;
     let fd = surrogate::prepare(own, &record, surrogate::Memory::Keep)?;
     let stub = record.state.lock().stub.ok_or(Errno::EIO)?;
     bprm.start(stub.code, u64::from(fd), stub.data, 0)

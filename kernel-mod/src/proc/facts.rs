@@ -59,10 +59,7 @@ fn flags(survey: &Survey) -> Flags {
         | set(facts.vforking != 0, Flags::VFORK)
         | set(timers, Flags::TIMERS)
         | set(facts.seccomp != 0, Flags::SECCOMP)
-        | set(
-            facts.other_namespaces != 0 || facts.user_ns_other != 0,
-            Flags::FOREIGN_NAMESPACE,
-        )
+        | set(facts.other_namespaces != 0 || facts.user_ns_other != 0, Flags::FOREIGN_NAMESPACE)
         | set(survey.root != survey.init_root, Flags::FOREIGN_ROOT)
         | set(facts.compat != 0, Flags::FOREIGN_ARCHITECTURE)
         | set(facts.io_uring != 0, Flags::ASYNC)
@@ -94,10 +91,7 @@ fn mapping_flags(survey: &Survey) -> Flags {
             | set(bits & vm::HUGETLB != 0, Flags::HUGETLB)
             | set(bits & vm::LOCKED != 0, Flags::LOCKED)
             | set(bits & vm::UFFD != 0, Flags::USER_FAULT)
-            | set(
-                bits & (vm::PFNMAP | vm::IO | vm::MIXEDMAP) != 0,
-                Flags::DEVICE_MAPPING,
-            )
+            | set(bits & (vm::PFNMAP | vm::IO | vm::MIXEDMAP) != 0, Flags::DEVICE_MAPPING)
     })
 }
 
@@ -114,13 +108,7 @@ fn open(survey: &Survey) -> OpenKinds {
 }
 
 fn named(file: &fileref::FileRef, info: &FileInfo) -> OpenKinds {
-    let local = [
-        MAGIC_PROC,
-        MAGIC_SYSFS,
-        MAGIC_CGROUP2,
-        MAGIC_DEBUGFS,
-        MAGIC_TRACEFS,
-    ];
+    let local = [MAGIC_PROC, MAGIC_SYSFS, MAGIC_CGROUP2, MAGIC_DEBUGFS, MAGIC_TRACEFS];
     if files::is_ours(file) || files::can_describe(file, info) {
         OpenKinds::empty()
     } else if local.contains(&info.magic) {

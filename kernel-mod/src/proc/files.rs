@@ -39,12 +39,8 @@ const MINOR_BITS: u32 = 20;
 
 fn device(info: &FileInfo) -> Option<&'static [u8]> {
     let (major, minor) = (info.rdev >> MINOR_BITS, info.rdev & ((1 << MINOR_BITS) - 1));
-    let known = DEVICES
-        .iter()
-        .find(|(number, _)| major == 1 && *number == minor);
-    known
-        .filter(|_| info.kind == fileref::KIND_CHAR)
-        .map(|(_, path)| *path)
+    let known = DEVICES.iter().find(|(number, _)| major == 1 && *number == minor);
+    known.filter(|_| info.kind == fileref::KIND_CHAR).map(|(_, path)| *path)
 }
 
 /// Whether it stands for a file of another node.
@@ -73,13 +69,7 @@ pub(crate) fn describe(file: &FileRef, own_refs: u64) -> Result<(FileKind, Expor
     let alone = info.refs <= own_refs || info.kind == fileref::KIND_DIR;
     let flags = (info.flags & !FLAGS_DROPPED) | O_NOCTTY;
     if let Some(path) = device(&info) {
-        return Ok((
-            FileKind::Dev {
-                path: Bytes::copy_of(path)?,
-                flags,
-            },
-            Exported::Plain,
-        ));
+        return Ok((FileKind::Dev { path: Bytes::copy_of(path)?, flags }, Exported::Plain));
     }
     if by_path(&info) && alone && !is_ours(file) {
         let path = file.path()?;

@@ -27,10 +27,7 @@ use crate::memory::space;
 
 /// A failure of the helper's, as the other side hears it.
 pub(crate) fn failure(step: Step, errno: Errno) -> Failure {
-    Failure::Helper {
-        step,
-        errno: u16::try_from(-errno.code()).unwrap_or(u16::MAX),
-    }
+    Failure::Helper { step, errno: u16::try_from(-errno.code()).unwrap_or(u16::MAX) }
 }
 
 /// What a parked helper does next.
@@ -220,10 +217,7 @@ impl Incoming {
     }
 
     fn bytes_away(&self) -> u64 {
-        self.space
-            .lock()
-            .as_ref()
-            .map_or(0, |space| space.stat().outstanding * 4096)
+        self.space.lock().as_ref().map_or(0, |space| space.stat().outstanding * 4096)
     }
 
     fn tell(&self, outcome: core::result::Result<Done, Failure>) {
@@ -370,14 +364,10 @@ impl Ctl for Control {
         }
         let outcome = arg as i64;
         if outcome < 0 {
-            self.incoming
-                .give_up(Step::Restorer, Errno::from_code(outcome))?;
+            self.incoming.give_up(Step::Restorer, Errno::from_code(outcome))?;
         }
         let task = Task::current()?;
-        let resume = Resume {
-            incoming: self.incoming.clone(),
-            code: self.code,
-        };
+        let resume = Resume { incoming: self.incoming.clone(), code: self.code };
         park::request(&task, Arc::new(resume))?;
         Ok(0)
     }

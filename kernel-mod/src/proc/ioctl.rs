@@ -53,17 +53,11 @@ pub(super) static RECORDS: &[Record] = &[
 ];
 
 fn slot_of(number: u32) -> Result<Slot> {
-    u8::try_from(number)
-        .ok()
-        .and_then(Slot::new)
-        .ok_or(Errno::EINVAL)
+    u8::try_from(number).ok().and_then(Slot::new).ok_or(Errno::EINVAL)
 }
 
 fn process_of(job: u32, pid: i32) -> Result<GlobalPid> {
-    let pid = u32::try_from(pid)
-        .ok()
-        .filter(|pid| *pid > 1)
-        .ok_or(Errno::EINVAL)?;
+    let pid = u32::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(Errno::EINVAL)?;
     if job == 0 {
         return Err(Errno::EINVAL);
     }
@@ -95,10 +89,7 @@ fn job_del(_file: &OpenFile, arg: u64) -> Result<u64> {
     let of_job = |process: GlobalPid| process.job == job;
     let used = tables.records.iter().any(|(process, _)| of_job(process))
         || tables.leaving.iter().any(|(process, _)| of_job(process))
-        || tables
-            .incoming
-            .iter()
-            .any(|(_, incoming)| of_job(incoming.process));
+        || tables.incoming.iter().any(|(_, incoming)| of_job(incoming.process));
     if used {
         return Err(Errno::EBUSY);
     }
@@ -120,10 +111,7 @@ fn helper_set(_file: &OpenFile, arg: u64) -> Result<u64> {
     if set.reserved != 0 {
         return Err(Errno::EINVAL);
     }
-    let helper = Helper {
-        exec: FileRef::of_fd(set.exec_fd)?,
-        device: FileRef::of_fd(set.dev_fd)?,
-    };
+    let helper = Helper { exec: FileRef::of_fd(set.exec_fd)?, device: FileRef::of_fd(set.dev_fd)? };
     let before = state::get()?.tables.lock().helper.replace(helper);
     drop(before);
     Ok(0)
@@ -131,10 +119,7 @@ fn helper_set(_file: &OpenFile, arg: u64) -> Result<u64> {
 
 /// The process here and its job's init.
 fn find(tables: &Tables, process: GlobalPid) -> Result<(Task, Task)> {
-    Ok((
-        tables.jobs.find(process)?,
-        tables.jobs.get(process.job)?.init.clone(),
-    ))
+    Ok((tables.jobs.find(process)?, tables.jobs.get(process.job)?.init.clone()))
 }
 
 fn migrate(_file: &OpenFile, arg: u64) -> Result<u64> {
@@ -182,17 +167,9 @@ fn start(
         tables.leaving.insert(process, leaving)?;
         tables.spaces.get(process).cloned()
     };
-    let fetching = space
-        .as_ref()
-        .is_some_and(|space| space.stat().outstanding != 0);
+    let fetching = space.as_ref().is_some_and(|space| space.stat().outstanding != 0);
     let request = RequestId(id);
-    let request = Request {
-        request,
-        process,
-        work: Work::Running,
-        target,
-        fetching,
-    };
+    let request = Request { request, process, work: Work::Running, target, fetching };
     let started = with_mover(proc, |mover, now| mover.start(now, request));
     let refused = match started {
         Some(Ok(_)) => None,
@@ -288,16 +265,8 @@ fn infos(tables: &Tables) -> Result<Vec<uapi::ProcInfo>> {
         };
         let mut entry = info(process, &record.task, role, slot, epoch.0);
         let state = record.state.lock();
-        entry.state |= if state.stopped {
-            uapi::PSTATE_STOPPED
-        } else {
-            0
-        };
-        entry.state |= if state.kept.is_some() {
-            uapi::PSTATE_PLACED
-        } else {
-            0
-        };
+        entry.state |= if state.stopped { uapi::PSTATE_STOPPED } else { 0 };
+        entry.state |= if state.kept.is_some() { uapi::PSTATE_PLACED } else { 0 };
         entry.kept_pages = u64::from(state.keeps_memory);
         drop(state);
         if tables.leaving.get(process).is_some() {
@@ -324,10 +293,7 @@ fn proc_list(_file: &OpenFile, arg: u64) -> Result<u64> {
     let list = infos(&state::get()?.tables.lock())?;
     let room = call.count_max as usize;
     let fitting = list.len().min(room);
-    let to = UserSlice::new(
-        call.entries,
-        room.saturating_mul(size_of::<uapi::ProcInfo>()),
-    );
+    let to = UserSlice::new(call.entries, room.saturating_mul(size_of::<uapi::ProcInfo>()));
     to.write(list[..fitting].as_bytes())?;
     call.count = list.len() as u32;
     uaccess::write(arg, &call).map(|()| 0)
@@ -335,11 +301,7 @@ fn proc_list(_file: &OpenFile, arg: u64) -> Result<u64> {
 
 fn incoming_of(image: u64) -> Result<alloc::sync::Arc<Incoming>> {
     let tables = state::get()?.tables.lock();
-    tables
-        .incoming
-        .get(AttemptId(image))
-        .cloned()
-        .ok_or(Errno::ENOENT)
+    tables.incoming.get(AttemptId(image)).cloned().ok_or(Errno::ENOENT)
 }
 
 /// The image whose helper the caller is.
@@ -360,10 +322,7 @@ fn image_attach(_file: &OpenFile, arg: u64) -> Result<u64> {
         let mut tables = state::get()?.tables.lock();
         // Only the process with this very name, or the surrogate that was told to.
         let (_, caller) = tables.jobs.current().ok_or(Errno::EPERM)?;
-        let surrogate = incoming
-            .record
-            .as_ref()
-            .is_none_or(|record| record.task.is_current());
+        let surrogate = incoming.record.as_ref().is_none_or(|record| record.task.is_current());
         if caller != incoming.process || !surrogate {
             return Err(Errno::EPERM);
         }
@@ -372,11 +331,7 @@ fn image_attach(_file: &OpenFile, arg: u64) -> Result<u64> {
     incoming.attach(task)?;
     call.job = incoming.process.job.0;
     call.pid = i32::try_from(incoming.process.pid.0).unwrap_or(0);
-    call.kind = if incoming.is_exec() {
-        uapi::IMAGE_KIND_EXEC
-    } else {
-        uapi::IMAGE_KIND_PROCESS
-    };
+    call.kind = if incoming.is_exec() { uapi::IMAGE_KIND_EXEC } else { uapi::IMAGE_KIND_PROCESS };
     call.source = u32::from(incoming.source.get());
     call.manifest_bytes = incoming.manifest_bytes.len() as u64;
     uaccess::write(arg, &call).map(|()| 0)
@@ -387,9 +342,7 @@ fn image_read(_file: &OpenFile, arg: u64) -> Result<u64> {
     let incoming = mine(call.image)?;
     let offset = usize::try_from(call.offset).map_err(|_| Errno::EINVAL)?;
     let rest = incoming.manifest_bytes.get(offset..).ok_or(Errno::EINVAL)?;
-    let len = usize::try_from(call.bytes)
-        .unwrap_or(usize::MAX)
-        .min(rest.len());
+    let len = usize::try_from(call.bytes).unwrap_or(usize::MAX).min(rest.len());
     UserSlice::new(call.data, len).write(&rest[..len])?;
     call.bytes = len as u64;
     uaccess::write(arg, &call).map(|()| 0)
@@ -420,7 +373,7 @@ fn exec_go(_file: &OpenFile, arg: u64) -> Result<u64> {
     if !incoming.is_exec() {
         return Err(Errno::EINVAL);
     }
-    super::with_own(|own| incoming.wait_exec(own)).map(|()| 0)
+    super::area::with_own(|own| incoming.wait_exec(own)).map(|()| 0)
 }
 
 fn body_state(_file: &OpenFile, arg: u64) -> Result<u64> {
@@ -455,11 +408,7 @@ fn proc_counts(_file: &OpenFile, arg: u64) -> Result<u64> {
     let mut tables = state::get()?.tables.lock();
     tables.jobs.forget_ended();
     let of = |role: Role| {
-        tables
-            .records
-            .iter()
-            .filter(|(_, record)| record.role() == role)
-            .count() as u32
+        tables.records.iter().filter(|(_, record)| record.role() == role).count() as u32
     };
     let counts = uapi::ProcCounts {
         jobs: tables.jobs.len() as u32,

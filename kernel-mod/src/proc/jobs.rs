@@ -37,11 +37,7 @@ impl Jobs {
 
     pub(crate) fn add(&mut self, job: Job) -> Result {
         self.forget_ended();
-        if self
-            .0
-            .iter()
-            .any(|old| old.id == job.id || old.ns.same(&job.ns))
-        {
+        if self.0.iter().any(|old| old.id == job.id || old.ns.same(&job.ns)) {
             return Err(Errno::EEXIST);
         }
         if self.0.len() >= JOBS_MAX {
@@ -53,11 +49,7 @@ impl Jobs {
     }
 
     pub(crate) fn remove(&mut self, id: JobId) -> Result {
-        let index = self
-            .0
-            .iter()
-            .position(|job| job.id == id)
-            .ok_or(Errno::ENOENT)?;
+        let index = self.0.iter().position(|job| job.id == id).ok_or(Errno::ENOENT)?;
         self.0.swap_remove(index);
         Ok(())
     }
@@ -71,9 +63,7 @@ impl Jobs {
     pub(crate) fn current(&self) -> Option<(&Job, GlobalPid)> {
         let job = self.0.iter().find(|job| job.ns.is_current())?;
         let task = Task::current().ok()?;
-        let pid = u32::try_from(task.pid_in(&job.ns))
-            .ok()
-            .filter(|pid| *pid > 1)?;
+        let pid = u32::try_from(task.pid_in(&job.ns)).ok().filter(|pid| *pid > 1)?;
         Some((job, GlobalPid::new(job.id.0, pid)))
     }
 

@@ -9,6 +9,8 @@ use kapi::{
 };
 use netproto::{msg::migrate::ImageKind, AttemptId, Epoch, GlobalPid, Slot, SpaceId};
 
+use crate::memory::space;
+
 use super::{
     exec::Kept,
     files::Exported,
@@ -40,6 +42,15 @@ pub(crate) struct Out {
     /// Remote files by the identity of the file, so that a second look says the same.
     pub(crate) exported: Vec<(usize, Exported)>,
     pub(crate) final_part: Vec<u8>,
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        // Unless it was taken out for a target that has the process now.
+        if let Some(space) = self.space.take() {
+            space::drop_source(space);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -87,11 +98,7 @@ impl Leaving {
         request: u64,
         kept: Option<Arc<Kept>>,
     ) -> Result<Arc<Self>> {
-        let kind = if kept.is_some() {
-            ImageKind::Exec
-        } else {
-            ImageKind::Live
-        };
+        let kind = if kept.is_some() { ImageKind::Exec } else { ImageKind::Live };
         Ok(Arc::new(Self {
             process,
             task,
@@ -118,10 +125,7 @@ impl Leaving {
             stopping.command = None;
             stopping.generation
         };
-        let request = Arc::new(StopRequest {
-            leaving: self.clone(),
-            generation,
-        });
+        let request = Arc::new(StopRequest { leaving: self.clone(), generation });
         park::request(&self.task, request)?;
         Ok(false)
     }
@@ -200,8 +204,7 @@ impl Leaving {
                 return;
             }
             own.drop_pending(&more);
-            more.iter()
-                .for_each(|signal| signals::forward(self.process, slot, epoch, signal));
+            more.iter().for_each(|signal| signals::forward(self.process, slot, epoch, signal));
         }
     }
 
@@ -262,8 +265,5 @@ pub(crate) fn exported_as<'a>(
     file: &FileRef,
 ) -> Option<&'a Exported> {
     let identity = file.identity();
-    exported
-        .iter()
-        .find(|(one, _)| *one == identity)
-        .map(|(_, exported)| exported)
+    exported.iter().find(|(one, _)| *one == identity).map(|(_, exported)| exported)
 }

@@ -89,10 +89,7 @@ fn signals(own: &Own, state: &ThreadState, pending: &[SigInfo]) -> Result<Signal
     for signal in pending {
         let mut info = [0; SIGINFO_LEN];
         info[..SIGINFO_USED].copy_from_slice(&signal.bytes);
-        list.push(Pending {
-            shared: signal.shared != 0,
-            info,
-        });
+        list.push(Pending { shared: signal.shared != 0, info });
     }
     Ok(Signals {
         blocked: state.blocked,
@@ -110,10 +107,7 @@ fn signals(own: &Own, state: &ThreadState, pending: &[SigInfo]) -> Result<Signal
 fn restart_out(raw: &own::Restart) -> Restart {
     match raw.kind {
         own::RESTART_NANOSLEEP => Restart::Nanosleep {
-            deadline: Deadline {
-                clock: raw.clock,
-                at_ns: raw.expires_ns,
-            },
+            deadline: Deadline { clock: raw.clock, at_ns: raw.expires_ns },
             remaining_address: raw.rmtp,
             remaining_kind: u8::from(raw.rmtp_kind == 1),
         },
@@ -150,53 +144,29 @@ fn shifted(deadline: Deadline, then: &Clocks) -> u64 {
         _ => return deadline.at_ns,
     };
     let left = deadline.at_ns as i64 - source_now as i64;
-    (clock_now(deadline.clock) as i64)
-        .saturating_add(left)
-        .max(0) as u64
+    (clock_now(deadline.clock) as i64).saturating_add(left).max(0) as u64
 }
 
 fn restart_in(restart: &Restart, then: &Clocks) -> own::Restart {
     let mut raw = own::Restart::default();
     match *restart {
         Restart::None => raw.kind = own::RESTART_NONE,
-        Restart::Nanosleep {
-            deadline,
-            remaining_address,
-            remaining_kind,
-        } => {
+        Restart::Nanosleep { deadline, remaining_address, remaining_kind } => {
             raw.kind = own::RESTART_NANOSLEEP;
             raw.clock = deadline.clock;
             raw.rmtp = remaining_address;
             raw.rmtp_kind = u32::from(remaining_kind);
             raw.expires_ns = shifted(deadline, then);
         }
-        Restart::Poll {
-            fds_address,
-            fds_len,
-            deadline_ns,
-        } => {
+        Restart::Poll { fds_address, fds_len, deadline_ns } => {
             raw.kind = own::RESTART_POLL;
             raw.ufds = fds_address;
             raw.nfds = fds_len;
             raw.has_timeout = u32::from(deadline_ns.is_some());
-            let at = |at_ns| {
-                shifted(
-                    Deadline {
-                        clock: CLOCK_MONOTONIC,
-                        at_ns,
-                    },
-                    then,
-                )
-            };
+            let at = |at_ns| shifted(Deadline { clock: CLOCK_MONOTONIC, at_ns }, then);
             raw.expires_ns = deadline_ns.map_or(0, at);
         }
-        Restart::Futex {
-            address,
-            value,
-            flags,
-            bitset,
-            deadline,
-        } => {
+        Restart::Futex { address, value, flags, bitset, deadline } => {
             raw.kind = own::RESTART_FUTEX;
             raw.uaddr = address;
             raw.val = value;

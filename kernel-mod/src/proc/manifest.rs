@@ -42,9 +42,7 @@ pub(crate) fn live(
     describe: Describe<'_>,
 ) -> Result<Box<Manifest>> {
     let memory = Memory {
-        exe: Exe {
-            path: copy(&survey.exe.path()?)?,
-        },
+        exe: Exe { path: copy(&survey.exe.path()?)? },
         mm: mm(&survey.mm_info, &survey.mappings)?,
         vmas: vmas(&survey.mappings, survey.mm_info.start_stack)?,
         places,
@@ -53,10 +51,7 @@ pub(crate) fn live(
         subject,
         task: task(&survey.facts)?,
         creds: creds(&survey.facts, &survey.groups)?,
-        fs: Fs {
-            cwd: copy(&survey.cwd)?,
-            umask: survey.facts.umask.unsigned_abs(),
-        },
+        fs: Fs { cwd: copy(&survey.cwd)?, umask: survey.facts.umask.unsigned_abs() },
         files: files(&survey.fds, Keep::All, describe)?,
         body: Body::Live(memory),
     }))
@@ -82,31 +77,18 @@ pub(crate) fn exec(
         subject,
         task: task(context.facts)?,
         creds: creds(context.facts, context.groups)?,
-        fs: Fs {
-            cwd: copy(context.cwd)?,
-            umask: context.facts.umask.unsigned_abs(),
-        },
+        fs: Fs { cwd: copy(context.cwd)?, umask: context.facts.umask.unsigned_abs() },
         files: files(context.fds, Keep::OverExec, describe)?,
         body: Body::Exec(exec),
     }))
 }
 
 fn task(facts: &Facts) -> Result<ImageTask> {
-    let len = facts
-        .comm
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(15)
-        .min(15);
+    let len = facts.comm.iter().position(|byte| *byte == 0).unwrap_or(15).min(15);
     let mut rlimits = [Rlimit::default(); 16];
-    for (limit, (soft, hard)) in rlimits
-        .iter_mut()
-        .zip(facts.rlim_cur.iter().zip(&facts.rlim_max))
+    for (limit, (soft, hard)) in rlimits.iter_mut().zip(facts.rlim_cur.iter().zip(&facts.rlim_max))
     {
-        *limit = Rlimit {
-            soft: *soft,
-            hard: *hard,
-        };
+        *limit = Rlimit { soft: *soft, hard: *hard };
     }
     Ok(ImageTask {
         comm: copy(&facts.comm[..len])?,
@@ -124,18 +106,8 @@ fn creds(facts: &Facts, groups: &[u32]) -> Result<Creds> {
     copied.try_reserve_exact(groups.len())?;
     copied.extend_from_slice(groups);
     Ok(Creds {
-        user: Ids {
-            real: facts.uid,
-            effective: facts.euid,
-            saved: facts.suid,
-            fs: facts.fsuid,
-        },
-        group: Ids {
-            real: facts.gid,
-            effective: facts.egid,
-            saved: facts.sgid,
-            fs: facts.fsgid,
-        },
+        user: Ids { real: facts.uid, effective: facts.euid, saved: facts.suid, fs: facts.fsuid },
+        group: Ids { real: facts.gid, effective: facts.egid, saved: facts.sgid, fs: facts.fsgid },
         groups: copied,
         caps: Caps {
             inheritable: facts.cap_inheritable,
@@ -173,24 +145,16 @@ fn files(fds: &[Fd], keep: Keep, describe: Describe<'_>) -> Result<Files> {
         };
         let group = u32::try_from(group).map_err(|_| Errno::E2BIG)?;
         files.fds.try_reserve(1)?;
-        files.fds.push(ImageFd {
-            fd: fd.fd,
-            group,
-            cloexec: fd.cloexec,
-        });
+        files.fds.push(ImageFd { fd: fd.fd, group, cloexec: fd.cloexec });
     }
     Ok(files)
 }
 
 fn mm(info: &MmInfo, mappings: &[Mapping]) -> Result<ImageMm> {
     let special = || mappings.iter().filter(|mapping| mapping.special);
-    let used = usize::try_from(info.auxv_count)
-        .unwrap_or(0)
-        .min(info.auxv.len());
+    let used = usize::try_from(info.auxv_count).unwrap_or(0).min(info.auxv.len());
     // Pairs only, up to and with the one that ends the vector.
-    let end = info.auxv[..used]
-        .chunks_exact(2)
-        .position(|pair| pair.first() == Some(&0));
+    let end = info.auxv[..used].chunks_exact(2).position(|pair| pair.first() == Some(&0));
     let words = end.map_or(used & !1, |end| (end + 1) * 2);
     Ok(ImageMm {
         start_code: info.start_code,
@@ -246,12 +210,7 @@ fn vmas(mappings: &[Mapping], start_stack: u64) -> Result<Vmas> {
             None if mapping.flags & vm::GROWSDOWN != 0 && holds_stack => VmaKind::Stack,
             None => VmaKind::Anon,
         };
-        vmas.push(Vma {
-            start: mapping.start,
-            end: mapping.end,
-            flags,
-            kind,
-        });
+        vmas.push(Vma { start: mapping.start, end: mapping.end, flags, kind });
     }
     Ok(Vmas(vmas))
 }

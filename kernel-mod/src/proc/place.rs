@@ -20,12 +20,7 @@ pub(crate) struct Placement {
 
 impl Default for Placement {
     fn default() -> Self {
-        Self {
-            names: Vec::new(),
-            weights: [0; SLOTS],
-            outstanding: [0; SLOTS],
-            timeout_ms: 0,
-        }
+        Self { names: Vec::new(), weights: [0; SLOTS], outstanding: [0; SLOTS], timeout_ms: 0 }
     }
 }
 
@@ -49,9 +44,7 @@ impl Placement {
     /// Whether execs of a file are placed.
     pub(crate) fn wants(&self, path: &[u8]) -> bool {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        self.names
-            .split(|byte| *byte == 0)
-            .any(|one| !one.is_empty() && one == name)
+        self.names.split(|byte| *byte == 0).any(|one| !one.is_empty() && one == name)
     }
 
     /// The node that is furthest below its share.
@@ -60,9 +53,7 @@ impl Placement {
             let weight = self.weights.get(slot.index()).copied().unwrap_or(0);
             weight > 0 && Some(*slot) != not_at && (*slot == own || net::is_up(*slot))
         };
-        Slot::all()
-            .filter(usable)
-            .min_by_key(|slot| self.crowd(*slot, own))
+        Slot::all().filter(usable).min_by_key(|slot| self.crowd(*slot, own))
     }
 
     /// How full a node would be with one more, in thousandths of its weight; the own one is the

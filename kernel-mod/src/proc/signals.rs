@@ -25,18 +25,12 @@ mod at {
 }
 
 fn word(bytes: &[u8; 48], at: usize) -> u32 {
-    bytes
-        .get(at..)
-        .and_then(|rest| rest.first_chunk())
-        .map_or(0, |word| u32::from_ne_bytes(*word))
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_ne_bytes(*word))
 }
 
 /// Sends a signal on to the body. One that can't be sent is lost with its node.
 pub(crate) fn forward(process: GlobalPid, slot: Slot, epoch: Epoch, signal: &SigInfo) {
-    let value = signal
-        .bytes
-        .get(at::VALUE..)
-        .and_then(|rest| rest.first_chunk());
+    let value = signal.bytes.get(at::VALUE..).and_then(|rest| rest.first_chunk());
     let message = Signal {
         process,
         epoch,
@@ -45,11 +39,7 @@ pub(crate) fn forward(process: GlobalPid, slot: Slot, epoch: Epoch, signal: &Sig
         sender_pid: word(&signal.bytes, at::PID),
         sender_uid: word(&signal.bytes, at::UID),
         flags: SignalFlags::VALUE
-            | if signal.shared != 0 {
-                SignalFlags::PROCESS
-            } else {
-                SignalFlags::empty()
-            },
+            | if signal.shared != 0 { SignalFlags::PROCESS } else { SignalFlags::empty() },
         value: value.map_or(0, |value| u64::from_ne_bytes(*value)),
     };
     driver::send(slot, Signal::KIND, &message.encode());
@@ -57,11 +47,7 @@ pub(crate) fn forward(process: GlobalPid, slot: Slot, epoch: Epoch, signal: &Sig
 
 /// Has the body killed.
 pub(crate) fn kill_body(process: GlobalPid, slot: Slot, epoch: Epoch) {
-    let signal = SigInfo {
-        signo: SIGKILL,
-        shared: 1,
-        ..SigInfo::default()
-    };
+    let signal = SigInfo { signo: SIGKILL, shared: 1, ..SigInfo::default() };
     forward(process, slot, epoch, &signal);
 }
 
@@ -105,11 +91,7 @@ pub(super) fn message(proc: &'static Proc, message: &Message) {
         _ => return,
     };
     if let Err(error) = known {
-        log::warn!(
-            "message {:#06x} of node {}: {error}",
-            message.kind.0,
-            message.from
-        );
+        log::warn!("message {:#06x} of node {}: {error}", message.kind.0, message.from);
     }
 }
 
@@ -129,18 +111,12 @@ fn deliver(proc: &Proc, from: Slot, signal: &Signal) {
 /// Whether a node speaks for the body.
 fn is_current(proc: &Proc, process: GlobalPid, from: Slot, epoch: Epoch) -> bool {
     let mover = proc.mover.lock();
-    mover
-        .as_ref()
-        .is_some_and(|mover| mover.is_current(process, from, epoch))
+    mover.as_ref().is_some_and(|mover| mover.is_current(process, from, epoch))
 }
 
 fn body_exited(proc: &Proc, from: Slot, exited: &Exited) {
     let Exited { process, epoch, .. } = *exited;
-    driver::send(
-        from,
-        ExitedAck::KIND,
-        &ExitedAck { process, epoch }.encode(),
-    );
+    driver::send(from, ExitedAck::KIND, &ExitedAck { process, epoch }.encode());
     if !is_current(proc, process, from, epoch) {
         return;
     }
@@ -182,11 +158,7 @@ fn body_continued(proc: &Proc, from: Slot, continued: &Continued) {
         was_stopped
     };
     if was_stopped {
-        let _ = record.task.signal(&SigInfo {
-            signo: SIGCONT,
-            shared: 1,
-            ..SigInfo::default()
-        });
+        let _ = record.task.signal(&SigInfo { signo: SIGCONT, shared: 1, ..SigInfo::default() });
     }
 }
 
@@ -208,22 +180,9 @@ pub(super) fn body_state(proc: &Proc, process: GlobalPid, stopped: Option<u32>) 
     match stopped {
         Some(signo) => {
             let signo = u16::try_from(signo).unwrap_or(SIGSTOP as u16);
-            driver::send(
-                slot,
-                Stopped::KIND,
-                &Stopped {
-                    process,
-                    epoch,
-                    signo,
-                }
-                .encode(),
-            );
+            driver::send(slot, Stopped::KIND, &Stopped { process, epoch, signo }.encode());
         }
-        None => driver::send(
-            slot,
-            Continued::KIND,
-            &Continued { process, epoch }.encode(),
-        ),
+        None => driver::send(slot, Continued::KIND, &Continued { process, epoch }.encode()),
     }
     record.change(|state| state.stopped = stopped.is_some());
     true

@@ -48,9 +48,7 @@ pub(crate) struct Plan {
 }
 
 fn capture(errno: Errno) -> Failure {
-    Failure::Capture {
-        errno: u16::try_from(-errno.code()).unwrap_or(0),
-    }
+    Failure::Capture { errno: u16::try_from(-errno.code()).unwrap_or(0) }
 }
 
 /// A number that nodes with the same kernel have in common.
@@ -118,9 +116,8 @@ fn prepare_live(leaving: &Arc<Leaving>, plan: &Plan) -> core::result::Result<Box
     if !facts::reasons(&survey, false).is_empty() {
         return Err(Failure::Ineligible);
     }
-    let process = leaving.process;
-    let released = leaving.clone();
-    let on_release = move |_: space::Release| super::driver::memory_released(process, &released);
+    let (process, request) = (leaving.process, leaving.request);
+    let on_release = move |_: space::Release| super::driver::memory_released(process, request);
     let space =
         space::create_source(survey.mm.share(), plan.target, on_release).map_err(capture)?;
     live_out(leaving, plan, &survey, space).map_err(|errno| {
@@ -146,13 +143,7 @@ fn live_out(leaving: &Leaving, plan: &Plan, survey: &Survey, space: SpaceId) -> 
         },
     )?;
     let attempt = plan.attempt;
-    Ok(Box::new(Out {
-        attempt,
-        manifest,
-        space: Some(space),
-        exported,
-        final_part: Vec::new(),
-    }))
+    Ok(Box::new(Out { attempt, manifest, space: Some(space), exported, final_part: Vec::new() }))
 }
 
 #[inline(never)]
@@ -177,13 +168,7 @@ fn prepare_exec(leaving: &Leaving, plan: &Plan) -> Result<Box<Out>> {
         Ok(kind)
     })?;
     let attempt = plan.attempt;
-    Ok(Box::new(Out {
-        attempt,
-        manifest,
-        space: None,
-        exported,
-        final_part: Vec::new(),
-    }))
+    Ok(Box::new(Out { attempt, manifest, space: None, exported, final_part: Vec::new() }))
 }
 
 /// The pieces of an image: offset and bytes. One of no bytes is one empty piece.
@@ -212,11 +197,7 @@ fn send_manifest(
             total_len,
             offset: offset as u32,
         };
-        send_piece(
-            plan.target,
-            migrate::Prepare::KIND,
-            &[&head.encode(), piece],
-        )?;
+        send_piece(plan.target, migrate::Prepare::KIND, &[&head.encode(), piece])?;
     }
     Ok(())
 }
@@ -229,10 +210,7 @@ pub(crate) fn send_final(
 ) -> core::result::Result<(), Failure> {
     let bytes = {
         let mut out = leaving.out.lock();
-        let out = out
-            .as_mut()
-            .filter(|out| out.attempt == attempt)
-            .ok_or(Failure::Aborted)?;
+        let out = out.as_mut().filter(|out| out.attempt == attempt).ok_or(Failure::Aborted)?;
         if let Some(space) = out.space {
             space::open_source(space).map_err(capture)?;
         }
@@ -240,11 +218,7 @@ pub(crate) fn send_final(
     };
     let total_len = u32::try_from(bytes.len()).map_err(|_| Failure::BadImage)?;
     for (offset, piece) in pieces(&bytes) {
-        let head = migrate::Final {
-            attempt,
-            total_len,
-            offset: offset as u32,
-        };
+        let head = migrate::Final { attempt, total_len, offset: offset as u32 };
         send_piece(target, migrate::Final::KIND, &[&head.encode(), piece])?;
     }
     Ok(())
@@ -280,13 +254,7 @@ pub(crate) fn compare(leaving: &Leaving) -> core::result::Result<Compared, Failu
         Err(Errno::ESTALE) => return Ok(Compared::Differs),
         Err(errno) => return Err(capture(errno)),
     };
-    match diff(
-        &out.manifest,
-        &now,
-        Carry {
-            changes_max: CHANGES_MAX,
-        },
-    ) {
+    match diff(&out.manifest, &now, Carry { changes_max: CHANGES_MAX }) {
         Ok(fits) => {
             out.final_part = final_part(leaving, out, &survey, fits)?;
             Ok(Compared::Fits)
@@ -302,11 +270,7 @@ pub(crate) fn compare(leaving: &Leaving) -> core::result::Result<Compared, Failu
 /// The places of the manifest, which need no second look.
 fn known(out: &Out) -> Result<RunSet> {
     let mut known = RunSet::new();
-    let ranges = out
-        .manifest
-        .memory()
-        .map(|memory| memory.places.ranges())
-        .unwrap_or_default();
+    let ranges = out.manifest.memory().map(|memory| memory.places.ranges()).unwrap_or_default();
     for range in ranges {
         if let Some(run) = Run::new(range.start, range.count) {
             known.insert(run)?;

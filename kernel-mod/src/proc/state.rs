@@ -158,10 +158,7 @@ impl Tables {
 
     /// The image whose helper is a process.
     pub(crate) fn incoming_of(&self, process: GlobalPid) -> Vec<Arc<Incoming>> {
-        let mine = self
-            .incoming
-            .iter()
-            .filter(|(_, incoming)| incoming.process == process);
+        let mine = self.incoming.iter().filter(|(_, incoming)| incoming.process == process);
         mine.map(|(_, incoming)| incoming.clone()).collect()
     }
 }

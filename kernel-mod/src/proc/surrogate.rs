@@ -131,9 +131,7 @@ fn next(own: &Own, record: &Record) -> Duty {
     }
     own.listen(true);
     // A signal or a duty: looked at again in either case.
-    let _ = record
-        .wake
-        .wait(Mode::Interruptible, None, || has_duty(record));
+    let _ = record.wake.wait(Mode::Interruptible, None, || has_duty(record));
     match duty(record) {
         Some(duty) => {
             own.listen(false);
@@ -219,10 +217,7 @@ fn exec_helper(own: &Own, attempt: AttemptId, page: u64) -> Result {
     put(16, page + ENVP_AT as u64);
     put(EMPTY_AT, 0);
     for index in 0..5 {
-        put(
-            ARGV_AT + index * 8,
-            page + (STRINGS_AT + index * STRING_LEN) as u64,
-        );
+        put(ARGV_AT + index * 8, page + (STRINGS_AT + index * STRING_LEN) as u64);
     }
     let mut digits = [0; 16];
     let number = decimal(device_fd);

@@ -54,10 +54,7 @@ impl Survey {
     pub(crate) fn refs_of(&self, file: &FileRef) -> u64 {
         let same = |other: &FileRef| other.identity() == file.identity();
         let fds = self.fds.iter().filter(|fd| same(&fd.file)).count();
-        let mapped = self
-            .mappings
-            .iter()
-            .filter(|mapping| mapping.file.as_ref().is_some_and(same));
+        let mapped = self.mappings.iter().filter(|mapping| mapping.file.as_ref().is_some_and(same));
         2 * (fds + mapped.count()) as u64
     }
 }
