@@ -101,11 +101,7 @@ pub fn diff(prepared: &Manifest, now: &Manifest, carry: Carry) -> Result<Compati
     }
     let positions = files::compare(&prepared.files, &now.files)?;
     let (change, places) = layout::compare(old, new, carry)?;
-    Ok(Compatible {
-        places,
-        change,
-        positions,
-    })
+    Ok(Compatible { places, change, positions })
 }
 
 /// All but the times that it has used, which the final part has anyway.

@@ -61,10 +61,7 @@ impl Record for Freeze {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             attempt: AttemptId(reader.u64()?),
-            process: GlobalPid {
-                job: JobId(reader.u32()?),
-                pid: Pid(reader.u32()?),
-            },
+            process: GlobalPid { job: JobId(reader.u32()?), pid: Pid(reader.u32()?) },
             epoch: Epoch(reader.u64()?),
             clocks: Clocks {
                 monotonic_ns: reader.u64()?,

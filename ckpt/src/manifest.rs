@@ -116,26 +116,15 @@ impl Manifest {
             ImageKind::Live => {
                 let exe = part.need()?;
                 let files = part.need()?;
-                let memory = Memory {
-                    exe,
-                    mm: part.need()?,
-                    vmas: part.need()?,
-                    places: part.need()?,
-                };
+                let memory =
+                    Memory { exe, mm: part.need()?, vmas: part.need()?, places: part.need()? };
                 memory.check_places().map_err(DecodeError::Inconsistent)?;
                 (files, Body::Live(memory))
             }
             ImageKind::Exec => (part.need()?, Body::Exec(part.need()?)),
         };
         part.finish()?;
-        Ok(Self {
-            subject,
-            task,
-            creds,
-            fs,
-            files,
-            body,
-        })
+        Ok(Self { subject, task, creds, fs, files, body })
     }
 }
 

@@ -20,22 +20,12 @@ pub struct Chunk<'a> {
 /// an empty one, has none.
 pub fn chunks(image: &[u8], len_max: usize) -> impl Iterator<Item = Chunk<'_>> {
     let total_len = u32::try_from(image.len()).unwrap_or(u32::MAX);
-    let image = if image.len() > IMAGE_LEN_MAX {
-        &[]
-    } else {
-        image
-    };
+    let image = if image.len() > IMAGE_LEN_MAX { &[] } else { image };
     let len_max = len_max.max(1);
-    (0u32..)
-        .zip(image.chunks(len_max))
-        .map_while(move |(index, bytes)| {
-            let len = u32::try_from(len_max).unwrap_or(u32::MAX);
-            Some(Chunk {
-                total_len,
-                offset: index.checked_mul(len)?,
-                bytes,
-            })
-        })
+    (0u32..).zip(image.chunks(len_max)).map_while(move |(index, bytes)| {
+        let len = u32::try_from(len_max).unwrap_or(u32::MAX);
+        Some(Chunk { total_len, offset: index.checked_mul(len)?, bytes })
+    })
 }
 
 /// Why a chunk was not taken. What was assembled so far is of no use then.
@@ -70,10 +60,7 @@ pub struct Assembler {
 impl Assembler {
     /// Nothing assembled yet.
     pub const fn new() -> Self {
-        Self {
-            total_len: 0,
-            image: Vec::new(),
-        }
+        Self { total_len: 0, image: Vec::new() }
     }
 
     /// Takes a chunk; returns the image when it is whole.

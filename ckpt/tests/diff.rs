@@ -35,10 +35,7 @@ fn pages(vmas: &[Vma]) -> BTreeMap<u64, Page> {
 
 fn set(places: &Places) -> BTreeMap<u64, ()> {
     let ranges = places.ranges().iter();
-    ranges
-        .flat_map(|range| range.start..range.end())
-        .map(|page| (page, ()))
-        .collect()
+    ranges.flat_map(|range| range.start..range.end()).map(|page| (page, ())).collect()
 }
 
 fn memory(manifest: &Manifest) -> &Memory {
@@ -70,10 +67,7 @@ fn apply(prepared: &Memory, change: &Compatible) -> (BTreeMap<u64, Page>, BTreeM
         assert_eq!(layout.insert(page, what), None, "maps over a mapping");
     }
     for page in set(&change.places).into_keys() {
-        assert!(
-            layout.contains_key(&page),
-            "a place outside of all mappings"
-        );
+        assert!(layout.contains_key(&page), "a place outside of all mappings");
         places.insert(page, ());
     }
     (layout, places)
@@ -100,12 +94,7 @@ fn live_on(rng: &mut Rng, manifest: &mut Manifest) {
             let kind = VmaKind::Anon;
             let flags = common::flags_for(rng, &kind);
             let start = end_last.max(PAGE);
-            list.push(Vma {
-                start,
-                end: start + PAGE,
-                flags,
-                kind,
-            });
+            list.push(Vma { start, end: start + PAGE, flags, kind });
         }
         end_last = vma.end;
         let last = split(rng, vma, &mut list);
@@ -145,12 +134,7 @@ fn split(rng: &mut Rng, mut vma: Vma, list: &mut Vec<Vma>) -> Vma {
         VmaKind::FileShared(mapped) => VmaKind::FileShared(file(mapped, shift)),
     };
     let (first, second) = (copy(0), copy(half / PAGE));
-    list.push(Vma {
-        start: vma.start,
-        end: middle,
-        flags: vma.flags,
-        kind: first,
-    });
+    list.push(Vma { start: vma.start, end: middle, flags: vma.flags, kind: first });
     vma.start = middle;
     vma.kind = second;
     vma
@@ -170,17 +154,11 @@ fn what_is_carried_makes_the_new_layout() {
         let (layout, places) = apply(memory(&prepared), &result);
         assert_eq!(layout, pages(&memory(&now).vmas.0), "seed {seed}");
         let wanted = set(&memory(&now).places);
-        assert!(
-            wanted.keys().all(|page| places.contains_key(page)),
-            "seed {seed}: places lost"
-        );
+        assert!(wanted.keys().all(|page| places.contains_key(page)), "seed {seed}: places lost");
         // More than wanted only where an absent page reads as zeros.
         for page in places.keys().filter(|page| !wanted.contains_key(page)) {
             let vma = memory(&now).vmas.find(page * PAGE).expect("mapped");
-            assert!(
-                vma.is_anon(),
-                "seed {seed}: a place in a file that was not written"
-            );
+            assert!(vma.is_anon(), "seed {seed}: a place in a file that was not written");
         }
         assert_eq!(result.change.brk, memory(&now).mm.brk);
         match result.change.is_empty() {
@@ -188,10 +166,7 @@ fn what_is_carried_makes_the_new_layout() {
             false => changed += 1,
         }
     }
-    assert!(
-        unchanged > 200 && changed > 1000,
-        "{unchanged} unchanged, {changed} changed"
-    );
+    assert!(unchanged > 200 && changed > 1000, "{unchanged} unchanged, {changed} changed");
 }
 
 #[test]
@@ -200,10 +175,7 @@ fn nothing_changed() {
         let prepared = common::live(&mut Rng(seed));
         let result = diff(&prepared, &copy(&prepared), Carry { changes_max: 0 });
         let result = result.expect("the same");
-        assert!(
-            result.change.is_empty() && result.places.pages() == 0,
-            "seed {seed}"
-        );
+        assert!(result.change.is_empty() && result.places.pages() == 0, "seed {seed}");
     }
 }
 
@@ -218,37 +190,16 @@ fn with(seed: u64, change: impl Fn(&mut Manifest)) -> Result<Compatible, Incompa
 fn what_can_not_be_carried() {
     for seed in 0..50 {
         let refused = |change: &dyn Fn(&mut Manifest)| with(seed, change).expect_err("refused");
-        assert_eq!(
-            refused(&|now| now.subject.epoch.0 ^= 1),
-            Incompatible::Subject
-        );
-        assert_eq!(
-            refused(&|now| now.subject.session_pid.0 ^= 1),
-            Incompatible::Subject
-        );
-        assert_eq!(
-            refused(&|now| now.creds.user.effective ^= 1),
-            Incompatible::Creds
-        );
-        assert_eq!(
-            refused(&|now| now.task.personality ^= 1),
-            Incompatible::Task
-        );
+        assert_eq!(refused(&|now| now.subject.epoch.0 ^= 1), Incompatible::Subject);
+        assert_eq!(refused(&|now| now.subject.session_pid.0 ^= 1), Incompatible::Subject);
+        assert_eq!(refused(&|now| now.creds.user.effective ^= 1), Incompatible::Creds);
+        assert_eq!(refused(&|now| now.task.personality ^= 1), Incompatible::Task);
         assert_eq!(refused(&|now| now.fs.umask ^= 1), Incompatible::Fs);
         let path = || ckpt::Bytes::from(b"/other".to_vec());
-        assert_eq!(
-            refused(&|now| memory_mut(now).exe.path = path()),
-            Incompatible::Exe
-        );
-        assert_eq!(
-            refused(&|now| memory_mut(now).mm.start_brk ^= 1),
-            Incompatible::Mm
-        );
+        assert_eq!(refused(&|now| memory_mut(now).exe.path = path()), Incompatible::Exe);
+        assert_eq!(refused(&|now| memory_mut(now).mm.start_brk ^= 1), Incompatible::Mm);
         let open = |now: &mut Manifest| {
-            now.files.descriptions.push(FileKind::Dev {
-                path: path(),
-                flags: 0,
-            });
+            now.files.descriptions.push(FileKind::Dev { path: path(), flags: 0 });
         };
         assert_eq!(refused(&open), Incompatible::Files);
         assert!(with(seed, |now| now.task.utime_ns += 1).is_ok());
@@ -263,27 +214,15 @@ fn files_may_move_in_their_files_only() {
     let prepared = with_file.next().expect("some have");
     let mut now = copy(&prepared);
     for kind in &mut now.files.descriptions {
-        if let FileKind::Path {
-            position, flags, ..
-        } = kind
-        {
+        if let FileKind::Path { position, flags, .. } = kind {
             *position = 12345;
             *flags = 0o2000;
         }
     }
     let carried = diff(&prepared, &now, CARRY).expect("positions are carried");
-    let count = now
-        .files
-        .descriptions
-        .iter()
-        .filter(|kind| path(kind))
-        .count();
+    let count = now.files.descriptions.iter().filter(|kind| path(kind)).count();
     assert_eq!(carried.positions.0.len(), count);
-    assert!(carried
-        .positions
-        .0
-        .iter()
-        .all(|p| (p.position, p.flags) == (12345, 0o2000)));
+    assert!(carried.positions.0.iter().all(|p| (p.position, p.flags) == (12345, 0o2000)));
 }
 
 #[test]
@@ -299,27 +238,15 @@ fn file_mappings_must_stay() {
         let mut now = copy(&prepared);
         let vma = memory_mut(&mut now).vmas.0.remove(index);
         let pages = (vma.start / PAGE, vma.end / PAGE);
-        let left = memory(&prepared)
-            .places
-            .ranges()
-            .iter()
-            .flat_map(|r| r.start..r.end());
+        let left = memory(&prepared).places.ranges().iter().flat_map(|r| r.start..r.end());
         let mut places = Places::new();
         for page in left.filter(|page| !(pages.0..pages.1).contains(page)) {
             places.push(page, 1).expect("memory");
         }
         memory_mut(&mut now).places = places;
-        assert_eq!(
-            diff(&prepared, &now, CARRY),
-            Err(Incompatible::Mappings),
-            "unmapped"
-        );
+        assert_eq!(diff(&prepared, &now, CARRY), Err(Incompatible::Mappings), "unmapped");
         // Still mapped, but a written page of it was dropped.
-        let dropped = memory(&prepared)
-            .places
-            .within(pages.0, pages.1)
-            .next()
-            .is_some();
+        let dropped = memory(&prepared).places.within(pages.0, pages.1).next().is_some();
         memory_mut(&mut now).vmas.0.insert(index, vma);
         let result = diff(&prepared, &now, CARRY);
         match dropped {
@@ -340,13 +267,7 @@ fn too_many_changes() {
         live_on(rng, &mut now);
         let free = diff(&prepared, &now, CARRY).expect("carried");
         let changes = free.change.unmap.len() + free.change.map.len();
-        let bounded = diff(
-            &prepared,
-            &now,
-            Carry {
-                changes_max: changes,
-            },
-        );
+        let bounded = diff(&prepared, &now, Carry { changes_max: changes });
         assert_eq!(bounded, Ok(free));
         if changes > 0 {
             let carry = Carry { changes_max: 0 };
@@ -375,17 +296,11 @@ fn places_are_a_set() {
         let (a, b) = (make(rng), make(rng));
         let minus: Vec<u64> = set(&a.minus(&b).expect("memory")).into_keys().collect();
         let (a_set, b_set) = (set(&a), set(&b));
-        let expected: Vec<u64> = a_set
-            .keys()
-            .copied()
-            .filter(|page| !b_set.contains_key(page))
-            .collect();
+        let expected: Vec<u64> =
+            a_set.keys().copied().filter(|page| !b_set.contains_key(page)).collect();
         assert_eq!(minus, expected, "seed {seed}");
         let within: Vec<u64> = a.within(5, 15).flat_map(|r| r.start..r.end()).collect();
-        let expected: Vec<u64> = a_set
-            .into_keys()
-            .filter(|page| (5..15).contains(page))
-            .collect();
+        let expected: Vec<u64> = a_set.into_keys().filter(|page| (5..15).contains(page)).collect();
         assert_eq!(within, expected, "seed {seed}");
     }
 }

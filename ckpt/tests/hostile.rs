@@ -53,23 +53,15 @@ fn decode_both(image: &[u8]) -> bool {
 
 fn images(seed: u64) -> [Vec<u8>; 3] {
     let rng = &mut Rng(seed);
-    [
-        common::live(rng).encode(),
-        common::exec(rng).encode(),
-        common::last(rng).encode(),
-    ]
-    .map(|image| image.expect("encodes"))
+    [common::live(rng).encode(), common::exec(rng).encode(), common::last(rng).encode()]
+        .map(|image| image.expect("encodes"))
 }
 
 #[test]
 fn cut_off_anywhere() {
     for image in images(1) {
         for len in 0..image.len() {
-            assert!(
-                !decode_both(&image[..len]),
-                "accepted at {len} of {}",
-                image.len()
-            );
+            assert!(!decode_both(&image[..len]), "accepted at {len} of {}", image.len());
             // And with a header that says that this was all.
             if len >= HEADER_LEN {
                 let mut short = image[..len].to_vec();
@@ -120,10 +112,7 @@ fn mutations_with_right_checksums() {
         }
     }
     // Both must happen, or the test tests nothing.
-    assert!(
-        accepted > 1000 && refused > 1000,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
 }
 
 fn mutate(rng: &mut Rng, image: &mut Vec<u8>) {
@@ -200,10 +189,7 @@ fn records_of_a_newer_node() {
     assert_eq!(Manifest::decode(&optional), Manifest::decode(&live));
     let mut needed = live.clone();
     add_record(&mut needed, 0x7fff, 1, b"must be understood");
-    assert_eq!(
-        Manifest::decode(&needed),
-        Err(DecodeError::UnknownRecord(0x7fff))
-    );
+    assert_eq!(Manifest::decode(&needed), Err(DecodeError::UnknownRecord(0x7fff)));
     let mut repeated = live.clone();
     add_record(&mut repeated, 0x0022, 1, &[0; 4]);
     assert_eq!(Manifest::decode(&repeated), Err(DecodeError::Order(0x0022)));
@@ -247,12 +233,9 @@ fn the_other_part() {
 fn counts_that_promise_more_than_there_is() {
     // The count of mappings, of places, of arguments, of groups: each at the start of its list.
     let [live, exec, last] = images(6);
-    for (image, kind, offset) in [
-        (&live, 0x0021, 0),
-        (&live, 0x0022, 0),
-        (&live, 0x0011, 32),
-        (&last, 0x0120, 0),
-    ] {
+    for (image, kind, offset) in
+        [(&live, 0x0021, 0), (&live, 0x0022, 0), (&live, 0x0011, 32), (&last, 0x0120, 0)]
+    {
         for count in [u32::MAX, 1 << 31, 1 << 18, 1 << 16, 4096] {
             let mut image = image.clone();
             let (at, _) = find(&image, kind);
@@ -281,10 +264,7 @@ fn an_encoder_refuses_what_a_decoder_would() {
         memory.places = ckpt::object::places::Places::new();
         memory.places.push(1 << 40, 1).expect("memory");
     }
-    assert!(
-        manifest.encode().is_err(),
-        "a place outside of all mappings"
-    );
+    assert!(manifest.encode().is_err(), "a place outside of all mappings");
     let mut last = common::last(rng);
     last.regs.0[ckpt::object::regs::Regs::CS] = 0x10;
     assert!(last.encode().is_err(), "registers of the kernel");

@@ -10,17 +10,9 @@ use common::Rng;
 fn any_manifest_comes_back() {
     for seed in 0..1500 {
         let rng = &mut Rng(seed);
-        let manifest = if rng.coin() {
-            common::live(rng)
-        } else {
-            common::exec(rng)
-        };
+        let manifest = if rng.coin() { common::live(rng) } else { common::exec(rng) };
         let image = manifest.encode().expect("encodes");
-        assert_eq!(
-            Manifest::decode(&image).as_ref(),
-            Ok(&manifest),
-            "seed {seed}"
-        );
+        assert_eq!(Manifest::decode(&image).as_ref(), Ok(&manifest), "seed {seed}");
         let again = Manifest::decode(&image).expect("decodes").encode();
         assert_eq!(again, Ok(image), "seed {seed}");
     }
@@ -64,14 +56,8 @@ fn golden_images_are_read() {
         let path = format!("{}/tests/golden/{name}.image", env!("CARGO_MANIFEST_DIR"));
         std::fs::read(path).expect("read")
     };
-    assert_eq!(
-        Manifest::decode(&read("live")),
-        Ok(common::live(&mut Rng(7)))
-    );
-    assert_eq!(
-        Manifest::decode(&read("exec")),
-        Ok(common::exec(&mut Rng(8)))
-    );
+    assert_eq!(Manifest::decode(&read("live")), Ok(common::live(&mut Rng(7))));
+    assert_eq!(Manifest::decode(&read("exec")), Ok(common::exec(&mut Rng(8))));
     assert_eq!(Final::decode(&read("final")), Ok(common::last(&mut Rng(9))));
 }
 
@@ -93,11 +79,7 @@ fn chunks_are_put_together() {
 
 #[test]
 fn chunks_that_do_not_fit_are_refused() {
-    let chunk = |total_len, offset, bytes| Chunk {
-        total_len,
-        offset,
-        bytes,
-    };
+    let chunk = |total_len, offset, bytes| Chunk { total_len, offset, bytes };
     let fresh = |chunk| Assembler::new().push(chunk);
     assert_eq!(fresh(chunk(0, 0, b"")), Err(AssembleError::Length));
     assert_eq!(fresh(chunk(u32::MAX, 0, b"a")), Err(AssembleError::Length));
@@ -107,13 +89,7 @@ fn chunks_that_do_not_fit_are_refused() {
     let mut assembler = Assembler::new();
     assert_eq!(assembler.push(chunk(4, 0, b"ab")), Ok(None));
     assert_eq!(assembler.push(chunk(5, 2, b"c")), Err(AssembleError::Order));
-    assert_eq!(
-        assembler.push(chunk(4, 0, b"ab")),
-        Err(AssembleError::Order)
-    );
-    assert_eq!(
-        assembler.push(chunk(4, 2, b"cd")),
-        Ok(Some(b"abcd".to_vec()))
-    );
+    assert_eq!(assembler.push(chunk(4, 0, b"ab")), Err(AssembleError::Order));
+    assert_eq!(assembler.push(chunk(4, 2, b"cd")), Ok(Some(b"abcd".to_vec())));
     assert_eq!(chunks(&[], 10).count(), 0);
 }

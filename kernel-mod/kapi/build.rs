@@ -18,7 +18,5 @@ fn main() {
         .generate()
         .expect("kpi.h can be read");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    bindings
-        .write_to_file(out.join("raw.rs"))
-        .expect("OUT_DIR can be written");
+    bindings.write_to_file(out.join("raw.rs")).expect("OUT_DIR can be written");
 }

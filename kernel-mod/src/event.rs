@@ -94,11 +94,7 @@ fn unload(token: &Unloading) {
 /// First the driver ends, so that no message comes any more; then the areas, last first.
 fn unload_areas(loaded: usize, token: &Unloading) {
     net::stop();
-    AREAS
-        .iter()
-        .take(loaded)
-        .rev()
-        .for_each(|area| (area.unload)(token));
+    AREAS.iter().take(loaded).rev().for_each(|area| (area.unload)(token));
     net::clear(token);
     DOORS.clear(token);
 }

@@ -91,10 +91,7 @@ impl GlobalPid {
     /// The process `pid` of the job `job`.
     #[must_use]
     pub const fn new(job: u32, pid: u32) -> Self {
-        Self {
-            job: JobId(job),
-            pid: Pid(pid),
-        }
+        Self { job: JobId(job), pid: Pid(pid) }
     }
 }
 

@@ -111,16 +111,10 @@ const _: () = {
             + 256
             && MTU_PAYLOAD_MIN == 548
     );
-    assert!(
-        WINDOW_LEN == 128 && WINDOW_SLOTS == 128,
-        "the ack bitmap has 128 bits"
-    );
+    assert!(WINDOW_LEN == 128 && WINDOW_SLOTS == 128, "the ack bitmap has 128 bits");
     assert!(PAGE_DATAGRAM_LEN_MAX <= DATAGRAM_LEN_MAX);
     assert!(DATAGRAM_LEN_MAX == 8960 && MTU_PAYLOAD_MAX == 8960);
-    assert!(
-        SEND_QUEUE_BYTES_MAX >= MESSAGE_LEN_MAX,
-        "the longest message can be queued"
-    );
+    assert!(SEND_QUEUE_BYTES_MAX >= MESSAGE_LEN_MAX, "the longest message can be queued");
     assert!(EVENTS_SPARE > 64 + 8 && EVENTS_MAX > EVENTS_SPARE);
     assert!(RTO_DOUBLINGS_MAX < 32, "doubling is a shift");
 };

@@ -80,11 +80,7 @@ fn encode(
         packet,
     };
     // Can't fail: the buffer holds header and head, and the lengths are constants.
-    let encoded = header.encode(
-        &mut datagram,
-        PAGE_HEAD_LEN.saturating_add(content_len),
-        update,
-    );
+    let encoded = header.encode(&mut datagram, PAGE_HEAD_LEN.saturating_add(content_len), update);
     debug_assert!(encoded.is_ok());
     datagram
 }
@@ -96,14 +92,7 @@ pub fn encode_get(
     get: &PageGet,
     update: ChecksumFn,
 ) -> [u8; DATAGRAM_HEAD_LEN] {
-    encode(
-        DatagramKind::PageGet,
-        addresses,
-        get.request.0,
-        &get.encode(),
-        0,
-        update,
-    )
+    encode(DatagramKind::PageGet, addresses, get.request.0, &get.encode(), 0, update)
 }
 
 /// The front of a reply datagram. With [`PageStatus::Data`] the caller sends the page's
@@ -118,14 +107,7 @@ pub fn encode_data(
         PageStatus::Data => PAGE_LEN,
         PageStatus::Zero | PageStatus::Gone | PageStatus::Busy => 0,
     };
-    encode(
-        DatagramKind::PageData,
-        addresses,
-        data.request.0,
-        &data.encode(),
-        content_len,
-        update,
-    )
+    encode(DatagramKind::PageData, addresses, data.request.0, &data.encode(), content_len, update)
 }
 
 /// The checksum of a page's content, for [`PageData::page_crc`].

@@ -47,9 +47,7 @@ impl Counters {
     /// How many datagrams were refused.
     #[must_use]
     pub fn bad_total(&self) -> u64 {
-        self.rx_bad
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        self.rx_bad.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     pub(crate) fn count_bad(&mut self, error: DatagramError) {

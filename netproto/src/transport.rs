@@ -50,14 +50,10 @@ impl Transport {
         let config = config.scaled()?;
         let count = usize::from(SLOT_COUNT);
         let mut links = Vec::new();
-        links
-            .try_reserve_exact(count)
-            .map_err(|_| ConfigError::NoMemory)?;
+        links.try_reserve_exact(count).map_err(|_| ConfigError::NoMemory)?;
         links.resize_with(count, || None);
         let mut events = VecDeque::new();
-        events
-            .try_reserve_exact(EVENTS_MAX)
-            .map_err(|_| ConfigError::NoMemory)?;
+        events.try_reserve_exact(EVENTS_MAX).map_err(|_| ConfigError::NoMemory)?;
         Ok(Self {
             config,
             counters: Counters::default(),
@@ -104,8 +100,7 @@ impl Transport {
     /// # Errors
     /// There is no such peer.
     pub fn disconnect(&mut self, now: Instant, slot: Slot) -> Result<(), PeerError> {
-        self.with_link(slot, |link, cx| link.close(now, cx))
-            .ok_or(PeerError::Unknown)
+        self.with_link(slot, |link, cx| link.close(now, cx)).ok_or(PeerError::Unknown)
     }
 
     /// Says goodbye to all peers; drain `poll_transmit` after it. For unloading.
@@ -144,10 +139,8 @@ impl Transport {
         if self.events.len().saturating_add(EVENTS_SPARE) > EVENTS_MAX {
             return Err(DatagramError::Overrun);
         }
-        self.with_link(header.source, |link, cx| {
-            link.on_datagram(now, &header, body, cx)
-        })
-        .unwrap_or(Err(DatagramError::UnknownPeer))
+        self.with_link(header.source, |link, cx| link.on_datagram(now, &header, body, cx))
+            .unwrap_or(Err(DatagramError::UnknownPeer))
     }
 
     /// Lets time pass: call at or after [`Transport::poll_timeout`]'s time; early is harmless.
@@ -199,13 +192,9 @@ impl Transport {
     /// and gives its peer and length. The most urgent first, peers in turn.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(Slot, usize)> {
         let urgency_of = |link: &Link| link.urgency(now).map(|urgency| (urgency, link.slot()));
-        let (front, back) = self
-            .links
-            .split_at_checked(usize::from(self.transmit_turn))?;
+        let (front, back) = self.links.split_at_checked(usize::from(self.transmit_turn))?;
         let in_turn = back.iter().chain(front).flatten();
-        let (_, slot) = in_turn
-            .filter_map(urgency_of)
-            .min_by_key(|(urgency, _)| *urgency)?;
+        let (_, slot) = in_turn.filter_map(urgency_of).min_by_key(|(urgency, _)| *urgency)?;
         self.transmit_turn = slot.get().saturating_add(1);
         let len = self.with_link(slot, |link, cx| link.write(now, buffer, cx))??;
         self.counters.tx_datagrams = self.counters.tx_datagrams.saturating_add(1);
@@ -217,17 +206,13 @@ impl Transport {
     /// The next message: the highest class first, peers in turn.
     pub fn poll_message(&mut self) -> Option<Message> {
         let now = self.now;
-        let (front, back) = self
-            .links
-            .split_at_checked(usize::from(self.message_turn))?;
+        let (front, back) = self.links.split_at_checked(usize::from(self.message_turn))?;
         let first_class = |link: &Link| {
             let class = Class::ALL.into_iter().find(|class| link.is_ready(*class))?;
             Some((class, link.slot()))
         };
         let in_turn = back.iter().chain(front).flatten();
-        let (class, slot) = in_turn
-            .filter_map(first_class)
-            .min_by_key(|(class, _)| *class)?;
+        let (class, slot) = in_turn.filter_map(first_class).min_by_key(|(class, _)| *class)?;
         self.message_turn = slot.get().saturating_add(1);
         self.with_link(slot, |link, cx| link.pop_message(now, class, cx))?
     }
@@ -240,11 +225,7 @@ impl Transport {
     /// When to call [`Transport::handle_timeout`] next; may be in the past.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.links
-            .iter()
-            .flatten()
-            .filter_map(|link| link.deadline(&self.config))
-            .min()
+        self.links.iter().flatten().filter_map(|link| link.deadline(&self.config)).min()
     }
 
     /// What is known about the peer in a slot.

@@ -43,9 +43,7 @@ fn assert_alive(sim: &mut Sim) {
         assert_eq!(sim.send(0, 1, class, 2_000), Ok(()));
         assert_eq!(sim.send(1, 0, class, 2_000), Ok(()));
     }
-    sim.run_until(SECOND, "messages after garbage", |sim| {
-        sim.oracle.outstanding() == 0
-    });
+    sim.run_until(SECOND, "messages after garbage", |sim| sim.oracle.outstanding() == 0);
     assert_eq!(sim.events.len(), events);
 }
 
@@ -54,11 +52,7 @@ fn random_bytes_of_every_length() {
     let (mut sim, _) = session(1);
     let mut rng = Rng::new(1);
     for round in 0..20_000 {
-        let len = if round < 200 {
-            round
-        } else {
-            index(&mut rng, 9_100)
-        };
+        let len = if round < 200 { round } else { index(&mut rng, 9_100) };
         let mut bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
         if round % 2 == 0 && len >= 6 {
             bytes[..6].copy_from_slice(b"HOLN\x01\x02");
@@ -92,17 +86,11 @@ fn every_flipped_bit_and_every_cut_of_a_good_datagram() {
             assert!(transport.handle_datagram(now, &bytes).is_err(), "bit {bit}");
         }
         for len in 0..good.len() {
-            assert!(
-                transport.handle_datagram(now, &good[..len]).is_err(),
-                "length {len}"
-            );
+            assert!(transport.handle_datagram(now, &good[..len]).is_err(), "length {len}");
         }
         let mut longer = good.clone();
         longer.push(0);
-        assert_eq!(
-            transport.handle_datagram(now, &longer),
-            Err(DatagramError::BadLength)
-        );
+        assert_eq!(transport.handle_datagram(now, &longer), Err(DatagramError::BadLength));
     }
     assert!(lengths_seen.len() > 5);
     assert_alive(&mut sim);
@@ -144,10 +132,7 @@ fn one_wrong_field_under_a_good_checksum() {
             let transport = sim.transport(node);
             while transport.poll_event().is_some() {}
             while transport.poll_message().is_some() {}
-            let queued = transport
-                .peer(sim::slot(1 - node))
-                .expect("a peer")
-                .queued_bytes;
+            let queued = transport.peer(sim::slot(1 - node)).expect("a peer").queued_bytes;
             assert!(queued.iter().all(|bytes| *bytes <= 1 << 20));
         }
         sim.events.clear();
@@ -176,35 +161,21 @@ fn each_header_field_has_its_refusal() {
         expect(&mut sim, &good, DatagramError::BadKind, |b| b[5] = kind);
     }
     for version in [0, 2, 255] {
-        expect(&mut sim, &good, DatagramError::BadVersion, |b| {
-            b[4] = version
-        });
+        expect(&mut sim, &good, DatagramError::BadVersion, |b| b[4] = version);
     }
     for source in [1, 64, 255] {
         expect(&mut sim, &good, DatagramError::BadField, |b| b[6] = source);
     }
     expect(&mut sim, &good, DatagramError::BadField, |b| b[7] = 64);
     expect(&mut sim, &good, DatagramError::BadField, |b| b[58] = 1);
-    expect(&mut sim, &good, DatagramError::BadField, |b| {
-        b[8..24].fill(0)
-    });
+    expect(&mut sim, &good, DatagramError::BadField, |b| b[8..24].fill(0));
     expect(&mut sim, &good, DatagramError::NotForUs, |b| b[7] = 2);
     expect(&mut sim, &good, DatagramError::UnknownPeer, |b| b[6] = 5);
-    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| {
-        b[8] ^= 1
-    });
-    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| {
-        b[24] ^= 1
-    });
-    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| {
-        b[24..40].fill(0)
-    });
-    expect(&mut sim, &good, DatagramError::StaleSession, |b| {
-        b[40] ^= 0x40
-    });
-    expect(&mut sim, &good, DatagramError::StaleSession, |b| {
-        b[44] ^= 0x40
-    });
+    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[8] ^= 1);
+    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[24] ^= 1);
+    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[24..40].fill(0));
+    expect(&mut sim, &good, DatagramError::StaleSession, |b| b[40] ^= 0x40);
+    expect(&mut sim, &good, DatagramError::StaleSession, |b| b[44] ^= 0x40);
     expect(&mut sim, &good, DatagramError::Malformed, |b| b[64] = 9);
     expect(&mut sim, &good, DatagramError::Malformed, |b| b.push(1));
     expect(&mut sim, &good, DatagramError::Malformed, |b| b[5] = 1);
@@ -213,10 +184,7 @@ fn each_header_field_has_its_refusal() {
     let mut magic = good.clone();
     magic[0] = b'X';
     let now = sim.now();
-    assert_eq!(
-        sim.transport(1).handle_datagram(now, &magic),
-        Err(DatagramError::BadMagic)
-    );
+    assert_eq!(sim.transport(1).handle_datagram(now, &magic), Err(DatagramError::BadMagic));
     assert_alive(&mut sim);
 }
 
@@ -233,14 +201,7 @@ fn frames_that_lie() {
         frame.extend_from_slice(&1_u128.checked_shl(bit).unwrap_or(0).to_le_bytes());
         frame
     };
-    for (next, bit) in [
-        (u64::MAX, 200),
-        (1 << 63, 0),
-        (1_000, 200),
-        (6, 127),
-        (6, 0),
-        (7, 127),
-    ] {
+    for (next, bit) in [(u64::MAX, 200), (1 << 63, 0), (1_000, 200), (6, 127), (6, 0), (7, 127)] {
         expect(&mut sim, &good, DatagramError::BadAck, |b| {
             b.truncate(64);
             b.extend(ack(next, bit));
@@ -271,10 +232,7 @@ fn frames_that_lie() {
         reseal(&mut bytes);
         sim.deliver(1, &bytes);
     }
-    assert_eq!(
-        sim.transport(1).counters().bad(DatagramError::Violation),
-        before + 1
-    );
+    assert_eq!(sim.transport(1).counters().bad(DatagramError::Violation), before + 1);
     sim.run_until(SECOND, "up again", Sim::all_up);
     sim.run_for(10 * MS);
     assert_alive(&mut sim);
@@ -296,10 +254,7 @@ fn a_flood_of_hellos_from_nobody_changes_nothing() {
         reseal(&mut bytes);
         sim.deliver(1, &bytes);
     }
-    assert!(
-        sim.net.sent - sent <= 50_000,
-        "an answer is never more than the question"
-    );
+    assert!(sim.net.sent - sent <= 50_000, "an answer is never more than the question");
     sim.run_for(10 * SECOND);
     assert_eq!(sim.events.len(), events);
     assert_alive(&mut sim);

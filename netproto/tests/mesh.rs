@@ -106,10 +106,7 @@ fn heal(sim: &mut Sim, seed: u64) {
     }
     // Sessions that only one side still believes in end after its silence timeout.
     sim.run_for(10 * SECOND);
-    assert!(
-        sim.all_up(),
-        "seed {seed}: not all up after the faults ended"
-    );
+    assert!(sim.all_up(), "seed {seed}: not all up after the faults ended");
     for from in 0..sim.nodes.len() {
         for to in (0..sim.nodes.len()).filter(|to| *to != from) {
             for class in Class::ALL {
@@ -155,10 +152,7 @@ fn run_seeds(first: u64, count: u64) {
 }
 
 fn seeds(default: u64) -> u64 {
-    std::env::var("HOLON_SIM_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var("HOLON_SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
@@ -181,9 +175,7 @@ fn eight_nodes_find_each_other_and_talk() {
             assert_eq!(sim.send(from, to, Class::Control, 5_000), Ok(()));
         }
     }
-    sim.run_until(5 * SECOND, "all arrived", |sim| {
-        sim.oracle.outstanding() == 0
-    });
+    sim.run_until(5 * SECOND, "all arrived", |sim| sim.oracle.outstanding() == 0);
     assert_eq!(sim.oracle.delivered, 56);
 }
 
@@ -225,11 +217,7 @@ fn old_datagrams_change_nothing() {
         sim.deliver(old[at].1, &old[at].2);
         sim.run_for(10_000);
     }
-    assert_eq!(
-        sim.events.len(),
-        events,
-        "an old datagram ended or began a session"
-    );
+    assert_eq!(sim.events.len(), events, "an old datagram ended or began a session");
     assert_eq!(sim.send(0, 1, Class::Bulk, 5_000), Ok(()));
     sim.run_until(SECOND, "message", |sim| sim.oracle.outstanding() == 0);
 }

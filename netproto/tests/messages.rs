@@ -49,23 +49,13 @@ fn signal() -> Signal {
 }
 
 fn exited(status: u32) -> Exited {
-    Exited {
-        process: process(),
-        epoch: Epoch(5),
-        status,
-        utime_ns: 1,
-        stime_ns: 2,
-        maxrss_kb: 3,
-    }
+    Exited { process: process(), epoch: Epoch(5), status, utime_ns: 1, stime_ns: 2, maxrss_kb: 3 }
 }
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let pair = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).expect("ascii"), 16);
-    digits
-        .chunks(2)
-        .map(|two| pair(two).expect("hex"))
-        .collect()
+    digits.chunks(2).map(|two| pair(two).expect("hex")).collect()
 }
 
 #[test]
@@ -76,19 +66,9 @@ fn golden_payloads() {
             "0201000000000000 03000000 11000100 0500000000000000 0a000000 04000000 3f 02
              000000000000",
         ),
+        (&Prepared { attempt: AttemptId(258) }.encode(), "0201000000000000"),
         (
-            &Prepared {
-                attempt: AttemptId(258),
-            }
-            .encode(),
-            "0201000000000000",
-        ),
-        (
-            &Refused {
-                attempt: AttemptId(1),
-                reason: 0x0203,
-            }
-            .encode(),
+            &Refused { attempt: AttemptId(1), reason: 0x0203 }.encode(),
             "0100000000000000 0302 000000000000",
         ),
         (
@@ -123,29 +103,14 @@ fn golden_payloads() {
              00010000 00000000",
         ),
         (
-            &Lost {
-                space: SpaceId(4),
-                reason: LostReason::Failed,
-            }
-            .encode(),
+            &Lost { space: SpaceId(4), reason: LostReason::Failed }.encode(),
             "0400000000000000 0200 000000000000",
         ),
         (
-            &Reply {
-                request: RequestId(4),
-                result: -5,
-            }
-            .encode(),
+            &Reply { request: RequestId(4), result: -5 }.encode(),
             "0400000000000000 fbffffffffffffff",
         ),
-        (
-            &Hello {
-                module_version: 7,
-                features: 8,
-            }
-            .encode(),
-            "00100000 07000000 0800000000000000",
-        ),
+        (&Hello { module_version: 7, features: 8 }.encode(), "00100000 07000000 0800000000000000"),
     ];
     for (bytes, golden) in cases {
         assert_eq!(bytes, hex(golden), "{golden}");
@@ -205,98 +170,51 @@ fn payloads_without_data_are_exact() {
     check_exact(value, &value.encode(), Prepared::decode);
     let value = Refused { attempt, reason: 9 };
     check_exact(value, &value.encode(), Refused::decode);
-    let value = Abort {
-        attempt,
-        reason: u16::MAX,
-    };
+    let value = Abort { attempt, reason: u16::MAX };
     check_exact(value, &value.encode(), Abort::decode);
-    let value = Cas {
-        attempt,
-        process,
-        expect_epoch: epoch,
-        new_slot: slot(0),
-    };
+    let value = Cas { attempt, process, expect_epoch: epoch, new_slot: slot(0) };
     check_exact(value, &value.encode(), Cas::decode);
     for outcome in [CasOutcome::Won, CasOutcome::Lost, CasOutcome::Unknown] {
-        let value = CasResult {
-            attempt,
-            outcome,
-            slot: slot(1),
-            epoch,
-        };
+        let value = CasResult { attempt, outcome, slot: slot(1), epoch };
         check_exact(value, &value.encode(), CasResult::decode);
     }
-    let value = Committed {
-        attempt,
-        epoch,
-        fetch_bytes: 1 << 40,
-    };
+    let value = Committed { attempt, epoch, fetch_bytes: 1 << 40 };
     check_exact(value, &value.encode(), Committed::decode);
     check_exact(signal(), &signal().encode(), Signal::decode);
     check_exact(exited(9), &exited(9).encode(), Exited::decode);
-    let value = Stopped {
-        process,
-        epoch,
-        signo: 19,
-    };
+    let value = Stopped { process, epoch, signo: 19 };
     check_exact(value, &value.encode(), Stopped::decode);
     let value = Continued { process, epoch };
     check_exact(value, &value.encode(), Continued::decode);
     let value = ExitedAck { process, epoch };
     check_exact(value, &value.encode(), ExitedAck::decode);
     for reason in [GoneReason::Unknown, GoneReason::Killed, GoneReason::JobEnd] {
-        let value = Gone {
-            process,
-            epoch,
-            reason,
-        };
+        let value = Gone { process, epoch, reason };
         check_exact(value, &value.encode(), Gone::decode);
     }
     let value = Done { space: SpaceId(1) };
     check_exact(value, &value.encode(), Done::decode);
-    let value = Lost {
-        space: SpaceId(1),
-        reason: LostReason::Unknown,
-    };
+    let value = Lost { space: SpaceId(1), reason: LostReason::Unknown };
     check_exact(value, &value.encode(), Lost::decode);
-    let value = Ref {
-        file: FileId(1),
-        delta: -1,
-    };
+    let value = Ref { file: FileId(1), delta: -1 };
     check_exact(value, &value.encode(), Ref::decode);
-    let value = Event {
-        file: FileId(1),
-        mask: 5,
-    };
+    let value = Event { file: FileId(1), mask: 5 };
     check_exact(value, &value.encode(), Event::decode);
-    let value = Hello {
-        module_version: 1,
-        features: u64::MAX,
-    };
+    let value = Hello { module_version: 1, features: u64::MAX };
     check_exact(value, &value.encode(), Hello::decode);
 }
 
 #[test]
 fn pieces_lie_inside_their_whole() {
     let with = |total_len, offset, len: usize| {
-        let mut bytes = Prepare {
-            total_len,
-            offset,
-            ..prepare()
-        }
-        .encode()
-        .to_vec();
+        let mut bytes = Prepare { total_len, offset, ..prepare() }.encode().to_vec();
         bytes.resize(Prepare::LEN + len, 7);
         Prepare::decode(&bytes).is_ok()
     };
     assert!(with(10, 4, 6) && with(10, 0, 10) && with(0, 0, 0) && with(u32::MAX, u32::MAX - 1, 1));
     assert!(!with(10, 4, 7) && !with(10, 4, 0) && !with(10, 10, 0) && !with(0, 0, 1));
     assert!(!with(u32::MAX, u32::MAX, 1) && !with(10, u32::MAX, 11));
-    let head = Final {
-        attempt: AttemptId(1),
-        total_len: 3,
-        offset: 1,
-    };
+    let head = Final { attempt: AttemptId(1), total_len: 3, offset: 1 };
     let mut bytes = head.encode().to_vec();
     bytes.extend_from_slice(b"ab");
     assert_eq!(Final::decode(&bytes), Ok((head, &b"ab"[..])));
@@ -328,32 +246,12 @@ fn values_out_of_range_are_refused() {
     for bad in [0x7f, 0x137f, 0x80, 0x0109, 0x1_0000, u32::MAX, 0xffff] {
         assert!(Exited::decode(&exited(bad).encode()).is_err(), "{bad:#x}");
     }
-    assert!(Ref::decode(
-        &Ref {
-            file: FileId(1),
-            delta: 0
-        }
-        .encode()
-    )
-    .is_err());
-    for (result, good) in [
-        (-4095, true),
-        (-4096, false),
-        (i64::MIN, false),
-        (i64::MAX, true),
-    ] {
-        let bytes = Reply {
-            request: RequestId(1),
-            result,
-        }
-        .encode();
+    assert!(Ref::decode(&Ref { file: FileId(1), delta: 0 }.encode()).is_err());
+    for (result, good) in [(-4095, true), (-4096, false), (i64::MIN, false), (i64::MAX, true)] {
+        let bytes = Reply { request: RequestId(1), result }.encode();
         assert_eq!(Reply::decode(&bytes).is_ok(), good, "{result}");
     }
-    let mut hello = Hello {
-        module_version: 1,
-        features: 0,
-    }
-    .encode();
+    let mut hello = Hello { module_version: 1, features: 0 }.encode();
     hello[1] = 0x40;
     assert_eq!(Hello::decode(&hello), Err(DecodeError::value("page_len")));
 }
@@ -373,10 +271,7 @@ fn requests_carry_their_data() {
     assert_eq!(Request::decode(&bytes), Ok((head, &b"data"[..])));
     bytes.resize(Request::LEN + 60 * 1024 + 1, 0);
     assert_eq!(Request::decode(&bytes), Err(DecodeError::value("data")));
-    assert_eq!(
-        Request::decode(&bytes[..Request::LEN - 1]),
-        Err(DecodeError::Truncated)
-    );
+    assert_eq!(Request::decode(&bytes[..Request::LEN - 1]), Err(DecodeError::Truncated));
 }
 
 /// Every decoder, on bytes of every length up to some, random and nearly right.
@@ -384,23 +279,15 @@ fn requests_carry_their_data() {
 fn decoders_never_panic() {
     let mut state = 1_u64;
     let mut random = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     for round in 0..50_000 {
         let len = round % 120;
         let sparse = round % 3;
-        let bytes: Vec<u8> = (0..len)
-            .map(|_| {
-                if sparse > 0 && random() > 20 {
-                    0
-                } else {
-                    random()
-                }
-            })
-            .collect();
+        let bytes: Vec<u8> =
+            (0..len).map(|_| if sparse > 0 && random() > 20 { 0 } else { random() }).collect();
         let _ = Prepare::decode(&bytes);
         let _ = Prepared::decode(&bytes);
         let _ = Refused::decode(&bytes);

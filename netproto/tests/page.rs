@@ -13,10 +13,7 @@ fn slot(number: u8) -> Slot {
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let pair = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).expect("ascii"), 16);
-    digits
-        .chunks(2)
-        .map(|two| pair(two).expect("hex"))
-        .collect()
+    digits.chunks(2).map(|two| pair(two).expect("hex")).collect()
 }
 
 fn addresses() -> Addresses {
@@ -60,55 +57,26 @@ fn golden_page_request() {
     let (header, datagram) = page::decode(&bytes, crc32c_update).expect("good");
     assert_eq!(datagram, PageDatagram::Get(get()));
     assert_eq!(page::check_addresses(&header, &swapped()), Ok(()));
-    assert_eq!(
-        page::check_addresses(&header, &addresses()),
-        Err(DatagramError::NotForUs)
-    );
-    let reborn = Addresses {
-        source_incarnation: Incarnation([0x23; 16]),
-        ..swapped()
-    };
-    assert_eq!(
-        page::check_addresses(&header, &reborn),
-        Err(DatagramError::StaleIncarnation)
-    );
-    let other = Addresses {
-        destination: slot(3),
-        ..swapped()
-    };
-    assert_eq!(
-        page::check_addresses(&header, &other),
-        Err(DatagramError::UnknownPeer)
-    );
+    assert_eq!(page::check_addresses(&header, &addresses()), Err(DatagramError::NotForUs));
+    let reborn = Addresses { source_incarnation: Incarnation([0x23; 16]), ..swapped() };
+    assert_eq!(page::check_addresses(&header, &reborn), Err(DatagramError::StaleIncarnation));
+    let other = Addresses { destination: slot(3), ..swapped() };
+    assert_eq!(page::check_addresses(&header, &other), Err(DatagramError::UnknownPeer));
 }
 
 #[test]
 fn page_requests_have_bounds() {
     let is_good = |get: PageGet| {
-        page::decode(
-            &page::encode_get(&addresses(), &get, crc32c_update),
-            crc32c_update,
-        )
-        .is_ok()
+        page::decode(&page::encode_get(&addresses(), &get, crc32c_update), crc32c_update).is_ok()
     };
-    for (count, good) in [
-        (0, false),
-        (1, true),
-        (32, true),
-        (33, false),
-        (u16::MAX, false),
-    ] {
+    for (count, good) in [(0, false), (1, true), (32, true), (33, false), (u16::MAX, false)] {
         assert_eq!(is_good(PageGet { count, ..get() }), good, "count {count}");
     }
     let end = 1 << 52;
     for (index, good) in [(0, true), (end - 1, true), (end, false), (u64::MAX, false)] {
         assert_eq!(is_good(PageGet { index, ..get() }), good, "index {index}");
     }
-    assert!(!is_good(PageGet {
-        index: end - 1,
-        count: 2,
-        ..get()
-    }));
+    assert!(!is_good(PageGet { index: end - 1, count: 2, ..get() }));
 }
 
 fn reply(status: PageStatus, content: &[u8]) -> Vec<u8> {
@@ -117,11 +85,7 @@ fn reply(status: PageStatus, content: &[u8]) -> Vec<u8> {
         space: SpaceId(2),
         index: 3,
         status,
-        page_crc: if content.is_empty() {
-            0
-        } else {
-            crc32c(content)
-        },
+        page_crc: if content.is_empty() { 0 } else { crc32c(content) },
     };
     let mut bytes = page::encode_data(&addresses(), &data, crc32c_update).to_vec();
     bytes.extend_from_slice(content);
@@ -130,9 +94,7 @@ fn reply(status: PageStatus, content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_page_arrives_whole_or_not_at_all() {
-    let content: Vec<u8> = (0..4096_u32)
-        .map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1])
-        .collect();
+    let content: Vec<u8> = (0..4096_u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
     let good = reply(PageStatus::Data, &content);
     assert_eq!(good.len(), netproto::limits::PAGE_DATAGRAM_LEN_MAX);
     let (_, datagram) = page::decode(&good, crc32c_update).expect("good");
@@ -145,10 +107,7 @@ fn a_page_arrives_whole_or_not_at_all() {
         assert!(page::decode(&bytes, crc32c_update).is_err(), "bit {bit}");
     }
     for len in 0..good.len() {
-        assert!(
-            page::decode(&good[..len], crc32c_update).is_err(),
-            "length {len}"
-        );
+        assert!(page::decode(&good[..len], crc32c_update).is_err(), "length {len}");
     }
     for status in [PageStatus::Zero, PageStatus::Gone, PageStatus::Busy] {
         let bytes = reply(status, b"");
@@ -164,12 +123,7 @@ fn classify_never_fails() {
     assert_eq!(page::classify(b""), Path::Bad);
     assert_eq!(page::classify(&[0; 100]), Path::Bad);
     let mut bytes = page::encode_get(&addresses(), &get(), crc32c_update);
-    for (kind, path) in [
-        (0, Path::Bad),
-        (1, Path::Link),
-        (2, Path::Link),
-        (3, Path::Link),
-    ] {
+    for (kind, path) in [(0, Path::Bad), (1, Path::Link), (2, Path::Link), (3, Path::Link)] {
         bytes[5] = kind;
         assert_eq!(page::classify(&bytes), path);
     }

@@ -45,10 +45,7 @@ fn an_empty_message_is_a_message() {
     let (now, peer) = (sim.now(), sim::slot(1));
     sim.nodes[1].is_lazy = true;
     let kind = netproto::Kind(9);
-    assert_eq!(
-        sim.transport(0).send(now, peer, Class::Bulk, kind, &[]),
-        Ok(())
-    );
+    assert_eq!(sim.transport(0).send(now, peer, Class::Bulk, kind, &[]), Ok(()));
     sim.drain(0);
     sim.run_for(10 * MS);
     let message = sim.transport(1).poll_message().expect("arrived");
@@ -93,9 +90,7 @@ fn nobody_is_down_falsely_under_loss() {
         let _ = sim.send(1, 0, Class::Fault, 100);
     }
     assert_eq!(sim.oracle.downs.len(), 0);
-    sim.run_until(5 * SECOND, "all arrived", |sim| {
-        sim.oracle.outstanding() == 0
-    });
+    sim.run_until(5 * SECOND, "all arrived", |sim| sim.oracle.outstanding() == 0);
     assert_eq!(sim.oracle.delivered, 2400);
 }
 
@@ -110,26 +105,11 @@ fn a_restart_ends_what_was_in_flight() {
     let new = sim::incarnation(1, 2);
     sim.run_until(SECOND, "up again", |sim| sim.oracle.ups == 4);
     let peer = sim::slot(1);
-    let about: Vec<Event> = sim
-        .events
-        .iter()
-        .filter(|e| e.1 == 0)
-        .map(|e| e.2)
-        .collect();
+    let about: Vec<Event> = sim.events.iter().filter(|e| e.1 == 0).map(|e| e.2).collect();
     let expected = [
-        Event::Up {
-            slot: peer,
-            incarnation: old,
-        },
-        Event::Restarted {
-            slot: peer,
-            old,
-            new,
-        },
-        Event::Up {
-            slot: peer,
-            incarnation: new,
-        },
+        Event::Up { slot: peer, incarnation: old },
+        Event::Restarted { slot: peer, old, new },
+        Event::Up { slot: peer, incarnation: new },
     ];
     assert_eq!(about, expected);
     sim.run_for(SECOND);
@@ -146,13 +126,7 @@ fn a_one_way_cut_takes_both_down_and_heals() {
     sim.run_for(SECOND);
     sim.net.path(1, 0).is_cut = true;
     sim.run_for(2 * SILENCE + SECOND);
-    let down = |node: usize| {
-        sim.oracle
-            .downs
-            .iter()
-            .filter(|down| down.1 == node)
-            .count()
-    };
+    let down = |node: usize| sim.oracle.downs.iter().filter(|down| down.1 == node).count();
     assert_eq!((down(0), down(1)), (1, 1), "{:?}", sim.oracle.downs);
     assert_eq!(sim.oracle.ups, 2, "no session over a one-way path");
     sim.net.path(1, 0).is_cut = false;
@@ -170,9 +144,7 @@ fn a_short_cut_loses_nothing() {
     sim.net.each_path(|path| path.is_cut = true);
     sim.run_for(3 * SECOND);
     sim.net.each_path(|path| path.is_cut = false);
-    sim.run_until(3 * SECOND, "all arrived", |sim| {
-        sim.oracle.outstanding() == 0
-    });
+    sim.run_until(3 * SECOND, "all arrived", |sim| sim.oracle.outstanding() == 0);
     assert_eq!((sim.oracle.delivered, sim.oracle.downs.len()), (20, 0));
 }
 
@@ -185,18 +157,9 @@ fn faults_overtake_a_flood() {
     assert_eq!(sim.send(0, 1, Class::Fault, 100), Ok(()));
     let backlog = sim.oracle.outstanding();
     sim.run_until(MS, "fault", |sim| sim.oracle.delivered > before);
-    assert!(
-        sim.oracle.outstanding() + 2 >= backlog,
-        "the fault came among the first"
-    );
+    assert!(sim.oracle.outstanding() + 2 >= backlog, "the fault came among the first");
     sim.run_until(10 * SECOND, "the rest", |sim| sim.oracle.outstanding() == 0);
-    assert!(sim.events.iter().any(|e| matches!(
-        e.2,
-        Event::Writable {
-            class: Class::Bulk,
-            ..
-        }
-    )));
+    assert!(sim.events.iter().any(|e| matches!(e.2, Event::Writable { class: Class::Bulk, .. })));
 }
 
 /// Queued together, the higher class leaves first, however long the lower one has waited.
@@ -207,9 +170,7 @@ fn the_highest_class_is_first_in_the_datagram() {
     sim.net.record = Some(Vec::new());
     let (now, peer) = (sim.now(), sim::slot(1));
     for class in [Class::Bulk, Class::Control, Class::Fault] {
-        let outcome = sim
-            .transport(0)
-            .send(now, peer, class, netproto::Kind(1), &[&[0; 600]]);
+        let outcome = sim.transport(0).send(now, peer, class, netproto::Kind(1), &[&[0; 600]]);
         assert_eq!(outcome, Ok(()));
     }
     sim.nodes[1].is_lazy = true;
@@ -248,17 +209,11 @@ fn a_slow_taker_is_waited_for() {
     // The two queues and the window between them are all that is kept.
     assert!((256..=256 + 64 + 128 + 8).contains(&taken), "{taken}");
     assert_eq!(sim.send(0, 1, Class::Control, 900), Err(SendError::Busy));
-    assert_eq!(
-        sim.send(0, 1, Class::Fault, 900),
-        Ok(()),
-        "the classes are apart"
-    );
+    assert_eq!(sim.send(0, 1, Class::Fault, 900), Ok(()), "the classes are apart");
     sim.run_for(20 * SECOND);
     assert_eq!(sim.oracle.downs.len(), 0);
     sim.nodes[1].is_lazy = false;
-    sim.run_until(2 * SECOND, "all arrived", |sim| {
-        sim.oracle.outstanding() == 0
-    });
+    sim.run_until(2 * SECOND, "all arrived", |sim| sim.oracle.outstanding() == 0);
     assert_eq!(sim.oracle.delivered, taken + 1);
     let is_writable = |e: &(u64, usize, Event)| matches!(e.2, Event::Writable { .. });
     assert_eq!(sim.events.iter().filter(|e| is_writable(e)).count(), 1);
@@ -272,15 +227,9 @@ fn a_farewell_is_heard_at_once() {
     sim.drain(1);
     sim.oracle.on_crash(1);
     sim.run_for(MS);
-    assert!(matches!(
-        sim.oracle.downs[..],
-        [(_, 0, 1, Some(DownReason::Left))]
-    ));
+    assert!(matches!(sim.oracle.downs[..], [(_, 0, 1, Some(DownReason::Left))]));
     sim.run_for(20 * SECOND);
-    assert_eq!(
-        sim.oracle.ups, 2,
-        "who left does not come back in the same life"
-    );
+    assert_eq!(sim.oracle.ups, 2, "who left does not come back in the same life");
     sim.start(1);
     sim.run_until(SECOND, "up", Sim::all_up);
 }
@@ -304,19 +253,8 @@ fn a_stopped_node_is_dropped_and_comes_back() {
     sim.pause(0, 20 * SECOND);
     sim.run_for(21 * SECOND);
     assert!(sim.all_up());
-    let reasons: Vec<_> = sim
-        .oracle
-        .downs
-        .iter()
-        .map(|down| (down.1, down.3))
-        .collect();
-    assert_eq!(
-        reasons,
-        [
-            (1, Some(DownReason::Silence)),
-            (0, Some(DownReason::PeerReset))
-        ]
-    );
+    let reasons: Vec<_> = sim.oracle.downs.iter().map(|down| (down.1, down.3)).collect();
+    assert_eq!(reasons, [(1, Some(DownReason::Silence)), (0, Some(DownReason::PeerReset))]);
 }
 
 #[test]
@@ -325,15 +263,7 @@ fn an_idle_pair_is_nearly_silent() {
     let before = sim.net.sent;
     sim.run_for(60 * SECOND);
     // A ping and a pong each per heartbeat, and the handshake's last words.
-    assert!(
-        sim.net.sent - before <= 4 * 300 + 8,
-        "{}",
-        sim.net.sent - before
-    );
-    let rtt = sim
-        .transport(0)
-        .peer(sim::slot(1))
-        .and_then(|info| info.rtt)
-        .expect("measured");
+    assert!(sim.net.sent - before <= 4 * 300 + 8, "{}", sim.net.sent - before);
+    let rtt = sim.transport(0).peer(sim::slot(1)).and_then(|info| info.rtt).expect("measured");
     assert!((200..=260).contains(&rtt.as_us()), "{rtt:?}");
 }

@@ -45,10 +45,7 @@ pub struct Directory {
 impl Directory {
     /// An empty directory.
     pub const fn new() -> Self {
-        Self {
-            entries: Table::new(),
-            epoch_floor: 0,
-        }
+        Self { entries: Table::new(), epoch_floor: 0 }
     }
 
     /// The entry of a process.
@@ -68,9 +65,7 @@ impl Directory {
 
     /// All entries.
     pub fn iter(&self) -> impl Iterator<Item = (GlobalPid, Entry)> + '_ {
-        self.entries
-            .iter()
-            .map(|(process, entry)| (process, *entry))
+        self.entries.iter().map(|(process, entry)| (process, *entry))
     }
 
     /// The entry of a process that runs on `own`, made if there is none.
@@ -78,10 +73,7 @@ impl Directory {
         if let Some(entry) = self.get(process) {
             return Ok(entry);
         }
-        let entry = Entry {
-            slot: own,
-            epoch: Epoch(self.epoch_floor.saturating_add(1)),
-        };
+        let entry = Entry { slot: own, epoch: Epoch(self.epoch_floor.saturating_add(1)) };
         self.entries.insert(process, entry)?;
         self.epoch_floor = entry.epoch.0;
         Ok(entry)
@@ -137,27 +129,12 @@ mod tests {
         assert_eq!(directory.swap(process, Epoch(1), slot(2)), Swap::Unknown);
         let first = directory.enter(process, slot(0)).expect("memory");
         assert_eq!(directory.enter(process, slot(0)), Ok(first));
-        let moved = Entry {
-            slot: slot(2),
-            epoch: Epoch(first.epoch.0 + 1),
-        };
-        assert_eq!(
-            directory.swap(process, first.epoch, slot(2)),
-            Swap::Won(moved)
-        );
-        assert_eq!(
-            directory.swap(process, first.epoch, slot(0)),
-            Swap::Lost(moved)
-        );
+        let moved = Entry { slot: slot(2), epoch: Epoch(first.epoch.0 + 1) };
+        assert_eq!(directory.swap(process, first.epoch, slot(2)), Swap::Won(moved));
+        assert_eq!(directory.swap(process, first.epoch, slot(0)), Swap::Lost(moved));
         // The same request again has the same answer.
-        assert_eq!(
-            directory.swap(process, first.epoch, slot(2)),
-            Swap::Won(moved)
-        );
-        assert_eq!(
-            directory.swap(process, Epoch(9), slot(1)),
-            Swap::Lost(moved)
-        );
+        assert_eq!(directory.swap(process, first.epoch, slot(2)), Swap::Won(moved));
+        assert_eq!(directory.swap(process, Epoch(9), slot(1)), Swap::Lost(moved));
     }
 
     #[test]
@@ -167,9 +144,7 @@ mod tests {
         let first = directory.enter(process, slot(0)).expect("memory");
         directory.swap(process, first.epoch, slot(1));
         assert_eq!(directory.take_back(process, slot(2), slot(0)), None);
-        let back = directory
-            .take_back(process, slot(1), slot(0))
-            .expect("was there");
+        let back = directory.take_back(process, slot(1), slot(0)).expect("was there");
         assert!(back.epoch > first.epoch);
         directory.remove(process);
         let next = directory.enter(process, slot(0)).expect("memory");
@@ -179,15 +154,9 @@ mod tests {
     #[test]
     fn the_last_epoch_is_the_last() {
         let process = GlobalPid::new(1, 7);
-        let mut directory = Directory {
-            epoch_floor: u64::MAX - 1,
-            ..Directory::new()
-        };
+        let mut directory = Directory { epoch_floor: u64::MAX - 1, ..Directory::new() };
         let last = directory.enter(process, slot(0)).expect("memory");
         assert_eq!(last.epoch, Epoch(u64::MAX));
-        assert_eq!(
-            directory.swap(process, last.epoch, slot(1)),
-            Swap::Lost(last)
-        );
+        assert_eq!(directory.swap(process, last.epoch, slot(1)), Swap::Lost(last));
     }
 }

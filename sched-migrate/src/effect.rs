@@ -243,11 +243,7 @@ pub(crate) struct Effects {
 
 impl Effects {
     pub(crate) const fn new(own: Slot) -> Self {
-        Self {
-            own,
-            queue: VecDeque::new(),
-            local: VecDeque::new(),
-        }
+        Self { own, queue: VecDeque::new(), local: VecDeque::new() }
     }
 
     pub(crate) fn reserve(&mut self, more: usize) -> Result<(), TryReserveError> {

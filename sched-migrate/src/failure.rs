@@ -66,10 +66,7 @@ impl Step {
 
     /// The step with this number; [`Step::Other`] for one that is not known here.
     pub fn from_number(number: u16) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|step| step.number() == number)
-            .unwrap_or(Self::Other)
+        Self::ALL.into_iter().find(|step| step.number() == number).unwrap_or(Self::Other)
     }
 
     /// A word for messages.

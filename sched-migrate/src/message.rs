@@ -55,11 +55,7 @@ impl Encoded {
         for (to, from) in bytes.iter_mut().zip(payload) {
             *to = *from;
         }
-        Self {
-            kind,
-            bytes,
-            len: payload.len(),
-        }
+        Self { kind, bytes, len: payload.len() }
     }
 
     /// The payload.

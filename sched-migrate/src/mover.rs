@@ -175,10 +175,7 @@ impl Mover {
     /// A node without processes, on which all other nodes are down.
     pub const fn new(config: Config) -> Self {
         Self {
-            gate: Gate {
-                cordoned: false,
-                bodies_max: usize::MAX,
-            },
+            gate: Gate { cordoned: false, bodies_max: usize::MAX },
             now: Instant::ZERO,
             peers_up: 0,
             attempts: 0,
@@ -218,10 +215,7 @@ impl Mover {
         if self.peers_up & mask(request.target) == 0 {
             return Err(StartError::TargetDown);
         }
-        let being_moved = self
-            .targets
-            .iter()
-            .any(|(_, target)| target.offer().process == process);
+        let being_moved = self.targets.iter().any(|(_, target)| target.offer().process == process);
         if being_moved || self.sources.get(process).is_some() {
             return Err(StartError::Busy);
         }
@@ -232,21 +226,8 @@ impl Mover {
         self.reserve_effects().map_err(no_memory)?;
         self.sources.reserve(1).map_err(no_memory)?;
         let (origin, epoch) = self.whereabouts(process)?;
-        let Request {
-            request,
-            work,
-            target,
-            fetching,
-            ..
-        } = request;
-        let start = Start {
-            request,
-            process,
-            work,
-            target,
-            origin,
-            epoch,
-        };
+        let Request { request, work, target, fetching, .. } = request;
+        let start = Start { request, process, work, target, origin, epoch };
         let attempt = self.next_attempt();
         let source = Source::new(start, attempt, now);
         self.sources.insert(process, source).map_err(no_memory)?;
@@ -263,14 +244,8 @@ impl Mover {
 
     /// When [`Mover::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let sources = self
-            .sources
-            .iter()
-            .filter_map(|(_, source)| source.deadline());
-        let targets = self
-            .targets
-            .iter()
-            .filter_map(|(_, target)| target.deadline());
+        let sources = self.sources.iter().filter_map(|(_, source)| source.deadline());
+        let targets = self.targets.iter().filter_map(|(_, target)| target.deadline());
         sources.chain(targets).min()
     }
 

@@ -201,10 +201,7 @@ impl Source {
             self.held_at = Some(cx.now);
         }
         self.deadline = Some(cx.now.after(cx.timing.freeze));
-        cx.effects.push(Effect::Freeze {
-            attempt: self.attempt,
-            process: self.start.process,
-        });
+        cx.effects.push(Effect::Freeze { attempt: self.attempt, process: self.start.process });
     }
 
     /// The process is stopped and captured, and the final part can carry what changed.
@@ -254,9 +251,7 @@ impl Source {
             return;
         }
         self.send_abort(Failure::Aborted, cx);
-        cx.effects.push(Effect::DropImage {
-            attempt: self.attempt,
-        });
+        cx.effects.push(Effect::DropImage { attempt: self.attempt });
         if self.tries < TRIES_THAWED_MAX {
             self.thaw(self.start.epoch, cx);
         }
@@ -332,10 +327,7 @@ impl Source {
         } else if !self.phase.is_promised() {
             self.send_abort(failure, cx);
         }
-        cx.effects.push(Effect::Kill {
-            process: self.start.process,
-            failure,
-        });
+        cx.effects.push(Effect::Kill { process: self.start.process, failure });
         self.finish(Outcome::Dead, Err(failure), cx);
     }
 
@@ -360,10 +352,7 @@ impl Source {
             expect_epoch: self.start.epoch,
             new_slot: cx.own,
         };
-        cx.effects.push(Effect::Send {
-            to: self.start.origin,
-            message: Message::Cas(cas),
-        });
+        cx.effects.push(Effect::Send { to: self.start.origin, message: Message::Cas(cas) });
     }
 
     /// The origin answered.
@@ -382,10 +371,7 @@ impl Source {
             CasOutcome::Unknown => {
                 // The origin has ended the process meanwhile.
                 let failure = Failure::Killed;
-                cx.effects.push(Effect::Kill {
-                    process: self.start.process,
-                    failure,
-                });
+                cx.effects.push(Effect::Kill { process: self.start.process, failure });
                 self.finish(Outcome::Dead, Err(failure), cx);
             }
         }
@@ -395,23 +381,11 @@ impl Source {
     fn gone(&mut self, slot: Slot, epoch: Epoch, cx: &mut Context<'_>) {
         let process = self.start.process;
         cx.effects.push(match self.start.origin == cx.own {
-            true => Effect::BecomeSurrogate {
-                process,
-                slot,
-                epoch,
-            },
-            false => Effect::End {
-                process,
-                slot,
-                epoch,
-            },
+            true => Effect::BecomeSurrogate { process, slot, epoch },
+            false => Effect::End { process, slot, epoch },
         });
         if self.cause == Some(Failure::Killed) {
-            cx.effects.push(Effect::KillBody {
-                process,
-                slot,
-                epoch,
-            });
+            cx.effects.push(Effect::KillBody { process, slot, epoch });
         }
         self.finish(Outcome::Left, Ok(epoch), cx);
     }
@@ -432,10 +406,7 @@ impl Source {
     fn thaw(&mut self, epoch: Epoch, cx: &mut Context<'_>) {
         self.hold = Hold::Runs;
         self.note_frozen(cx.now);
-        cx.effects.push(Effect::Thaw {
-            process: self.start.process,
-            epoch,
-        });
+        cx.effects.push(Effect::Thaw { process: self.start.process, epoch });
     }
 
     fn note_frozen(&mut self, now: Instant) {
@@ -445,15 +416,9 @@ impl Source {
     }
 
     fn send_abort(&mut self, failure: Failure, cx: &mut Context<'_>) {
-        let abort = Abort {
-            attempt: self.attempt,
-            reason: failure.number(),
-        };
+        let abort = Abort { attempt: self.attempt, reason: failure.number() };
         let message = Message::Abort(abort);
-        cx.effects.push(Effect::Send {
-            to: self.start.target,
-            message,
-        });
+        cx.effects.push(Effect::Send { to: self.start.target, message });
     }
 
     fn finish(&mut self, outcome: Outcome, result: Result<Epoch, Failure>, cx: &mut Context<'_>) {
@@ -461,9 +426,7 @@ impl Source {
         self.outcome = Some(outcome);
         self.deadline = None;
         self.note_frozen(cx.now);
-        cx.effects.push(Effect::DropImage {
-            attempt: self.attempt,
-        });
+        cx.effects.push(Effect::DropImage { attempt: self.attempt });
         cx.effects.push(Effect::Report(Report {
             request: self.start.request,
             process: self.start.process,

@@ -12,9 +12,7 @@ pub struct Table<K, V> {
 impl<K: Ord + Copy, V> Table<K, V> {
     /// An empty table.
     pub const fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-        }
+        Self { entries: Vec::new() }
     }
 
     fn find(&self, key: K) -> Result<usize, usize> {

@@ -41,14 +41,7 @@ pub struct Target {
 
 impl Target {
     pub(crate) fn new(offer: Offer, source: Slot) -> Self {
-        Self {
-            offer,
-            source,
-            phase: Phase::Waiting,
-            deadline: None,
-            refusal: None,
-            fetch_bytes: 0,
-        }
+        Self { offer, source, phase: Phase::Waiting, deadline: None, refusal: None, fetch_bytes: 0 }
     }
 
     /// What was offered.
@@ -103,13 +96,8 @@ impl Target {
         }
         self.become_phase(Phase::Prepared);
         self.deadline = Some(cx.now.after(cx.timing.prepared));
-        let message = Message::Prepared(Prepared {
-            attempt: self.offer.attempt,
-        });
-        cx.effects.push(Effect::Send {
-            to: self.source,
-            message,
-        });
+        let message = Message::Prepared(Prepared { attempt: self.offer.attempt });
+        cx.effects.push(Effect::Send { to: self.source, message });
     }
 
     /// The final part is here.
@@ -123,10 +111,7 @@ impl Target {
         }
         self.become_phase(Phase::Applying);
         self.deadline = Some(cx.now.after(cx.timing.apply));
-        cx.effects.push(Effect::Apply {
-            attempt: self.offer.attempt,
-            process: self.offer.process,
-        });
+        cx.effects.push(Effect::Apply { attempt: self.offer.attempt, process: self.offer.process });
     }
 
     /// The final part is applied: the process could run.
@@ -144,10 +129,7 @@ impl Target {
             expect_epoch: self.offer.epoch,
             new_slot: cx.own,
         };
-        cx.effects.push(Effect::Send {
-            to: self.offer.origin,
-            message: Message::Cas(cas),
-        });
+        cx.effects.push(Effect::Send { to: self.offer.origin, message: Message::Cas(cas) });
     }
 
     /// The origin answered. Returns the epoch at which the process runs here, if it does.
@@ -165,16 +147,10 @@ impl Target {
                     origin: self.offer.origin,
                     epoch,
                 });
-                let committed = Committed {
-                    attempt: self.offer.attempt,
-                    epoch,
-                    fetch_bytes: self.fetch_bytes,
-                };
+                let committed =
+                    Committed { attempt: self.offer.attempt, epoch, fetch_bytes: self.fetch_bytes };
                 let message = Message::Committed(committed);
-                cx.effects.push(Effect::Send {
-                    to: self.source,
-                    message,
-                });
+                cx.effects.push(Effect::Send { to: self.source, message });
                 Some(epoch)
             }
             CasOutcome::Lost | CasOutcome::Unknown => {
@@ -257,14 +233,8 @@ impl Target {
     fn end(&mut self, cx: &mut Context<'_>) {
         self.become_phase(Phase::Ended);
         if let Some(failure) = self.refusal.take() {
-            let refused = Refused {
-                attempt: self.offer.attempt,
-                reason: failure.number(),
-            };
-            cx.effects.push(Effect::Send {
-                to: self.source,
-                message: Message::Refused(refused),
-            });
+            let refused = Refused { attempt: self.offer.attempt, reason: failure.number() };
+            cx.effects.push(Effect::Send { to: self.source, message: Message::Refused(refused) });
         }
     }
 }

@@ -15,12 +15,8 @@ fn slot(number: u8) -> Slot {
 
 /// Node 0, with two peers.
 fn mover() -> Mover {
-    let config = Config {
-        own: slot(0),
-        sources_max: 2,
-        targets_max: 2,
-        timing: Timing::standard(),
-    };
+    let config =
+        Config { own: slot(0), sources_max: 2, targets_max: 2, timing: Timing::standard() };
     let mut mover = Mover::new(config);
     mover.handle_peer_up(slot(1));
     mover.handle_peer_up(slot(2));
@@ -48,10 +44,9 @@ fn effects(mover: &mut Mover) -> Vec<Effect> {
 fn refusal(mover: &mut Mover, offer: Offer) -> Option<Failure> {
     mover.handle_offer(NOW, slot(1), offer);
     effects(mover).into_iter().find_map(|effect| match effect {
-        Effect::Send {
-            message: Message::Refused(Refused { reason, .. }),
-            ..
-        } => Some(Failure::from_number(reason)),
+        Effect::Send { message: Message::Refused(Refused { reason, .. }), .. } => {
+            Some(Failure::from_number(reason))
+        }
         _ => None,
     })
 }
@@ -59,21 +54,12 @@ fn refusal(mover: &mut Mover, offer: Offer) -> Option<Failure> {
 #[test]
 fn cordoned_and_full() {
     let mut node = mover();
-    node.set_gate(Gate {
-        cordoned: true,
-        bodies_max: 10,
-    });
+    node.set_gate(Gate { cordoned: true, bodies_max: 10 });
     assert_eq!(refusal(&mut node, offer(1, 10)), Some(Failure::Cordoned));
-    node.set_gate(Gate {
-        cordoned: false,
-        bodies_max: 1,
-    });
+    node.set_gate(Gate { cordoned: false, bodies_max: 1 });
     assert_eq!(refusal(&mut node, offer(2, 10)), None);
     assert_eq!(refusal(&mut node, offer(3, 11)), Some(Failure::Full));
-    node.set_gate(Gate {
-        cordoned: false,
-        bodies_max: 10,
-    });
+    node.set_gate(Gate { cordoned: false, bodies_max: 10 });
     assert_eq!(refusal(&mut node, offer(4, 11)), None);
     // No more than `targets_max` at once.
     assert_eq!(refusal(&mut node, offer(5, 12)), Some(Failure::Full));
@@ -82,20 +68,11 @@ fn cordoned_and_full() {
 #[test]
 fn offers_that_can_not_be_right() {
     let mut node = mover();
-    let forged = Offer {
-        attempt: attempt(2, 1),
-        ..offer(1, 10)
-    };
+    let forged = Offer { attempt: attempt(2, 1), ..offer(1, 10) };
     assert_eq!(refusal(&mut node, forged), Some(Failure::BadImage));
-    let stale = Offer {
-        origin: slot(0),
-        ..offer(2, 10)
-    };
+    let stale = Offer { origin: slot(0), ..offer(2, 10) };
     assert_eq!(refusal(&mut node, stale), Some(Failure::Stale));
-    let astray = Offer {
-        origin: slot(3),
-        ..offer(3, 10)
-    };
+    let astray = Offer { origin: slot(3), ..offer(3, 10) };
     assert_eq!(refusal(&mut node, astray), Some(Failure::OriginUnreachable));
     assert!(node.is_idle());
     assert_eq!(node.stats().offers_refused, 3);
@@ -114,13 +91,9 @@ fn take(node: &mut Mover, taken: Offer) {
     };
     // From another than the origin it means nothing.
     node.handle_message(NOW, slot(1), Message::CasResult(result));
-    assert!(!effects(node)
-        .iter()
-        .any(|effect| matches!(effect, Effect::Release { .. })));
+    assert!(!effects(node).iter().any(|effect| matches!(effect, Effect::Release { .. })));
     node.handle_message(NOW, slot(2), Message::CasResult(result));
-    assert!(effects(node)
-        .iter()
-        .any(|effect| matches!(effect, Effect::Release { .. })));
+    assert!(effects(node).iter().any(|effect| matches!(effect, Effect::Release { .. })));
 }
 
 #[test]
@@ -128,10 +101,7 @@ fn a_body_is_known_until_it_ends_or_its_origin_does() {
     let mut node = mover();
     let taken = offer(1, 10);
     take(&mut node, taken);
-    let body = Route::Body {
-        origin: slot(2),
-        epoch: Epoch(6),
-    };
+    let body = Route::Body { origin: slot(2), epoch: Epoch(6) };
     assert_eq!(node.route(taken.process), Some(body));
     assert_eq!(refusal(&mut node, offer(2, 10)), Some(Failure::Busy));
     node.ended(NOW, taken.process);
@@ -139,12 +109,7 @@ fn a_body_is_known_until_it_ends_or_its_origin_does() {
     let other = offer(3, 11);
     take(&mut node, other);
     node.handle_peer_down(NOW, slot(2));
-    assert_eq!(
-        effects(&mut node),
-        [Effect::OriginLost {
-            process: other.process
-        }]
-    );
+    assert_eq!(effects(&mut node), [Effect::OriginLost { process: other.process }]);
     assert_eq!(node.bodies(), 0);
 }
 
@@ -154,16 +119,10 @@ fn a_newer_attempt_waits_until_the_older_is_gone() {
     assert_eq!(refusal(&mut node, offer(1, 10)), None);
     node.handle_offer(NOW, slot(1), offer(2, 10));
     let discards = effects(&mut node);
-    assert!(
-        matches!(discards[..], [Effect::Discard { .. }]),
-        "{discards:?}"
-    );
+    assert!(matches!(discards[..], [Effect::Discard { .. }]), "{discards:?}");
     node.discarded(NOW, attempt(1, 1));
     let restores = effects(&mut node);
-    assert!(
-        matches!(restores[..], [Effect::Restore { .. }]),
-        "{restores:?}"
-    );
+    assert!(matches!(restores[..], [Effect::Restore { .. }]), "{restores:?}");
     // The older one again comes too late.
     assert_eq!(refusal(&mut node, offer(1, 10)), Some(Failure::Busy));
 }
@@ -177,18 +136,9 @@ fn a_helper_that_hangs_is_given_up() {
     assert!(matches!(effects(&mut node)[..], [Effect::Discard { .. }]));
     assert_eq!(node.poll_timeout(), None);
     node.discarded(due, attempt(1, 1));
-    let refused = Refused {
-        attempt: attempt(1, 1),
-        reason: Failure::Timeout.number(),
-    };
+    let refused = Refused { attempt: attempt(1, 1), reason: Failure::Timeout.number() };
     let message = Message::Refused(refused);
-    assert_eq!(
-        effects(&mut node),
-        [Effect::Send {
-            to: slot(1),
-            message
-        }]
-    );
+    assert_eq!(effects(&mut node), [Effect::Send { to: slot(1), message }]);
 }
 
 fn request(pid: u32, target: u8) -> Request {
@@ -220,12 +170,7 @@ fn a_process_that_is_away_is_not_moved_from_here() {
     let process = GlobalPid::new(1, 10);
     let epoch = node.directory().get(process).expect("entered").epoch;
     assert_eq!(node.route(process), Some(Route::Here));
-    let cas = Cas {
-        attempt,
-        process,
-        expect_epoch: epoch,
-        new_slot: slot(1),
-    };
+    let cas = Cas { attempt, process, expect_epoch: epoch, new_slot: slot(1) };
     // Nobody claims before FINAL.
     node.handle_message(NOW, slot(1), Message::Cas(cas));
     assert_eq!(node.route(process), Some(Route::Here));
@@ -236,26 +181,13 @@ fn a_process_that_is_away_is_not_moved_from_here() {
     assert_eq!(node.route(process), Some(Route::Here));
     node.handle_message(NOW, slot(1), Message::Cas(cas));
     let there = Epoch(epoch.0 + 1);
-    assert_eq!(
-        node.route(process),
-        Some(Route::Away {
-            slot: slot(1),
-            epoch: there
-        })
-    );
+    assert_eq!(node.route(process), Some(Route::Away { slot: slot(1), epoch: there }));
     assert!(node.is_current(process, slot(1), there));
     assert!(!node.is_current(process, slot(1), epoch) && !node.is_current(process, slot(2), there));
     effects(&mut node);
-    let early = Committed {
-        attempt,
-        epoch,
-        fetch_bytes: 0,
-    };
+    let early = Committed { attempt, epoch, fetch_bytes: 0 };
     node.handle_message(NOW, slot(1), Message::Committed(early));
-    assert!(
-        effects(&mut node).is_empty(),
-        "an epoch that does not follow"
-    );
+    assert!(effects(&mut node).is_empty(), "an epoch that does not follow");
     node.abort(NOW, process);
     effects(&mut node);
     assert_eq!(node.start(NOW, request(10, 2)), Err(StartError::NotHere));
@@ -264,10 +196,7 @@ fn a_process_that_is_away_is_not_moved_from_here() {
 #[test]
 fn a_wait_for_the_last_fetch_is_bounded() {
     let mut node = mover();
-    let asked = Request {
-        fetching: true,
-        ..request(10, 1)
-    };
+    let asked = Request { fetching: true, ..request(10, 1) };
     node.start(NOW, asked).expect("started");
     assert!(effects(&mut node).is_empty());
     let due = node.poll_timeout().expect("a bound");

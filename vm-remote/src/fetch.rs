@@ -44,12 +44,7 @@ impl Fetch {
         }
         ask.first.checked_add(u64::from(ask.count))?;
         let open = u32::MAX >> (FETCH_PAGES_MAX - ask.count);
-        Some(Self {
-            ask,
-            request,
-            open,
-            gone: 0,
-        })
+        Some(Self { ask, request, open, gone: 0 })
     }
 
     /// Whether every page was answered.
@@ -73,14 +68,8 @@ impl Fetch {
     /// The request to send: from the first to the last page that is still open.
     #[must_use]
     pub fn get(&self, flags: GetFlags) -> PageGet {
-        let skipped = if self.open == 0 {
-            0
-        } else {
-            self.open.trailing_zeros()
-        };
-        let width = u32::BITS
-            .saturating_sub(self.open.leading_zeros())
-            .saturating_sub(skipped);
+        let skipped = if self.open == 0 { 0 } else { self.open.trailing_zeros() };
+        let width = u32::BITS.saturating_sub(self.open.leading_zeros()).saturating_sub(skipped);
         PageGet {
             request: self.request,
             space: self.ask.space,
@@ -170,11 +159,7 @@ impl<P> Table<P> {
         let mut entries = Vec::new();
         entries.try_reserve_exact(usize::from(capacity))?;
         entries.resize_with(usize::from(capacity), || None);
-        Ok(Self {
-            entries,
-            shard,
-            sequence: start,
-        })
+        Ok(Self { entries, shard, sequence: start })
     }
 
     fn request(&mut self, entry: u8) -> RequestId {
@@ -193,10 +178,9 @@ impl<P> Table<P> {
             return Err(payload);
         };
         let request = self.request(entry);
-        let (Some(fetch), Some(place)) = (
-            Fetch::new(ask, request),
-            self.entries.get_mut(usize::from(entry)),
-        ) else {
+        let (Some(fetch), Some(place)) =
+            (Fetch::new(ask, request), self.entries.get_mut(usize::from(entry)))
+        else {
             return Err(payload);
         };
         *place = Some(Entry { fetch, payload });
@@ -227,12 +211,7 @@ impl<P> Table<P> {
         };
         entry.fetch.close(offset, what == What::Gone);
         let finished = entry.fetch.is_finished();
-        Some(Accepted {
-            payload: &mut entry.payload,
-            offset,
-            what,
-            finished,
-        })
+        Some(Accepted { payload: &mut entry.payload, offset, what, finished })
     }
 
     /// Ends a request, finished or not; later answers are refused.

@@ -6,9 +6,7 @@ use crate::limits::HISTOGRAM_BUCKETS;
 #[must_use]
 pub fn bucket(latency_us: u64) -> usize {
     let bits = u64::BITS - latency_us.leading_zeros();
-    usize::try_from(bits).map_or(HISTOGRAM_BUCKETS - 1, |bits| {
-        bits.min(HISTOGRAM_BUCKETS - 1)
-    })
+    usize::try_from(bits).map_or(HISTOGRAM_BUCKETS - 1, |bits| bits.min(HISTOGRAM_BUCKETS - 1))
 }
 
 /// The first latency above a bucket, in microseconds; `None` for the last.
@@ -17,9 +15,7 @@ pub fn bound_us(bucket: usize) -> Option<u64> {
     if bucket + 1 >= HISTOGRAM_BUCKETS {
         return None;
     }
-    u32::try_from(bucket)
-        .ok()
-        .and_then(|bits| 1u64.checked_shl(bits))
+    u32::try_from(bucket).ok().and_then(|bits| 1u64.checked_shl(bits))
 }
 
 #[cfg(test)]

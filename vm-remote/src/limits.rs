@@ -18,13 +18,7 @@ pub const RETRY_DOUBLINGS_MAX: u32 = 4;
 pub const HISTOGRAM_BUCKETS: usize = 24;
 
 const _: () = {
-    assert!(
-        FETCH_PAGES_MAX == 32,
-        "a fetch keeps its pages' state in u32 masks"
-    );
+    assert!(FETCH_PAGES_MAX == 32, "a fetch keeps its pages' state in u32 masks");
     assert!(FETCH_PAGES_MAX <= PAGE_COUNT_MAX, "a fetch is one request");
-    assert!(
-        TARGETS_MAX < 1 << (64 - PAGE_NUMBER_BITS),
-        "a handle and a page number fit a tag"
-    );
+    assert!(TARGETS_MAX < 1 << (64 - PAGE_NUMBER_BITS), "a handle and a page number fit a tag");
 };

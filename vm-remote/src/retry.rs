@@ -58,20 +58,14 @@ impl RoundTrip {
     /// Nothing is known yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            mean_ns: 0,
-            deviation_ns: 0,
-        }
+        Self { mean_ns: 0, deviation_ns: 0 }
     }
 
     /// An answer took so long.
     pub fn sample(&mut self, took: Duration) {
         let took = took.as_ns();
         if self.mean_ns == 0 {
-            *self = Self {
-                mean_ns: took,
-                deviation_ns: took / 2,
-            };
+            *self = Self { mean_ns: took, deviation_ns: took / 2 };
             return;
         }
         let off = took.abs_diff(self.mean_ns);
@@ -86,12 +80,8 @@ impl RoundTrip {
         if self.mean_ns == 0 {
             return policy;
         }
-        let usual = self
-            .mean_ns
-            .saturating_add(self.deviation_ns.saturating_mul(4));
-        let first = Duration::from_ns(usual)
-            .max(policy.first.over(4))
-            .min(policy.first);
+        let usual = self.mean_ns.saturating_add(self.deviation_ns.saturating_mul(4));
+        let first = Duration::from_ns(usual).max(policy.first.over(4)).min(policy.first);
         Policy { first, ..policy }
     }
 }
@@ -125,12 +115,7 @@ impl Retry {
     /// Starts now.
     #[must_use]
     pub const fn new(policy: Policy, now: Instant) -> Self {
-        Self {
-            policy,
-            since: now,
-            next: now,
-            sendings: 0,
-        }
+        Self { policy, since: now, next: now, sendings: 0 }
     }
 
     /// What to do at `now`. After [`Step::Send`] the caller has sent.
@@ -144,11 +129,7 @@ impl Retry {
             return Step::Wait(until_next.min(until_end));
         }
         let doublings = self.sendings.min(RETRY_DOUBLINGS_MAX);
-        let pause = self
-            .policy
-            .first
-            .times(1 << doublings)
-            .min(self.policy.longest);
+        let pause = self.policy.first.times(1 << doublings).min(self.policy.longest);
         self.sendings = self.sendings.saturating_add(1);
         self.next = now.after(pause);
         Step::Send
@@ -197,17 +178,9 @@ mod tests {
         assert_eq!(retry.poll(ms(10)), Step::Send);
         assert_eq!(retry.poll(ms(10)), Step::Wait(Duration::from_ms(20)));
         assert_eq!(retry.poll(ms(30)), Step::Send);
-        assert_eq!(
-            retry.poll(ms(30)),
-            Step::Wait(Duration::from_ms(30)),
-            "longest"
-        );
+        assert_eq!(retry.poll(ms(30)), Step::Wait(Duration::from_ms(30)), "longest");
         assert_eq!(retry.poll(ms(90)), Step::Send);
-        assert_eq!(
-            retry.poll(ms(90)),
-            Step::Wait(Duration::from_ms(10)),
-            "not past the end"
-        );
+        assert_eq!(retry.poll(ms(90)), Step::Wait(Duration::from_ms(10)), "not past the end");
         assert_eq!(retry.poll(ms(100)), Step::GiveUp);
     }
 
@@ -239,24 +212,13 @@ mod tests {
             trip.sample(Duration::from_us(4000));
         }
         let first = trip.tune(policy()).first;
-        assert!(
-            first >= Duration::from_us(4000) && first < Duration::from_us(5000),
-            "{first:?}"
-        );
+        assert!(first >= Duration::from_us(4000) && first < Duration::from_us(5000), "{first:?}");
         for _ in 0..100 {
             trip.sample(Duration::from_us(10));
         }
-        assert_eq!(
-            trip.tune(policy()).first,
-            Duration::from_us(2500),
-            "not below the floor"
-        );
+        assert_eq!(trip.tune(policy()).first, Duration::from_us(2500), "not below the floor");
         trip.sample(Duration::from_ms(10_000));
-        assert_eq!(
-            trip.tune(policy()).first,
-            policy().first,
-            "not above the given one"
-        );
+        assert_eq!(trip.tune(policy()).first, policy().first, "not above the given one");
     }
 
     #[test]

@@ -79,19 +79,14 @@ impl RunSet {
     /// How many pages.
     #[must_use]
     pub fn pages(&self) -> u64 {
-        self.runs
-            .iter()
-            .fold(0, |sum: u64, run| sum.saturating_add(run.pages))
+        self.runs.iter().fold(0, |sum: u64, run| sum.saturating_add(run.pages))
     }
 
     /// Whether the page is in the set.
     #[must_use]
     pub fn contains(&self, page: u64) -> bool {
         let after = self.runs.partition_point(|run| run.first <= page);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.runs.get(at))
-            .is_some_and(|run| page < run.end())
+        after.checked_sub(1).and_then(|at| self.runs.get(at)).is_some_and(|run| page < run.end())
     }
 
     /// The pages of the set that are in `run`.
@@ -100,9 +95,7 @@ impl RunSet {
         let touched = self.runs.get(from..).unwrap_or_default().iter();
         let part =
             move |other: &Run| Run::between(other.first.max(run.first), other.end().min(run.end()));
-        touched
-            .take_while(move |other| other.first < run.end())
-            .filter_map(part)
+        touched.take_while(move |other| other.first < run.end()).filter_map(part)
     }
 
     /// Adds the pages of `run`.
@@ -113,12 +106,8 @@ impl RunSet {
         let from = self.runs.partition_point(|other| other.end() < run.first);
         let to = self.runs.partition_point(|other| other.first <= run.end());
         let touched = self.runs.get(from..to).unwrap_or_default();
-        let first = touched
-            .first()
-            .map_or(run.first, |other| other.first.min(run.first));
-        let end = touched
-            .last()
-            .map_or(run.end(), |other| other.end().max(run.end()));
+        let first = touched.first().map_or(run.first, |other| other.first.min(run.first));
+        let end = touched.last().map_or(run.end(), |other| other.end().max(run.end()));
         let Some(joined) = Run::between(first, end) else {
             return Ok(());
         };
@@ -175,10 +164,7 @@ mod tests {
         }
         assert_eq!(set.iter().collect::<Vec<_>>(), [run(2, 2), run(10, 6)]);
         assert_eq!(set.pages(), 8);
-        assert_eq!(
-            set.missing_of(run(0, 20)).expect("memory"),
-            [run(0, 2), run(4, 6), run(16, 4)]
-        );
+        assert_eq!(set.missing_of(run(0, 20)).expect("memory"), [run(0, 2), run(4, 6), run(16, 4)]);
         assert_eq!(set.missing_of(run(11, 3)).expect("memory"), []);
     }
 
@@ -202,27 +188,20 @@ mod tests {
                     .iter()
                     .flat_map(|part| part.first()..part.end())
                     .collect();
-                let expected: Vec<u64> = (new.first()..new.end())
-                    .filter(|page| !plain.contains(page))
-                    .collect();
+                let expected: Vec<u64> =
+                    (new.first()..new.end()).filter(|page| !plain.contains(page)).collect();
                 assert_eq!(missing, expected);
-                let present: Vec<u64> = set
-                    .within(new)
-                    .flat_map(|part| part.first()..part.end())
-                    .collect();
-                let expected: Vec<u64> = (new.first()..new.end())
-                    .filter(|page| plain.contains(page))
-                    .collect();
+                let present: Vec<u64> =
+                    set.within(new).flat_map(|part| part.first()..part.end()).collect();
+                let expected: Vec<u64> =
+                    (new.first()..new.end()).filter(|page| plain.contains(page)).collect();
                 assert_eq!(present, expected);
                 set.insert(new).expect("memory");
                 plain.extend(new.first()..new.end());
                 assert_eq!(set.pages(), u64::try_from(plain.len()).expect("small"));
                 assert!((0..120).all(|page| set.contains(page) == plain.contains(&page)));
                 let later = set.iter().skip(1);
-                assert!(set
-                    .iter()
-                    .zip(later)
-                    .all(|(one, next)| one.end() < next.first()));
+                assert!(set.iter().zip(later).all(|(one, next)| one.end() < next.first()));
             }
         }
     }

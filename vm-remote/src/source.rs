@@ -58,10 +58,7 @@ impl Source {
     /// A closed space for `target`.
     #[must_use]
     pub const fn new(target: Slot) -> Self {
-        Self {
-            target,
-            phase: Phase::Closed,
-        }
+        Self { target, phase: Phase::Closed }
     }
 
     /// Whom the memory is for.

@@ -49,15 +49,9 @@ pub struct Pace {
 
 impl Pace {
     /// Nobody faults: half a megabyte hides a round trip of 4 ms at 1 Gbit/s.
-    pub const FULL: Self = Self {
-        requests: 4,
-        pages: FETCH_PAGES_MAX,
-    };
+    pub const FULL: Self = Self { requests: 4, pages: FETCH_PAGES_MAX };
     /// Faults come: an answer to one waits behind 32 pages at most.
-    pub const GENTLE: Self = Self {
-        requests: 2,
-        pages: FETCH_PAGES_MAX / 2,
-    };
+    pub const GENTLE: Self = Self { requests: 2, pages: FETCH_PAGES_MAX / 2 };
 
     /// The pace when the last fault was so long ago, if there was any; `calm` is how long a
     /// process must not have faulted to count as one that has what it needs.
@@ -84,13 +78,7 @@ impl Stream {
     /// Without pages.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            chunks: Vec::new(),
-            total: 0,
-            at: 0,
-            offset: 0,
-            fruitless: 0,
-        }
+        Self { chunks: Vec::new(), total: 0, at: 0, offset: 0, fruitless: 0 }
     }
 
     /// Makes room for that many [`Self::push`]es, which can't fail then.
@@ -112,11 +100,7 @@ impl Stream {
             }
             _ => {
                 self.chunks.try_reserve(1)?;
-                self.chunks.push(Chunk {
-                    frame,
-                    page,
-                    pages: 1,
-                });
+                self.chunks.push(Chunk { frame, page, pages: 1 });
             }
         }
         self.total = self.total.saturating_add(1);
@@ -143,8 +127,7 @@ impl Stream {
     /// Goes on behind the page number `page`, if it is one of the space's.
     pub fn seek_behind(&mut self, page: u64) {
         let found = self.chunks.iter().position(|chunk| {
-            page.checked_sub(chunk.page)
-                .is_some_and(|offset| offset < chunk.pages)
+            page.checked_sub(chunk.page).is_some_and(|offset| offset < chunk.pages)
         });
         if let Some((at, chunk)) = found.and_then(|at| Some((at, self.chunks.get(at)?))) {
             self.offset = page.saturating_sub(chunk.page).saturating_add(1);
@@ -157,11 +140,7 @@ impl Stream {
         if self.total == 0 || most == 0 {
             return None;
         }
-        if self
-            .chunks
-            .get(self.at)
-            .is_none_or(|chunk| self.offset >= chunk.pages)
-        {
+        if self.chunks.get(self.at).is_none_or(|chunk| self.offset >= chunk.pages) {
             self.at = self.at.saturating_add(1);
             self.offset = 0;
         }
@@ -222,34 +201,11 @@ mod tests {
     fn runs_ahead_of_a_fault() {
         let mut stream = stream();
         stream.seek_behind(54);
-        assert_eq!(
-            stream.next(3),
-            Some(Chunk {
-                frame: 105,
-                page: 55,
-                pages: 3
-            })
-        );
+        assert_eq!(stream.next(3), Some(Chunk { frame: 105, page: 55, pages: 3 }));
         stream.seek_behind(59);
-        assert_eq!(
-            stream.next(3),
-            Some(Chunk {
-                frame: 300,
-                page: 90,
-                pages: 3
-            }),
-            "next chunk"
-        );
+        assert_eq!(stream.next(3), Some(Chunk { frame: 300, page: 90, pages: 3 }), "next chunk");
         stream.seek_behind(1000);
-        assert_eq!(
-            stream.next(9),
-            Some(Chunk {
-                frame: 303,
-                page: 93,
-                pages: 2
-            }),
-            "unknown page"
-        );
+        assert_eq!(stream.next(9), Some(Chunk { frame: 303, page: 93, pages: 2 }), "unknown page");
     }
 
     #[test]

@@ -63,11 +63,7 @@ impl Target {
     /// An empty space.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            phase: Phase::Filling,
-            tell: false,
-            forgotten: false,
-        }
+        Self { phase: Phase::Filling, tell: false, forgotten: false }
     }
 
     /// How far it is.

@@ -9,22 +9,11 @@ fn slot(number: u8) -> Slot {
 }
 
 fn ask(first: u64, count: u16) -> Ask {
-    Ask {
-        source: slot(1),
-        space: SpaceId(7),
-        first,
-        count,
-    }
+    Ask { source: slot(1), space: SpaceId(7), first, count }
 }
 
 fn data(request: RequestId, index: u64, status: PageStatus) -> PageData {
-    PageData {
-        request,
-        space: SpaceId(7),
-        index,
-        status,
-        page_crc: 0,
-    }
+    PageData { request, space: SpaceId(7), index, status, page_crc: 0 }
 }
 
 fn table() -> Table<Vec<u64>> {
@@ -37,17 +26,11 @@ fn each_page_is_taken_once() {
     let request = table.begin(ask(10, 3), Vec::new()).expect("room");
     assert_eq!(shard_of(request), 3);
     for (index, finished) in [(12, false), (10, false), (11, true)] {
-        let accepted = table
-            .accept(slot(1), &data(request, index, PageStatus::Data))
-            .expect("open");
-        assert_eq!(
-            (accepted.what, accepted.finished),
-            (What::Content, finished)
-        );
+        let accepted =
+            table.accept(slot(1), &data(request, index, PageStatus::Data)).expect("open");
+        assert_eq!((accepted.what, accepted.finished), (What::Content, finished));
         accepted.payload.push(index);
-        assert!(table
-            .accept(slot(1), &data(request, index, PageStatus::Data))
-            .is_none());
+        assert!(table.accept(slot(1), &data(request, index, PageStatus::Data)).is_none());
     }
     let (fetch, payload) = table.end(request).expect("ours");
     assert!(fetch.is_finished());
@@ -61,41 +44,14 @@ fn strangers_are_refused() {
     let request = table.begin(ask(10, 3), Vec::new()).expect("room");
     let good = data(request, 10, PageStatus::Data);
     assert!(table.accept(slot(2), &good).is_none(), "another node");
-    assert!(table
-        .accept(
-            slot(1),
-            &PageData {
-                space: SpaceId(8),
-                ..good
-            }
-        )
-        .is_none());
-    assert!(table
-        .accept(slot(1), &PageData { index: 9, ..good })
-        .is_none());
-    assert!(table
-        .accept(slot(1), &PageData { index: 13, ..good })
-        .is_none());
-    assert!(table
-        .accept(
-            slot(1),
-            &PageData {
-                index: u64::MAX,
-                ..good
-            }
-        )
-        .is_none());
+    assert!(table.accept(slot(1), &PageData { space: SpaceId(8), ..good }).is_none());
+    assert!(table.accept(slot(1), &PageData { index: 9, ..good }).is_none());
+    assert!(table.accept(slot(1), &PageData { index: 13, ..good }).is_none());
+    assert!(table.accept(slot(1), &PageData { index: u64::MAX, ..good }).is_none());
     for request in [0, u64::MAX, request.0 ^ 1 << 20, request.0 ^ 1 << 9] {
-        assert!(table
-            .accept(slot(1), &data(RequestId(request), 10, PageStatus::Data))
-            .is_none());
+        assert!(table.accept(slot(1), &data(RequestId(request), 10, PageStatus::Data)).is_none());
     }
-    assert!(
-        table
-            .accept(slot(1), &data(request, 10, PageStatus::Busy))
-            .is_none(),
-        "stays open"
-    );
+    assert!(table.accept(slot(1), &data(request, 10, PageStatus::Busy)).is_none(), "stays open");
     assert!(table.accept(slot(1), &good).is_some());
 }
 
@@ -106,9 +62,7 @@ fn late_answers_do_not_reach_the_next_request() {
     table.end(first).expect("ours");
     let second = table.begin(ask(10, 1), Vec::new()).expect("room");
     assert_ne!(first, second);
-    assert!(table
-        .accept(slot(1), &data(first, 10, PageStatus::Data))
-        .is_none());
+    assert!(table.accept(slot(1), &data(first, 10, PageStatus::Data)).is_none());
     assert_eq!(table.len(), 1);
 }
 
@@ -119,9 +73,7 @@ fn repeats_ask_for_what_is_open_only() {
     let get = table.fetch(request).expect("ours").get(GetFlags::STREAM);
     assert_eq!((get.index, get.count), (100, 32));
     for index in (100..110).chain(120..132) {
-        assert!(table
-            .accept(slot(1), &data(request, index, PageStatus::Zero))
-            .is_some());
+        assert!(table.accept(slot(1), &data(request, index, PageStatus::Zero)).is_some());
     }
     let fetch = *table.fetch(request).expect("ours");
     let get = fetch.get(GetFlags::STREAM);
@@ -133,16 +85,9 @@ fn repeats_ask_for_what_is_open_only() {
 fn gone_pages_end_a_request_too() {
     let mut table = table();
     let request = table.begin(ask(5, 2), Vec::new()).expect("room");
-    let accepted = table
-        .accept(slot(1), &data(request, 6, PageStatus::Gone))
-        .expect("open");
-    assert_eq!(
-        (accepted.what, accepted.offset, accepted.finished),
-        (What::Gone, 1, false)
-    );
-    let accepted = table
-        .accept(slot(1), &data(request, 5, PageStatus::Zero))
-        .expect("open");
+    let accepted = table.accept(slot(1), &data(request, 6, PageStatus::Gone)).expect("open");
+    assert_eq!((accepted.what, accepted.offset, accepted.finished), (What::Gone, 1, false));
+    let accepted = table.accept(slot(1), &data(request, 5, PageStatus::Zero)).expect("open");
     assert_eq!((accepted.what, accepted.finished), (What::Zeros, true));
     let (fetch, _) = table.end(request).expect("ours");
     assert!(fetch.is_gone(1) && !fetch.is_gone(0) && !fetch.is_gone(40));

@@ -17,23 +17,10 @@ pub(super) fn compare(old: &Files, new: &Files) -> Result<Positions, Incompatibl
     for (group, (old, new)) in (0u32..).zip(pairs) {
         match (old, new) {
             (
-                FileKind::Path {
-                    path: old_path,
-                    mode: old_mode,
-                    ..
-                },
-                FileKind::Path {
-                    path,
-                    flags,
-                    position,
-                    mode,
-                },
+                FileKind::Path { path: old_path, mode: old_mode, .. },
+                FileKind::Path { path, flags, position, mode },
             ) if old_path == path && old_mode == mode => {
-                positions.push(Position {
-                    group,
-                    position: *position,
-                    flags: *flags,
-                });
+                positions.push(Position { group, position: *position, flags: *flags });
             }
             (FileKind::Remote { .. }, FileKind::Remote { .. }) if old == new => {}
             (FileKind::Dev { .. }, FileKind::Dev { .. }) if old == new => {}

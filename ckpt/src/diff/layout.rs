@@ -24,15 +24,8 @@ pub(super) fn compare(
     if !same_bounds(&old.mm, &new.mm) {
         return Err(Incompatible::Mm);
     }
-    let mut change = Change {
-        brk: new.mm.brk,
-        ..Change::default()
-    };
-    let mut pieces = Pieces {
-        old: &old.vmas.0,
-        new: &new.vmas.0,
-        at: 0,
-    };
+    let mut change = Change { brk: new.mm.brk, ..Change::default() };
+    let mut pieces = Pieces { old: &old.vmas.0, new: &new.vmas.0, at: 0 };
     while let Some(piece) = pieces.next() {
         apply(&mut change, &piece, carry)?;
     }
@@ -89,21 +82,10 @@ impl<'a> Pieces<'a> {
         let end = [old, new]
             .into_iter()
             .flatten()
-            .map(|vma| {
-                if vma.start <= start {
-                    vma.end
-                } else {
-                    vma.start
-                }
-            })
+            .map(|vma| if vma.start <= start { vma.end } else { vma.start })
             .min()?;
         self.at = end;
-        Some(Piece {
-            start,
-            end,
-            old: old.filter(covers),
-            new: new.filter(covers),
-        })
+        Some(Piece { start, end, old: old.filter(covers), new: new.filter(covers) })
     }
 }
 
@@ -128,13 +110,7 @@ fn apply(change: &mut Change, piece: &Piece<'_>, carry: Carry) -> Result<(), Inc
         if !old.is_anon() {
             return Err(Incompatible::Mappings);
         }
-        push_unmap(
-            &mut change.unmap,
-            Span {
-                start: piece.start,
-                end: piece.end,
-            },
-        )?;
+        push_unmap(&mut change.unmap, Span { start: piece.start, end: piece.end })?;
     }
     if let Some(new) = piece.new {
         if !new.is_anon() {

@@ -82,10 +82,7 @@ impl Writer {
     pub(crate) fn patch(&mut self, at: usize, bytes: &[u8]) -> Result<(), EncodeError> {
         let bound = EncodeError::Bound(Field::Record);
         let end = at.checked_add(bytes.len()).ok_or(bound)?;
-        self.out
-            .get_mut(at..end)
-            .ok_or(bound)?
-            .copy_from_slice(bytes);
+        self.out.get_mut(at..end).ok_or(bound)?.copy_from_slice(bytes);
         Ok(())
     }
 
@@ -119,20 +116,14 @@ impl<'a> Reader<'a> {
 
     /// Takes `len` bytes.
     pub fn raw(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(DecodeError::Truncated)?;
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(head)
     }
 
     /// Takes an array.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(DecodeError::Truncated)?;
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(*head)
     }

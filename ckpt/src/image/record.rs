@@ -120,11 +120,7 @@ impl PartWriter {
     pub(crate) fn new(part: Part) -> Result<Self, EncodeError> {
         let mut out = Writer::new();
         header::begin(&mut out)?;
-        Ok(Self {
-            out,
-            part,
-            records: 0,
-        })
+        Ok(Self { out, part, records: 0 })
     }
 
     pub(crate) fn put<R: Record>(&mut self, record: &R) -> Result<(), EncodeError> {
@@ -140,11 +136,8 @@ impl PartWriter {
         }
         let len = u32::try_from(len).map_err(|_| EncodeError::Bound(Field::Record))?;
         self.out.patch(start + 4, &len.to_le_bytes())?;
-        let (head, rest) = self
-            .out
-            .since(start)
-            .split_at_checked(8)
-            .ok_or(EncodeError::Bound(Field::Record))?;
+        let (head, rest) =
+            self.out.since(start).split_at_checked(8).ok_or(EncodeError::Bound(Field::Record))?;
         let payload = rest.get(4..).unwrap_or_default();
         let sum = checksum(crc32c_update, &[head, payload]);
         self.out.patch(start + 8, &sum.to_le_bytes())?;
@@ -178,12 +171,7 @@ pub(crate) struct PartReader<'a> {
 impl<'a> PartReader<'a> {
     pub(crate) fn new(image: &'a [u8], part: Part) -> Result<Self, DecodeError> {
         let (records, reader) = header::open(image, part)?;
-        let mut this = Self {
-            reader,
-            records,
-            kind_last: 0,
-            next: None,
-        };
+        let mut this = Self { reader, records, kind_last: 0, next: None };
         this.advance()?;
         Ok(this)
     }
@@ -213,11 +201,7 @@ impl<'a> PartReader<'a> {
             return Err(DecodeError::Order(kind));
         }
         self.kind_last = kind;
-        self.next = Some(Raw {
-            kind,
-            version,
-            payload,
-        });
+        self.next = Some(Raw { kind, version, payload });
         Ok(())
     }
 

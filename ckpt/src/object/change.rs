@@ -68,18 +68,11 @@ impl Record for Change {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let unmap = reader.list(VMAS_MAX, 16, Field::Change, |reader| {
-            Ok(Span {
-                start: reader.u64()?,
-                end: reader.u64()?,
-            })
+            Ok(Span { start: reader.u64()?, end: reader.u64()? })
         })?;
         let map = Vmas(decode_vmas(reader)?);
         map.check().map_err(DecodeError::Inconsistent)?;
-        let change = Self {
-            unmap,
-            map: map.0,
-            brk: reader.u64()?,
-        };
+        let change = Self { unmap, map: map.0, brk: reader.u64()? };
         change.check().map_err(DecodeError::Inconsistent)?;
         Ok(change)
     }

@@ -80,13 +80,7 @@ impl Record for Creds {
         for group in &self.groups {
             out.u32(*group)?;
         }
-        let Caps {
-            inheritable,
-            permitted,
-            effective,
-            bounding,
-            ambient,
-        } = self.caps;
+        let Caps { inheritable, permitted, effective, bounding, ambient } = self.caps;
         for set in [inheritable, permitted, effective, bounding, ambient] {
             out.u64(set)?;
         }
@@ -112,15 +106,7 @@ impl Record for Creds {
             return Err(DecodeError::Bound(Field::Dumpable));
         }
         let no_new_privs = flag(reader)?;
-        Ok(Self {
-            user,
-            group,
-            groups,
-            caps,
-            securebits,
-            dumpable,
-            no_new_privs,
-        })
+        Ok(Self { user, group, groups, caps, securebits, dumpable, no_new_privs })
     }
 }
 

@@ -54,9 +54,7 @@ impl Record for Exec {
 }
 
 fn len(strings: &[Bytes]) -> usize {
-    strings
-        .iter()
-        .fold(0, |sum, string| sum.saturating_add(string.len()))
+    strings.iter().fold(0, |sum, string| sum.saturating_add(string.len()))
 }
 
 fn encode_strings(strings: &[Bytes], field: Field, out: &mut Writer) -> Result<(), EncodeError> {

@@ -157,11 +157,7 @@ impl Record for Files {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let descriptions = reader.list(FDS_MAX, 10, Field::FdGroup, decode_kind)?;
         let fds = reader.list(FDS_MAX, 9, Field::Fd, |reader| {
-            Ok(Fd {
-                fd: reader.u32()?,
-                group: reader.u32()?,
-                cloexec: flag(reader)?,
-            })
+            Ok(Fd { fd: reader.u32()?, group: reader.u32()?, cloexec: flag(reader)? })
         })?;
         let files = Self { descriptions, fds };
         files.check().map_err(DecodeError::Inconsistent)?;
@@ -171,25 +167,14 @@ impl Record for Files {
 
 fn encode_kind(kind: &FileKind, out: &mut Writer) -> Result<(), EncodeError> {
     match kind {
-        FileKind::Path {
-            path,
-            flags,
-            position,
-            mode,
-        } => {
+        FileKind::Path { path, flags, position, mode } => {
             out.u8(1)?;
             encode_path(path, out)?;
             out.u32(*flags)?;
             out.u64(*position)?;
             out.u32(*mode)
         }
-        FileKind::Remote {
-            holder,
-            file,
-            flags,
-            fmode,
-            subkind,
-        } => {
+        FileKind::Remote { holder, file, flags, fmode, subkind } => {
             out.u8(2)?;
             out.u8(holder.get())?;
             out.u64(file.0)?;
@@ -221,10 +206,7 @@ fn decode_kind(reader: &mut Reader<'_>) -> Result<FileKind, DecodeError> {
             subkind: Subkind::from_number(reader.u8()?)
                 .ok_or(DecodeError::Unknown(Field::FileKind))?,
         }),
-        3 => Ok(FileKind::Dev {
-            path: path(reader)?,
-            flags: reader.u32()?,
-        }),
+        3 => Ok(FileKind::Dev { path: path(reader)?, flags: reader.u32()? }),
         _ => Err(DecodeError::Unknown(Field::FileKind)),
     }
 }

@@ -49,9 +49,7 @@ impl Record for Exe {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            path: path(reader)?,
-        })
+        Ok(Self { path: path(reader)? })
     }
 }
 

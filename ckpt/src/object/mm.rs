@@ -69,12 +69,7 @@ impl Mm {
             && self.arg_start <= self.arg_end
             && self.env_start <= self.env_end
             && self.vdso_start <= self.vdso_end;
-        match ordered
-            && self
-                .addresses()
-                .iter()
-                .all(|address| *address <= ADDRESS_MAX)
-        {
+        match ordered && self.addresses().iter().all(|address| *address <= ADDRESS_MAX) {
             true => Ok(()),
             false => Err(Field::Address),
         }

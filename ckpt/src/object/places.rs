@@ -44,9 +44,7 @@ impl Places {
 
     /// How many pages there are.
     pub fn pages(&self) -> u64 {
-        self.0
-            .iter()
-            .fold(0, |sum, range| sum.saturating_add(range.count))
+        self.0.iter().fold(0, |sum, range| sum.saturating_add(range.count))
     }
 
     /// Adds pages behind all those that are there; joins them with the last range if they touch
@@ -66,10 +64,7 @@ impl Places {
             }
         }
         self.0.try_reserve(1)?;
-        self.0.push(PageRange {
-            start,
-            count: end - start,
-        });
+        self.0.push(PageRange { start, count: end - start });
         Ok(true)
     }
 
@@ -104,15 +99,10 @@ impl Places {
     pub fn within(&self, start: u64, end: u64) -> impl Iterator<Item = PageRange> + '_ {
         let first = self.0.partition_point(|range| range.end() <= start);
         let rest = self.0.get(first..).unwrap_or_default();
-        rest.iter()
-            .take_while(move |range| range.start < end)
-            .map(move |range| {
-                let start = range.start.max(start);
-                PageRange {
-                    start,
-                    count: range.end().min(end) - start,
-                }
-            })
+        rest.iter().take_while(move |range| range.start < end).map(move |range| {
+            let start = range.start.max(start);
+            PageRange { start, count: range.end().min(end) - start }
+        })
     }
 
     fn check(&self) -> Result<(), Field> {
@@ -144,10 +134,7 @@ impl Record for Places {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let places = Self(reader.list(PLACES_MAX, 16, Field::Places, |reader| {
-            Ok(PageRange {
-                start: reader.u64()?,
-                count: reader.u64()?,
-            })
+            Ok(PageRange { start: reader.u64()?, count: reader.u64()? })
         })?);
         places.check().map_err(DecodeError::Inconsistent)?;
         Ok(places)

@@ -52,11 +52,7 @@ impl Record for Positions {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let positions = Self(reader.list(FDS_MAX, 16, Field::FdGroup, |reader| {
-            Ok(Position {
-                group: reader.u32()?,
-                position: position(reader)?,
-                flags: reader.u32()?,
-            })
+            Ok(Position { group: reader.u32()?, position: position(reader)?, flags: reader.u32()? })
         })?);
         positions.check().map_err(DecodeError::Inconsistent)?;
         Ok(positions)

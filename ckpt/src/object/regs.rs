@@ -91,8 +91,7 @@ impl Xstate {
 
     fn word(&self, at: usize) -> u64 {
         let rest = self.0.get(at..).unwrap_or_default();
-        rest.first_chunk()
-            .map_or(0, |word| u64::from_le_bytes(*word))
+        rest.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
     }
 
     fn check(&self) -> Result<(), Field> {

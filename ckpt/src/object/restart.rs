@@ -59,33 +59,19 @@ impl Record for Restart {
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         match *self {
             Self::None => out.u16(0),
-            Self::Nanosleep {
-                deadline,
-                remaining_address,
-                remaining_kind,
-            } => {
+            Self::Nanosleep { deadline, remaining_address, remaining_kind } => {
                 out.u16(1)?;
                 encode_deadline(Some(deadline), out)?;
                 out.u64(remaining_address)?;
                 out.u8(remaining_kind)
             }
-            Self::Poll {
-                fds_address,
-                fds_len,
-                deadline_ns,
-            } => {
+            Self::Poll { fds_address, fds_len, deadline_ns } => {
                 out.u16(2)?;
                 out.u64(fds_address)?;
                 out.u32(fds_len)?;
                 encode_deadline(deadline_ns.map(|at_ns| Deadline { clock: 1, at_ns }), out)
             }
-            Self::Futex {
-                address,
-                value,
-                flags,
-                bitset,
-                deadline,
-            } => {
+            Self::Futex { address, value, flags, bitset, deadline } => {
                 out.u16(3)?;
                 out.u64(address)?;
                 out.u32(value)?;
@@ -142,10 +128,7 @@ fn decode_deadline(reader: &mut Reader<'_>) -> Result<Option<Deadline>, DecodeEr
     if !super::creds::flag(reader)? {
         return Ok(None);
     }
-    let deadline = Deadline {
-        clock: reader.i32()?,
-        at_ns: reader.u64()?,
-    };
+    let deadline = Deadline { clock: reader.i32()?, at_ns: reader.u64()? };
     match deadline.clock {
         // CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI
         0 | 1 | 7 | 11 if i64::try_from(deadline.at_ns).is_ok() => Ok(Some(deadline)),

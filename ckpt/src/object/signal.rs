@@ -43,9 +43,7 @@ pub struct Pending {
 impl Pending {
     /// The signal's number.
     pub fn signo(&self) -> i32 {
-        self.info
-            .first_chunk()
-            .map_or(0, |number| i32::from_le_bytes(*number))
+        self.info.first_chunk().map_or(0, |number| i32::from_le_bytes(*number))
     }
 }
 
@@ -106,26 +104,14 @@ impl Record for Signals {
                 mask: reader.u64()?,
             });
         }
-        let alt_stack = AltStack {
-            address: reader.u64()?,
-            len: reader.u64()?,
-            flags: reader.u32()?,
-        };
+        let alt_stack =
+            AltStack { address: reader.u64()?, len: reader.u64()?, flags: reader.u32()? };
         let pending = reader.list(PENDING_MAX, SIGINFO_LEN + 1, Field::Pending, |reader| {
-            let pending = Pending {
-                shared: flag(reader)?,
-                info: reader.array()?,
-            };
+            let pending = Pending { shared: flag(reader)?, info: reader.array()? };
             check_signo(pending.signo()).map_err(DecodeError::Bound)?;
             Ok(pending)
         })?;
-        Ok(Self {
-            blocked,
-            saved,
-            actions,
-            alt_stack,
-            pending,
-        })
+        Ok(Self { blocked, saved, actions, alt_stack, pending })
     }
 }
 

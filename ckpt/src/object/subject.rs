@@ -53,12 +53,7 @@ impl Record for Subject {
             ImageKind::Exec => 2,
         })?;
         out.u32(self.process.job.0)?;
-        for pid in [
-            self.process.pid,
-            self.parent_pid,
-            self.group_pid,
-            self.session_pid,
-        ] {
+        for pid in [self.process.pid, self.parent_pid, self.group_pid, self.session_pid] {
             out.u32(pid.0)?;
         }
         out.u8(self.origin.get())?;

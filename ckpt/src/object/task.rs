@@ -62,10 +62,7 @@ impl Record for Task {
         }
         let mut rlimits = [Rlimit::default(); RLIMITS];
         for limit in &mut rlimits {
-            *limit = Rlimit {
-                soft: reader.u64()?,
-                hard: reader.u64()?,
-            };
+            *limit = Rlimit { soft: reader.u64()?, hard: reader.u64()? };
             if limit.soft > limit.hard {
                 return Err(DecodeError::Inconsistent(Field::Rlimit));
             }
@@ -75,14 +72,6 @@ impl Record for Task {
             return Err(DecodeError::Bound(Field::Task));
         }
         let (utime_ns, stime_ns) = (reader.u64()?, reader.u64()?);
-        Ok(Self {
-            comm,
-            personality,
-            nice,
-            rlimits,
-            oom_score_adj,
-            utime_ns,
-            stime_ns,
-        })
+        Ok(Self { comm, personality, nice, rlimits, oom_score_adj, utime_ns, stime_ns })
     }
 }

@@ -51,11 +51,7 @@ impl Record for Thread {
         if thread.parent_death_signal > 64 {
             return Err(DecodeError::Bound(Field::Signal));
         }
-        let addresses = [
-            thread.rseq_address,
-            thread.robust_list,
-            thread.clear_child_tid,
-        ];
+        let addresses = [thread.rseq_address, thread.robust_list, thread.clear_child_tid];
         match addresses.iter().all(|address| *address < ADDRESS_MAX) {
             true => Ok(thread),
             false => Err(DecodeError::Bound(Field::Address)),

@@ -132,12 +132,7 @@ impl Vma {
             VmaKind::FileShared(file) => VmaKind::FileShared(moved(file)?),
             VmaKind::Special => VmaKind::Special,
         };
-        Ok(Self {
-            start,
-            end,
-            flags: self.flags,
-            kind,
-        })
+        Ok(Self { start, end, flags: self.flags, kind })
     }
 }
 

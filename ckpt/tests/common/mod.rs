@@ -106,10 +106,7 @@ fn task(rng: &mut Rng) -> Task {
     let mut rlimits = [Rlimit::default(); 16];
     for limit in &mut rlimits {
         let soft = rng.next();
-        *limit = Rlimit {
-            soft,
-            hard: soft.saturating_add(rng.next()),
-        };
+        *limit = Rlimit { soft, hard: soft.saturating_add(rng.next()) };
     }
     Task {
         comm: rng.word(16),
@@ -123,12 +120,7 @@ fn task(rng: &mut Rng) -> Task {
 }
 
 fn ids(rng: &mut Rng) -> Ids {
-    Ids {
-        real: rng.u32(),
-        effective: rng.u32(),
-        saved: rng.u32(),
-        fs: rng.u32(),
-    }
+    Ids { real: rng.u32(), effective: rng.u32(), saved: rng.u32(), fs: rng.u32() }
 }
 
 fn creds(rng: &mut Rng) -> Creds {
@@ -165,10 +157,7 @@ fn file_kind(rng: &mut Rng) -> FileKind {
             subkind: Subkind::from_number(u8::try_from(rng.below(5)).expect("small"))
                 .expect("known"),
         },
-        _ => FileKind::Dev {
-            path: rng.path(),
-            flags: rng.u32(),
-        },
+        _ => FileKind::Dev { path: rng.path(), flags: rng.u32() },
     }
 }
 
@@ -182,11 +171,7 @@ pub fn files(rng: &mut Rng) -> Files {
         if group == groups {
             files.descriptions.push(file_kind(rng));
         }
-        files.fds.push(Fd {
-            fd: number,
-            group,
-            cloexec: rng.coin(),
-        });
+        files.fds.push(Fd { fd: number, group, cloexec: rng.coin() });
     }
     files
 }
@@ -263,12 +248,7 @@ pub fn vmas(rng: &mut Rng) -> Vmas {
         let count = rng.below(8) + 1;
         let kind = vma_kind(rng);
         let flags = flags_for(rng, &kind);
-        list.push(Vma {
-            start: page * PAGE,
-            end: (page + count) * PAGE,
-            flags,
-            kind,
-        });
+        list.push(Vma { start: page * PAGE, end: (page + count) * PAGE, flags, kind });
         page += count;
     }
     Vmas(list)
@@ -293,17 +273,9 @@ pub fn live(rng: &mut Rng) -> Manifest {
         subject: subject(rng, ImageKind::Live),
         task: task(rng),
         creds: creds(rng),
-        fs: Fs {
-            cwd: rng.path(),
-            umask: rng.small(0o1000),
-        },
+        fs: Fs { cwd: rng.path(), umask: rng.small(0o1000) },
         files: files(rng),
-        body: Body::Live(Memory {
-            exe: Exe { path: rng.path() },
-            mm: mm(rng),
-            vmas,
-            places,
-        }),
+        body: Body::Live(Memory { exe: Exe { path: rng.path() }, mm: mm(rng), vmas, places }),
     }
 }
 
@@ -312,10 +284,7 @@ pub fn exec(rng: &mut Rng) -> Manifest {
         subject: subject(rng, ImageKind::Exec),
         task: task(rng),
         creds: creds(rng),
-        fs: Fs {
-            cwd: rng.path(),
-            umask: rng.small(0o1000),
-        },
+        fs: Fs { cwd: rng.path(), umask: rng.small(0o1000) },
         files: files(rng),
         body: Body::Exec(Exec {
             path: rng.path(),
@@ -330,10 +299,7 @@ pub fn exec(rng: &mut Rng) -> Manifest {
 fn restart(rng: &mut Rng) -> Restart {
     let clocks = [0, 1, 7, 11];
     let clock = clocks[rng.len(4)];
-    let deadline = Deadline {
-        clock,
-        at_ns: rng.below(1 << 63),
-    };
+    let deadline = Deadline { clock, at_ns: rng.below(1 << 63) };
     match rng.below(4) {
         0 => Restart::None,
         1 => Restart::Nanosleep {
@@ -371,21 +337,14 @@ fn signals(rng: &mut Rng) -> Signals {
         info.fill_with(|| rng.byte());
         let number = [1, 2, 10, 15, 17, 34, 64][rng.len(7)];
         info[..4].copy_from_slice(&i32::to_le_bytes(number));
-        Pending {
-            shared: rng.coin(),
-            info,
-        }
+        Pending { shared: rng.coin(), info }
     });
     let pending = pending.collect();
     Signals {
         blocked: rng.next(),
         saved: Some(rng.next()).filter(|_| rng.coin()),
         actions,
-        alt_stack: AltStack {
-            address: rng.next(),
-            len: rng.next(),
-            flags: rng.u32(),
-        },
+        alt_stack: AltStack { address: rng.next(), len: rng.next(), flags: rng.u32() },
         pending,
     }
 }
@@ -421,18 +380,11 @@ pub fn last(rng: &mut Rng) -> Final {
         let count = rng.below(100);
         assert!(places.push(page, count).expect("memory"));
         page += count;
-        positions.push(Position {
-            group,
-            position: rng.below(1 << 63),
-            flags: rng.u32(),
-        });
+        positions.push(Position { group, position: rng.below(1 << 63), flags: rng.u32() });
         group += 1 + rng.small(3);
         let start = at + rng.below(100);
         at = start + 1 + rng.below(100);
-        unmap.push(Span {
-            start: start * PAGE,
-            end: at * PAGE,
-        });
+        unmap.push(Span { start: start * PAGE, end: at * PAGE });
     }
     Final {
         freeze: Freeze {
@@ -462,10 +414,6 @@ pub fn last(rng: &mut Rng) -> Final {
         },
         restart: restart(rng),
         positions: Positions(positions),
-        change: Change {
-            unmap,
-            map,
-            brk: rng.address(),
-        },
+        change: Change { unmap, map, brk: rng.address() },
     }
 }

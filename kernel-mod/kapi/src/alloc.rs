@@ -74,10 +74,7 @@ impl NoReclaim {
     pub fn enter() -> Self {
         // SAFETY: no condition on the caller.
         let cookie = unsafe { raw::kpi_noreclaim_enter() };
-        Self {
-            cookie,
-            _task: core::marker::PhantomData,
-        }
+        Self { cookie, _task: core::marker::PhantomData }
     }
 }
 

@@ -116,11 +116,7 @@ impl Bprm<'_> {
             )
         };
         bytes.truncate(Errno::check_len(n)?);
-        Ok(Strings {
-            bytes,
-            argc: argc as usize,
-            envc: envc as usize,
-        })
+        Ok(Strings { bytes, argc: argc as usize, envc: envc as usize })
     }
 
     /// The calling task's format, before [`Bprm::begin`].

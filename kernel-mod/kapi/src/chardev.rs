@@ -46,11 +46,7 @@ impl Ready {
         const EPOLLIN: u32 = 0x0001;
         const EPOLLHUP: u32 = 0x0010;
         const EPOLLRDNORM: u32 = 0x0040;
-        let readable = if self.readable {
-            EPOLLIN | EPOLLRDNORM
-        } else {
-            0
-        };
+        let readable = if self.readable { EPOLLIN | EPOLLRDNORM } else { 0 };
         readable | if self.hangup { EPOLLHUP } else { 0 }
     }
 }
@@ -66,11 +62,7 @@ impl PollTable<'_> {
     /// # Safety
     /// `file` and `raw` are those of a running poll call that outlives the value.
     pub(crate) unsafe fn new(file: *mut raw::kpi_file, raw: *mut raw::kpi_poll) -> Self {
-        Self {
-            file,
-            raw,
-            _call: core::marker::PhantomData,
-        }
+        Self { file, raw, _call: core::marker::PhantomData }
     }
 
     /// Wakes the poller when `queue` is woken. The queue must live as long as the open file.
@@ -115,11 +107,7 @@ unsafe fn stored<'a>(handle: *mut c_void) -> Result<&'a dyn Handle> {
 /// `out` is writable.
 #[no_mangle]
 unsafe extern "C" fn kapi_chardev_open(out: *mut *mut c_void) -> i32 {
-    let opened = if poisoned() {
-        Err(Errno::EIO)
-    } else {
-        module().open()
-    };
+    let opened = if poisoned() { Err(Errno::EIO) } else { module().open() };
     to_code(opened.map(|handle| {
         let stored: *mut Stored = Box::into_raw(Box::new(handle));
         // SAFETY: by the function's contract.
@@ -153,11 +141,7 @@ unsafe extern "C" fn kapi_chardev_read(
     len: usize,
     nonblock: bool,
 ) -> i64 {
-    let blocking = if nonblock {
-        Blocking::DontWait
-    } else {
-        Blocking::Wait
-    };
+    let blocking = if nonblock { Blocking::DontWait } else { Blocking::Wait };
     let to = UserSlice::new(buf, len);
     // SAFETY: by the function's contract.
     let result = unsafe { stored(handle) }.and_then(|handle| handle.read(to, blocking));
@@ -175,10 +159,5 @@ unsafe extern "C" fn kapi_chardev_poll(
     // SAFETY: by the function's contract.
     let (table, handle) = unsafe { (PollTable::new(file, table), stored(handle)) };
     let ready = handle.map(|handle| handle.poll(&table));
-    ready
-        .unwrap_or(Ready {
-            readable: false,
-            hangup: true,
-        })
-        .mask()
+    ready.unwrap_or(Ready { readable: false, hangup: true }).mask()
 }

@@ -29,10 +29,7 @@ unsafe impl<T: Send + Sync> Sync for Global<T> {}
 impl<T> Global<T> {
     /// Without a value.
     pub const fn new() -> Self {
-        Self {
-            state: AtomicU8::new(EMPTY),
-            value: UnsafeCell::new(None),
-        }
+        Self { state: AtomicU8::new(EMPTY), value: UnsafeCell::new(None) }
     }
 
     /// Sets the value; `EEXIST` if there is one.

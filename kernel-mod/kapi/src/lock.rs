@@ -28,10 +28,7 @@ impl LockClass {
     /// For the macro: a class has to be in the module's static memory.
     #[doc(hidden)]
     pub const fn new(name: &'static CStr) -> Self {
-        Self {
-            key: UnsafeCell::new([0; raw::KPI_LOCK_KEY_LEN as usize]),
-            name,
-        }
+        Self { key: UnsafeCell::new([0; raw::KPI_LOCK_KEY_LEN as usize]), name }
     }
 }
 
@@ -64,10 +61,7 @@ impl<T> Mutex<T> {
         // SAFETY: name and key live as long as the module.
         let raw = unsafe { raw::kpi_mutex_new(class.name.as_ptr(), class.key.get().cast()) };
         let raw = NonNull::new(raw).ok_or(Errno::ENOMEM)?;
-        Ok(Self {
-            raw,
-            data: UnsafeCell::new(data),
-        })
+        Ok(Self { raw, data: UnsafeCell::new(data) })
     }
 }
 
@@ -76,29 +70,21 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock(&self) -> MutexGuard<'_, T> {
         // SAFETY: a live mutex.
         unsafe { raw::kpi_mutex_lock(self.raw.as_ptr()) };
-        MutexGuard {
-            mutex: self,
-            _task: PhantomData,
-        }
+        MutexGuard { mutex: self, _task: PhantomData }
     }
 
     /// Takes the lock if nobody has it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         // SAFETY: a live mutex.
-        unsafe { raw::kpi_mutex_trylock(self.raw.as_ptr()) }.then_some(MutexGuard {
-            mutex: self,
-            _task: PhantomData,
-        })
+        unsafe { raw::kpi_mutex_trylock(self.raw.as_ptr()) }
+            .then_some(MutexGuard { mutex: self, _task: PhantomData })
     }
 
     /// Waits for the lock; `EINTR` if the task is being killed.
     pub fn lock_killable(&self) -> Result<MutexGuard<'_, T>> {
         // SAFETY: a live mutex.
         Errno::check(unsafe { raw::kpi_mutex_lock_killable(self.raw.as_ptr()) })?;
-        Ok(MutexGuard {
-            mutex: self,
-            _task: PhantomData,
-        })
+        Ok(MutexGuard { mutex: self, _task: PhantomData })
     }
 }
 
@@ -159,10 +145,7 @@ impl<T> SpinLock<T> {
         // SAFETY: name and key live as long as the module.
         let raw = unsafe { raw::kpi_spin_new(class.name.as_ptr(), class.key.get().cast()) };
         let raw = NonNull::new(raw).ok_or(Errno::ENOMEM)?;
-        Ok(Self {
-            raw,
-            data: UnsafeCell::new(data),
-        })
+        Ok(Self { raw, data: UnsafeCell::new(data) })
     }
 }
 
@@ -171,11 +154,7 @@ impl<T: ?Sized> SpinLock<T> {
     pub fn lock(&self) -> SpinGuard<'_, T> {
         // SAFETY: a live spin lock.
         let flags = unsafe { raw::kpi_spin_lock(self.raw.as_ptr()) };
-        SpinGuard {
-            lock: self,
-            flags,
-            _cpu: PhantomData,
-        }
+        SpinGuard { lock: self, flags, _cpu: PhantomData }
     }
 }
 

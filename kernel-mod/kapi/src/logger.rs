@@ -18,10 +18,7 @@ pub struct Line<const N: usize> {
 impl<const N: usize> Line<N> {
     /// Empty.
     pub const fn new() -> Self {
-        Self {
-            bytes: [0; N],
-            len: 0,
-        }
+        Self { bytes: [0; N], len: 0 }
     }
 
     /// What was written.

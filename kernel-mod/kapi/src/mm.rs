@@ -81,11 +81,7 @@ pub struct InsertBatch {
 impl InsertBatch {
     /// With its memory, or `ENOMEM`.
     pub fn new() -> Result<Self> {
-        Ok(Self {
-            src: words()?,
-            dst: words()?,
-            frames: words()?,
-        })
+        Ok(Self { src: words()?, dst: words()?, frames: words()? })
     }
 
     /// Of the last batch: the pool's frame that is in place of each page, or 0.
@@ -155,11 +151,7 @@ impl Mm {
         };
         // SAFETY: a live address space; the arrays have BATCH_MAX entries.
         let looked_at = Errno::check_len(unsafe { raw::kpi_mm_insert(&raw mut insert) })? as u64;
-        Ok(Inserted {
-            looked_at,
-            taken: insert.taken,
-            dry: insert.dry != 0,
-        })
+        Ok(Inserted { looked_at, taken: insert.taken, dry: insert.dry != 0 })
     }
 
     /// Gives private file memory pages of its own, so that they can be replaced.
@@ -182,13 +174,7 @@ impl Mm {
         }
         // SAFETY: a live address space; the arrays have `pages` entries at least.
         Errno::check(unsafe {
-            raw::kpi_mm_peek(
-                self.raw.as_ptr(),
-                start,
-                pages,
-                found.as_mut_ptr(),
-                what.as_mut_ptr(),
-            )
+            raw::kpi_mm_peek(self.raw.as_ptr(), start, pages, found.as_mut_ptr(), what.as_mut_ptr())
         })?;
         for ((offset, page), what) in (0..pages).zip(found).zip(what) {
             let peeked = match u32::from(what) {
@@ -207,14 +193,7 @@ impl Mm {
 
     /// The first mapping that ends above `addr`.
     pub fn area(&self, addr: u64) -> Result<Option<Area>> {
-        let mut area = raw::kpi_area {
-            start: 0,
-            end: 0,
-            anon: 0,
-            cow: 0,
-            special: 0,
-            pad: 0,
-        };
+        let mut area = raw::kpi_area { start: 0, end: 0, anon: 0, cow: 0, special: 0, pad: 0 };
         // SAFETY: a live address space; writes one such structure.
         let found =
             Errno::check(unsafe { raw::kpi_mm_area(self.raw.as_ptr(), addr, &raw mut area) })?;
@@ -224,11 +203,7 @@ impl Mm {
             (0, _, _) => AreaKind::Anon,
             (_, _, _) => AreaKind::Special,
         };
-        Ok((found != 0).then_some(Area {
-            start: area.start,
-            end: area.end,
-            kind,
-        }))
+        Ok((found != 0).then_some(Area { start: area.start, end: area.end, kind }))
     }
 
     /// Runs of pages within `[start, end)` that have page tables, into `out`: their number, and

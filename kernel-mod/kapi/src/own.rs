@@ -273,9 +273,8 @@ impl Own {
         flags: u64,
         file: Option<(&FileRef, u64)>,
     ) -> Result {
-        let (file, page_off) = file.map_or((core::ptr::null_mut(), 0), |(file, off)| {
-            (file.as_raw(), off)
-        });
+        let (file, page_off) =
+            file.map_or((core::ptr::null_mut(), 0), |(file, off)| (file.as_raw(), off));
         // SAFETY: own context; a live file or none.
         Errno::check(unsafe { raw::kpi_map(start, len, prot, flags, file, page_off) }).map(drop)
     }

@@ -33,9 +33,7 @@ impl Page {
     /// A new page with any content, or `ENOMEM`.
     pub fn new() -> Result<Self> {
         // SAFETY: no condition on the caller.
-        NonNull::new(unsafe { raw::kpi_page_alloc() })
-            .map(|raw| Self { raw })
-            .ok_or(Errno::ENOMEM)
+        NonNull::new(unsafe { raw::kpi_page_alloc() }).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
     }
 
     /// Its content.
@@ -71,18 +69,10 @@ pub struct PoolStat {
 
 /// The pool's present state.
 pub fn pool_stat() -> PoolStat {
-    let mut stat = raw::kpi_pool_stat {
-        chunks: 0,
-        pages: 0,
-        used: 0,
-    };
+    let mut stat = raw::kpi_pool_stat { chunks: 0, pages: 0, used: 0 };
     // SAFETY: writes one such structure.
     unsafe { raw::kpi_pool_stat(&raw mut stat) };
-    PoolStat {
-        chunks: stat.chunks,
-        pages: stat.pages,
-        used: stat.used,
-    }
+    PoolStat { chunks: stat.chunks, pages: stat.pages, used: stat.used }
 }
 
 /// Scratch memory for a batch.
@@ -120,10 +110,7 @@ pub struct HomeBatch {
 impl HomeBatch {
     /// With its scratch memory, or `ENOMEM`.
     pub fn new() -> Result<Self> {
-        Ok(Self {
-            src: words()?,
-            dst: words()?,
-        })
+        Ok(Self { src: words()?, dst: words()? })
     }
 
     /// Puts `pages[i]`, filled, where `frames[i]` is, if that still carries `tags[i]`. A page that

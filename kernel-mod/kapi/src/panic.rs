@@ -17,10 +17,7 @@ pub fn poisoned() -> bool {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     POISONED.store(true, Ordering::Relaxed);
-    logger::print(
-        3,
-        format_args!("assertion failed, module is poisoned: {info}"),
-    );
+    logger::print(3, format_args!("assertion failed, module is poisoned: {info}"));
     // SAFETY: ends the calling task; Rust code cannot go on from here.
     unsafe { raw::kpi_bug() }
 }

@@ -80,13 +80,7 @@ pub fn create(operations: Stored, info: &Info, name: &CStr, flags: u32) -> Resul
     let mut out = core::ptr::null_mut();
     // SAFETY: the shim copies info and name; `kapi_rfile_release` takes the box over in any case.
     let rc = unsafe {
-        raw::kpi_rfile_new(
-            ctx.cast(),
-            &raw const info,
-            name.as_ptr(),
-            flags,
-            &raw mut out,
-        )
+        raw::kpi_rfile_new(ctx.cast(), &raw const info, name.as_ptr(), flags, &raw mut out)
     };
     Errno::check(rc)?;
     // SAFETY: a new file, whose one reference is ours.
@@ -154,10 +148,7 @@ unsafe extern "C" fn kapi_rfile_read(
     pos: i64,
     nowait: bool,
 ) -> i64 {
-    let mut to = Buffers {
-        raw: to,
-        _call: PhantomData,
-    };
+    let mut to = Buffers { raw: to, _call: PhantomData };
     // SAFETY: by the function's contract.
     let ops = unsafe { healthy(ctx) };
     to_len(ops.and_then(|ops| ops.read(&mut to, At::from_raw(pos), blocking(nowait))))
@@ -172,10 +163,7 @@ unsafe extern "C" fn kapi_rfile_write(
     pos: i64,
     nowait: bool,
 ) -> i64 {
-    let mut from = Buffers {
-        raw: from,
-        _call: PhantomData,
-    };
+    let mut from = Buffers { raw: from, _call: PhantomData };
     // SAFETY: by the function's contract.
     let ops = unsafe { healthy(ctx) };
     to_len(ops.and_then(|ops| ops.write(&mut from, At::from_raw(pos), blocking(nowait))))

@@ -57,21 +57,12 @@ fn raw_entry(entry: &Entry) -> raw::kpi_sysctl {
     let (data, min, max, kind) = match entry.value {
         Value::Counter(data) => (number(data), 0, 0, raw::KPI_SYSCTL_COUNTER),
         Value::Knob(data, min, max) => (number(data), min, max, raw::KPI_SYSCTL_KNOB),
-        Value::Text(text) => (
-            core::ptr::from_ref(text).cast_mut().cast(),
-            0,
-            0,
-            raw::KPI_SYSCTL_TEXT,
-        ),
+        Value::Text(text) => {
+            (core::ptr::from_ref(text).cast_mut().cast(), 0, 0, raw::KPI_SYSCTL_TEXT)
+        }
     };
     let name: *const c_char = entry.name.as_ptr();
-    raw::kpi_sysctl {
-        name,
-        data,
-        min,
-        max,
-        kind,
-    }
+    raw::kpi_sysctl { name, data, min, max, kind }
 }
 
 impl Table {
@@ -84,12 +75,7 @@ impl Table {
         // SAFETY: names and data are static, the bounds live in `_entries` as long as the table.
         // The kernel writes numbers as whole aligned words, as an atomic does.
         let raw = unsafe { raw::kpi_sysctl_register(path.as_ptr(), list.as_ptr(), list.len()) };
-        NonNull::new(raw)
-            .map(|raw| Self {
-                raw,
-                _entries: list,
-            })
-            .ok_or(Errno::ENOMEM)
+        NonNull::new(raw).map(|raw| Self { raw, _entries: list }).ok_or(Errno::ENOMEM)
     }
 }
 
@@ -119,12 +105,7 @@ impl Write for Buffer<'_> {
 #[no_mangle]
 unsafe extern "C" fn kapi_sysctl_text(data: *mut c_void, out: *mut u8, len: usize) -> usize {
     // SAFETY: by the function's contract; the shim zeroed the buffer.
-    let (text, to) = unsafe {
-        (
-            *data.cast::<TextFn>(),
-            core::slice::from_raw_parts_mut(out, len),
-        )
-    };
+    let (text, to) = unsafe { (*data.cast::<TextFn>(), core::slice::from_raw_parts_mut(out, len)) };
     let mut buffer = Buffer { to, len: 0 };
     text(&mut buffer);
     buffer.len

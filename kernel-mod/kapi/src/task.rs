@@ -29,9 +29,7 @@ impl PidNs {
     /// The namespace whose first process is `pid` of the caller's namespace.
     pub fn of_init(pid: i32) -> Result<Self> {
         // SAFETY: no condition on the caller.
-        NonNull::new(unsafe { raw::kpi_ns_of_init(pid) })
-            .map(Self)
-            .ok_or(Errno::ESRCH)
+        NonNull::new(unsafe { raw::kpi_ns_of_init(pid) }).map(Self).ok_or(Errno::ESRCH)
     }
 
     /// Whether it is the calling task's.
@@ -72,17 +70,13 @@ impl Task {
     /// The process with this number in the caller's namespace.
     pub fn find_here(pid: i32) -> Result<Self> {
         // SAFETY: no condition on the caller.
-        NonNull::new(unsafe { raw::kpi_task_find_here(pid) })
-            .map(Self)
-            .ok_or(Errno::ESRCH)
+        NonNull::new(unsafe { raw::kpi_task_find_here(pid) }).map(Self).ok_or(Errno::ESRCH)
     }
 
     /// The calling process.
     pub fn current() -> Result<Self> {
         // SAFETY: no condition on the caller.
-        NonNull::new(unsafe { raw::kpi_task_current() })
-            .map(Self)
-            .ok_or(Errno::ESRCH)
+        NonNull::new(unsafe { raw::kpi_task_current() }).map(Self).ok_or(Errno::ESRCH)
     }
 
     pub(crate) fn as_raw(&self) -> *mut raw::task_struct {
@@ -161,22 +155,13 @@ impl Task {
             let mut batch = [raw::kpi_fd::default(); BATCH];
             // SAFETY: a live task, room for BATCH entries.
             let n = unsafe {
-                raw::kpi_fds(
-                    self.as_raw(),
-                    &raw mut next,
-                    batch.as_mut_ptr(),
-                    BATCH as u32,
-                )
+                raw::kpi_fds(self.as_raw(), &raw mut next, batch.as_mut_ptr(), BATCH as u32)
             };
             fds.try_reserve(BATCH)?;
             for entry in batch.iter().take(Errno::check_len(n)?) {
                 // SAFETY: the entry came with a reference.
                 if let Some(file) = unsafe { FileRef::from_raw(entry.file) } {
-                    fds.push(Fd {
-                        fd: entry.fd,
-                        cloexec: entry.cloexec != 0,
-                        file,
-                    });
+                    fds.push(Fd { fd: entry.fd, cloexec: entry.cloexec != 0, file });
                 }
             }
             if fds.len() > count_max {
@@ -189,9 +174,7 @@ impl Task {
     /// How many of its descriptors are for a file.
     pub fn fd_refs(&self, file: &FileRef) -> u64 {
         let fds = self.fds(usize::MAX).unwrap_or_default();
-        fds.iter()
-            .filter(|fd| fd.file.identity() == file.identity())
-            .count() as u64
+        fds.iter().filter(|fd| fd.file.identity() == file.identity()).count() as u64
     }
 
     /// Its executable.

@@ -35,10 +35,7 @@ impl UserSlice {
     /// What remains after the first `count` bytes.
     pub fn skip(&self, count: usize) -> Self {
         let count = count.min(self.len);
-        Self {
-            addr: self.addr.wrapping_add(count as u64),
-            len: self.len - count,
-        }
+        Self { addr: self.addr.wrapping_add(count as u64), len: self.len - count }
     }
 
     /// Copies the beginning of the range into `to`; `EFAULT` if that is not all there.

@@ -40,13 +40,7 @@ impl UdpSocket {
         // SAFETY: the queue outlives the socket: we keep it beside it.
         let rc = unsafe { raw::kpi_udp_open(addr, local.port(), readable.as_raw(), &raw mut raw) };
         Errno::check(rc)?;
-        NonNull::new(raw)
-            .map(|raw| Self {
-                raw,
-                readable,
-                port: local.port(),
-            })
-            .ok_or(Errno::EIO)
+        NonNull::new(raw).map(|raw| Self { raw, readable, port: local.port() }).ok_or(Errno::EIO)
     }
 
     /// The port that it is bound to.
@@ -70,26 +64,14 @@ impl UdpSocket {
         if parts.len() > PARTS_MAX {
             return Err(Errno::EINVAL);
         }
-        let mut iov = [raw::kpi_iovec {
-            base: core::ptr::null(),
-            len: 0,
-        }; PARTS_MAX];
+        let mut iov = [raw::kpi_iovec { base: core::ptr::null(), len: 0 }; PARTS_MAX];
         for (slot, part) in iov.iter_mut().zip(parts) {
-            *slot = raw::kpi_iovec {
-                base: part.as_ptr().cast(),
-                len: part.len(),
-            };
+            *slot = raw::kpi_iovec { base: part.as_ptr().cast(), len: part.len() };
         }
         let addr = u32::from(*to.ip()).to_be();
         // SAFETY: a live socket; each part is readable for its length.
         let rc = unsafe {
-            raw::kpi_udp_send(
-                self.raw.as_ptr(),
-                addr,
-                to.port(),
-                iov.as_ptr(),
-                parts.len(),
-            )
+            raw::kpi_udp_send(self.raw.as_ptr(), addr, to.port(), iov.as_ptr(), parts.len())
         };
         Errno::check(rc).map(drop)
     }

@@ -95,11 +95,7 @@ impl WaitQueue {
         // SAFETY: a live queue; `arg` is the F of `condition` and outlives the call.
         let rc =
             unsafe { raw::kpi_waitq_wait(self.raw.as_ptr(), mode, ns, Some(condition::<F>), arg) };
-        Ok(if Errno::check(rc)? == 0 {
-            Waited::TimedOut
-        } else {
-            Waited::Ready
-        })
+        Ok(if Errno::check(rc)? == 0 { Waited::TimedOut } else { Waited::Ready })
     }
 
     pub(crate) fn as_raw(&self) -> *mut raw::kpi_waitq {
@@ -123,10 +119,7 @@ pub struct Completion<T> {
 impl<T> Completion<T> {
     /// Without a value yet, or `ENOMEM`.
     pub fn new(class: &'static LockClass) -> Result<Self> {
-        Ok(Self {
-            value: SpinLock::new(class, None)?,
-            queue: WaitQueue::new()?,
-        })
+        Ok(Self { value: SpinLock::new(class, None)?, queue: WaitQueue::new()? })
     }
 
     /// Gives the value, from any context; a second one is handed back.
@@ -148,9 +141,7 @@ impl<T> Completion<T> {
 
     /// Waits for the value and takes it: `ETIMEDOUT`, or `ERESTARTSYS` for a signal.
     pub fn wait(&self, mode: Mode, timeout: Option<Duration>) -> Result<T> {
-        let waited = self
-            .queue
-            .wait(mode, timeout, || self.value.lock().is_some())?;
+        let waited = self.queue.wait(mode, timeout, || self.value.lock().is_some())?;
         match waited {
             Waited::Ready => self.try_take().ok_or(Errno::EAGAIN),
             Waited::TimedOut => Err(Errno::ETIMEDOUT),

@@ -32,9 +32,7 @@ impl WorkQueue {
     pub fn new(name: &'static CStr, active_max: u32) -> Result<Self> {
         // SAFETY: the name is copied.
         let raw = unsafe { raw::kpi_workqueue_new(name.as_ptr(), active_max) };
-        NonNull::new(raw)
-            .map(|raw| Self { raw })
-            .ok_or(Errno::ENOMEM)
+        NonNull::new(raw).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
     }
 
     /// Adds an item. It may sleep, but never for a peer without a bound.

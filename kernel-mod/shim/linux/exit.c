@@ -139,7 +139,7 @@ bool kpi_exit_next(struct kpi_exit *out)
 	w = list_first_entry_or_null(&ended, struct kpi_exit_watch, ended);
 	if (w) {
 		*out = w->report;
-		/* Out of the hash too: one report per watch. The watch lives until it is deleted. */
+		/* Out of the hash too: one report per watch, which lives until deleted. */
 		list_del_init(&w->ended);
 		hash_del(&w->node);
 	}

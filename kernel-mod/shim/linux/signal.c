@@ -98,7 +98,8 @@ void kpi_thread_state_set(const struct kpi_thread_state *in)
 	sigdelsetmask(&mask, sigmask(SIGKILL) | sigmask(SIGSTOP));
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (in->has_saved_mask) {
-		current->saved_sigmask.sig[0] = in->saved_mask & ~(sigmask(SIGKILL) | sigmask(SIGSTOP));
+		current->saved_sigmask.sig[0] =
+			in->saved_mask & ~(sigmask(SIGKILL) | sigmask(SIGSTOP));
 		set_restore_sigmask();
 	}
 }

@@ -18,6 +18,9 @@ function hex(text,   i, value) {
 }
 END {
 	for (name in worst)
-		if (worst[name] > limit) { print "stack frame of " worst[name] " bytes: " name; bad = 1 }
+		if (worst[name] > limit) {
+			print "stack frame of " worst[name] " bytes: " name
+			bad = 1
+		}
 	exit bad
 }'

@@ -26,15 +26,15 @@ pub(crate) fn attached() -> bool {
 
 /// Makes an opener the daemon; `EBUSY` if there is another.
 pub(crate) fn attach(opener: u64) -> Result {
-    DAEMON
-        .compare_exchange(NOBODY, opener, Ordering::AcqRel, Ordering::Acquire)
-        .map_err(|other| {
+    DAEMON.compare_exchange(NOBODY, opener, Ordering::AcqRel, Ordering::Acquire).map_err(
+        |other| {
             if other == opener {
                 Errno::EEXIST
             } else {
                 Errno::EBUSY
             }
-        })?;
+        },
+    )?;
     events::tell_present_peers();
     Ok(())
 }

@@ -42,11 +42,7 @@ static EVENTS: Global<Events> = Global::new();
 /// Makes the queue.
 pub(super) fn load() -> Result {
     let queue = Mutex::new(lock_class!(c"holon-events"), Queue::default())?;
-    let events = Events {
-        queue,
-        waiting: AtomicUsize::new(0),
-        readable: WaitQueue::new()?,
-    };
+    let events = Events { queue, waiting: AtomicUsize::new(0), readable: WaitQueue::new()? };
     EVENTS.set(events).map(|_| ())
 }
 
@@ -57,12 +53,7 @@ pub(super) fn unload(token: &Unloading) {
 
 fn record(kind: u16, flags: u16, slot: u32, payload: &[u8]) -> Result<Vec<u8>> {
     let len = u32::try_from(payload.len()).map_err(|_| Errno::E2BIG)?;
-    let head = Head {
-        len: len.into(),
-        kind: kind.into(),
-        flags: flags.into(),
-        slot: slot.into(),
-    };
+    let head = Head { len: len.into(), kind: kind.into(), flags: flags.into(), slot: slot.into() };
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(size_of::<Head>() + payload.len())?;
     bytes.extend_from_slice(head.as_bytes());
@@ -120,18 +111,13 @@ pub(super) fn peer_down(slot: Slot, down: Down) {
         net::Why::Violation => event::DOWN_VIOLATION,
         net::Why::Restarted => event::DOWN_RESTARTED,
     };
-    let down = event::PeerDown {
-        reason: reason.into(),
-        incarnation: down.incarnation.0,
-    };
+    let down = event::PeerDown { reason: reason.into(), incarnation: down.incarnation.0 };
     emit(event::PEER_DOWN, u32::from(slot.get()), down.as_bytes());
 }
 
 /// Tells a daemon that has just come which peers are up.
 pub(super) fn tell_present_peers() {
-    Slot::all()
-        .filter(|slot| net::is_up(*slot))
-        .for_each(peer_up);
+    Slot::all().filter(|slot| net::is_up(*slot)).for_each(peer_up);
 }
 
 /// Forgets what no daemon reads any more.
@@ -181,14 +167,8 @@ fn copy_out(events: &Events, to: UserSlice) -> Result<usize> {
 /// Readable while an event waits.
 pub(crate) fn poll(table: &PollTable<'_>) -> Ready {
     let Some(events) = EVENTS.get() else {
-        return Ready {
-            readable: false,
-            hangup: true,
-        };
+        return Ready { readable: false, hangup: true };
     };
     table.register(&events.readable);
-    Ready {
-        readable: events.waiting.load(Ordering::Acquire) != 0,
-        hangup: false,
-    }
+    Ready { readable: events.waiting.load(Ordering::Acquire) != 0, hangup: false }
 }

@@ -21,10 +21,7 @@ pub(crate) fn report() -> Quiesce {
         total: total(),
         count: 0,
         reserved: 0,
-        held: [Held {
-            name: [0; 24],
-            count: 0,
-        }; HELD_COUNT_MAX],
+        held: [Held { name: [0; 24], count: 0 }; HELD_COUNT_MAX],
     };
     for (entry, area) in report.held.iter_mut().zip(holders()) {
         let name = area.name.as_bytes();

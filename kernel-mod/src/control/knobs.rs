@@ -28,22 +28,10 @@ pub(crate) fn table() -> Result<Table> {
     Table::new(
         c"holon",
         &[
-            Entry {
-                name: c"held",
-                value: Value::Text(&HELD),
-            },
-            Entry {
-                name: c"incarnation",
-                value: Value::Text(&INCARNATION),
-            },
-            Entry {
-                name: c"slot",
-                value: Value::Text(&SLOT),
-            },
-            Entry {
-                name: c"log_level",
-                value: Value::Knob(&LOG_LEVEL, 0, 5),
-            },
+            Entry { name: c"held", value: Value::Text(&HELD) },
+            Entry { name: c"incarnation", value: Value::Text(&INCARNATION) },
+            Entry { name: c"slot", value: Value::Text(&SLOT) },
+            Entry { name: c"log_level", value: Value::Knob(&LOG_LEVEL, 0, 5) },
         ],
     )
 }

@@ -22,10 +22,7 @@ pub(crate) struct Counter {
 impl Counter {
     /// Zero. List it in [`ALL`] or in an area's own table.
     pub(crate) const fn new(name: &'static CStr) -> Self {
-        Self {
-            name,
-            value: AtomicU64::new(0),
-        }
+        Self { name, value: AtomicU64::new(0) }
     }
 
     /// Counts.
@@ -44,10 +41,7 @@ impl Counter {
 
     /// The file that shows it.
     pub(crate) const fn entry(&'static self) -> Entry {
-        Entry {
-            name: self.name,
-            value: Value::Counter(&self.value),
-        }
+        Entry { name: self.name, value: Value::Counter(&self.value) }
     }
 }
 
@@ -173,10 +167,7 @@ pub(crate) fn list() -> Result<Vec<base::Counter>> {
         let bytes = counter.name.to_bytes();
         let len = bytes.len().min(name.len());
         name[..len].copy_from_slice(&bytes[..len]);
-        base::Counter {
-            name,
-            value: counter.get(),
-        }
+        base::Counter { name, value: counter.get() }
     }));
     Ok(list)
 }

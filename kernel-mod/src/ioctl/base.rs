@@ -36,21 +36,13 @@ pub(crate) static RECORDS: &[Record] = &[
 ];
 
 fn slot_of(number: u32) -> Result<Slot> {
-    u8::try_from(number)
-        .ok()
-        .and_then(Slot::new)
-        .ok_or(Errno::EINVAL)
+    u8::try_from(number).ok().and_then(Slot::new).ok_or(Errno::EINVAL)
 }
 
 fn version(_file: &OpenFile, arg: u64) -> Result<u64> {
     let incarnation = node::incarnation().0;
     let (abi, module_version) = (uapi::ABI, node::MODULE_VERSION);
-    let version = uapi::Version {
-        abi,
-        module_version,
-        features: node::FEATURES,
-        incarnation,
-    };
+    let version = uapi::Version { abi, module_version, features: node::FEATURES, incarnation };
     uaccess::write(arg, &version).map(|()| 0)
 }
 
@@ -108,9 +100,7 @@ fn peer_entry(
         ipv4: line.address.ip().octets(),
         port: line.address.port(),
         reserved: 0,
-        incarnation: info
-            .incarnation
-            .map_or([0; 16], |incarnation| incarnation.0),
+        incarnation: info.incarnation.map_or([0; 16], |incarnation| incarnation.0),
         module_version: info.module_version,
         reserved2: 0,
         features: info.features,
@@ -138,9 +128,7 @@ fn send(_file: &OpenFile, arg: u64) -> Result<u64> {
     let slot = slot_of(message.slot)?;
     let len = usize::try_from(message.len).map_err(|_| Errno::EINVAL)?;
     let bytes = UserSlice::new(message.ptr, len).read_all(uapi::MESSAGE_LEN_MAX)?;
-    net::send(slot, Kind::DAEMON.class(), Kind::DAEMON, &[&bytes])
-        .map(|()| 0)
-        .map_err(errno_of)
+    net::send(slot, Kind::DAEMON.class(), Kind::DAEMON, &[&bytes]).map(|()| 0).map_err(errno_of)
 }
 
 /// What a program is told of a send that failed.

@@ -24,9 +24,7 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     /// With a number of its own.
     pub(crate) fn new() -> Self {
-        Self {
-            id: OPENED.fetch_add(1, Ordering::Relaxed) + 1,
-        }
+        Self { id: OPENED.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 
     /// Its number, never 0.
@@ -51,10 +49,7 @@ impl Handle for OpenFile {
         if daemon::is(self.id) {
             events::poll(table)
         } else {
-            Ready {
-                readable: false,
-                hangup: true,
-            }
+            Ready { readable: false, hangup: true }
         }
     }
 }

@@ -29,13 +29,7 @@ impl Record {
         capability: Option<u32>,
         handler: fn(&OpenFile, u64) -> Result<u64>,
     ) -> Self {
-        Self {
-            number,
-            name,
-            capability,
-            size: size_of_number(number) as u32,
-            handler,
-        }
+        Self { number, name, capability, size: size_of_number(number) as u32, handler }
     }
 }
 
@@ -46,10 +40,7 @@ pub(crate) fn call(file: &OpenFile, number: u32, arg: u64) -> Result<u64> {
         .flat_map(|area| area.ioctls)
         .find(|record| record.number == number)
         .ok_or(Errno::ENOTTY)?;
-    if record
-        .capability
-        .is_some_and(|capability| !capable(capability))
-    {
+    if record.capability.is_some_and(|capability| !capable(capability)) {
         return Err(Errno::EPERM);
     }
     if record.size != 0 && arg == 0 {

@@ -62,12 +62,7 @@ impl Pager for Faults {
 
 /// Fills the page; `EIO` if it can't be had, `EINTR` if the task is to die.
 fn fetch(memory: &Memory, space: &TargetSpace, number: u64, page: Page) -> Result {
-    let ask = Ask {
-        source: space.source,
-        space: space.id,
-        first: number,
-        count: 1,
-    };
+    let ask = Ask { source: space.source, space: space.id, first: number, count: 1 };
     let shard = memory.fetches.shard();
     let request = begin(shard, ask, page)?;
     let began = now();
@@ -104,10 +99,7 @@ fn begin(shard: &Shard, ask: Ask, page: Page) -> Result<RequestId> {
         if left == Duration::ZERO {
             return Err(Errno::EIO);
         }
-        shard
-            .queue
-            .wait(Mode::Killable, Some(span(left)), || shard.has_room())
-            .map_err(killed)?;
+        shard.queue.wait(Mode::Killable, Some(span(left)), || shard.has_room()).map_err(killed)?;
     }
 }
 
@@ -131,10 +123,7 @@ fn wait(shard: &Shard, space: &TargetSpace, request: RequestId, retry: &mut Retr
             }
             Step::Wait(time) => {
                 let ready = || shard.is_finished(request) || space.is_lost();
-                shard
-                    .queue
-                    .wait(Mode::Killable, Some(span(time)), ready)
-                    .map_err(killed)?;
+                shard.queue.wait(Mode::Killable, Some(span(time)), ready).map_err(killed)?;
             }
             Step::GiveUp => return Err(Errno::EIO),
         }

@@ -31,9 +31,7 @@ pub(super) struct PageSet {
 
 impl PageSet {
     pub(super) const fn empty() -> Self {
-        Self {
-            pages: [const { None }; FETCH_PAGES_MAX as usize],
-        }
+        Self { pages: [const { None }; FETCH_PAGES_MAX as usize] }
     }
 }
 
@@ -76,11 +74,7 @@ impl Shard {
 
     /// Sends what is still open of a request.
     pub(super) fn send(&self, to: Slot, request: RequestId, flags: GetFlags) {
-        let get = self
-            .table
-            .lock()
-            .fetch(request)
-            .map(|fetch| fetch.get(flags));
+        let get = self.table.lock().fetch(request).map(|fetch| fetch.get(flags));
         if let Some(get) = get {
             // If the peer went down, its spaces are told so; else the request is as good as lost
             // on the way.
@@ -90,18 +84,12 @@ impl Shard {
 
     /// Whether each page was answered. For wait conditions.
     pub(super) fn is_finished(&self, request: RequestId) -> bool {
-        self.table
-            .lock()
-            .fetch(request)
-            .is_none_or(Fetch::is_finished)
+        self.table.lock().fetch(request).is_none_or(Fetch::is_finished)
     }
 
     /// Pages not answered yet.
     pub(super) fn open_pages(&self, request: RequestId) -> u32 {
-        self.table
-            .lock()
-            .fetch(request)
-            .map_or(0, Fetch::open_pages)
+        self.table.lock().fetch(request).map_or(0, Fetch::open_pages)
     }
 
     /// Whether there is room for one more request. For wait conditions.

@@ -55,8 +55,7 @@ pub(super) fn insert(
         let far = far_of(space, wanted)?;
         if over == Over::Private {
             let near = far.missing_of(wanted)?;
-            near.iter()
-                .try_for_each(|run| mm.unshare(run.first() * Mm::PAGE, run.pages()))?;
+            near.iter().try_for_each(|run| mm.unshare(run.first() * Mm::PAGE, run.pages()))?;
         }
         let done = step(memory, space, mm, &mut batch, wanted, over, far)?;
         placed += done.placed;
@@ -118,17 +117,9 @@ fn step(
     // A page may be given up as soon as it is in: it is counted before.
     memory.targets.expect(space.handle, wanted.pages());
     let start = wanted.first() * Mm::PAGE;
-    let result = mm.insert(
-        batch,
-        start,
-        wanted.pages(),
-        tag.word(),
-        over == Over::Private,
-    );
+    let result = mm.insert(batch, start, wanted.pages(), tag.word(), over == Over::Private);
     let taken = result.map_or(0, |inserted| inserted.taken);
-    memory
-        .targets
-        .unexpect(space.handle, wanted.pages() - taken);
+    memory.targets.unexpect(space.handle, wanted.pages() - taken);
     let inserted = result?;
     let looked_at = Run::new(wanted.first(), inserted.looked_at).ok_or(Errno::EINVAL)?;
     let frames = batch.frames(inserted.looked_at);
@@ -147,10 +138,7 @@ fn step(
 fn note(places: &mut Placed, frames: &[u64], first: u64, far: &mut RunSet) -> Result<u64> {
     let (mut at, mut placed) = (0, 0);
     while let Some(from) = (at..frames.len()).find(|at| frames[*at] != 0) {
-        let count = frames[from..]
-            .iter()
-            .take_while(|frame| **frame != 0)
-            .count();
+        let count = frames[from..].iter().take_while(|frame| **frame != 0).count();
         at = from + count;
         for (frame, page) in frames[from..at].iter().zip(first + from as u64..) {
             places.stream.push(*frame, page)?;

@@ -30,21 +30,14 @@ static STREAM: AtomicU64 = AtomicU64::new(1);
 
 static LATENCY: TextFn = stats::latency_text;
 static POOL: TextFn = |out| {
-    let PoolStat {
-        chunks,
-        pages,
-        used,
-    } = pool_stat();
+    let PoolStat { chunks, pages, used } = pool_stat();
     let _ = write!(out, "chunks {chunks} pages {pages} used {used}");
 };
 static SPACES: TextFn = |out: &mut dyn Write| {
     if let Ok(memory) = get() {
         let (targets, sources) = (memory.targets.count(), memory.sources.count());
         let far = memory.targets.outstanding_total();
-        let _ = write!(
-            out,
-            "targets {targets} sources {sources} pages_outstanding {far}"
-        );
+        let _ = write!(out, "targets {targets} sources {sources} pages_outstanding {far}");
     }
 };
 
@@ -53,15 +46,8 @@ pub(super) fn table() -> Result<Table> {
     let mut entries = Vec::new();
     entries.try_reserve(stats::ALL.len() + 8)?;
     entries.extend(stats::ALL.iter().map(|counter| counter.entry()));
-    let texts = [
-        (c"fault_latency", &LATENCY),
-        (c"pool", &POOL),
-        (c"spaces", &SPACES),
-    ];
-    entries.extend(texts.map(|(name, text)| Entry {
-        name,
-        value: Value::Text(text),
-    }));
+    let texts = [(c"fault_latency", &LATENCY), (c"pool", &POOL), (c"spaces", &SPACES)];
+    entries.extend(texts.map(|(name, text)| Entry { name, value: Value::Text(text) }));
     let knobs = [
         (c"pool_max_mb", &POOL_MAX_MB, 0, 1 << 24),
         (c"retry_first_ms", &RETRY_FIRST_MS, 1, 10_000),
@@ -69,22 +55,17 @@ pub(super) fn table() -> Result<Table> {
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
         (c"stream", &STREAM, 0, 1),
     ];
-    entries.extend(knobs.map(|(name, knob, min, max)| Entry {
-        name,
-        value: Value::Knob(knob, min, max),
-    }));
+    entries.extend(
+        knobs.map(|(name, knob, min, max)| Entry { name, value: Value::Knob(knob, min, max) }),
+    );
     Table::new(c"holon/memory", &entries)
 }
 
 /// How requests are repeated at present.
 pub(super) fn policy() -> Policy {
     let ms = |knob: &AtomicU64| Duration::from_ms(knob.load(Ordering::Relaxed));
-    Policy {
-        first: ms(&RETRY_FIRST_MS),
-        longest: ms(&RETRY_LONGEST_MS),
-        give_up: ms(&GIVE_UP_MS),
-    }
-    .scaled(u64::from(net::timescale()))
+    Policy { first: ms(&RETRY_FIRST_MS), longest: ms(&RETRY_LONGEST_MS), give_up: ms(&GIVE_UP_MS) }
+        .scaled(u64::from(net::timescale()))
 }
 
 /// Whether the background runs.

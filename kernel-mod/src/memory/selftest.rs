@@ -23,12 +23,8 @@ use vm_remote::target::Loss;
 use super::{get, places, space, wire};
 use crate::ioctl::{open::OpenFile, table::Record};
 
-pub(super) static RECORDS: &[Record] = &[Record::new(
-    uapi::SELF_TEST,
-    "SELF_TEST",
-    Some(CAP_SYS_ADMIN),
-    call,
-)];
+pub(super) static RECORDS: &[Record] =
+    &[Record::new(uapi::SELF_TEST, "SELF_TEST", Some(CAP_SYS_ADMIN), call)];
 
 static TARGETS: Global<Mutex<Vec<Option<space::Target>>>> = Global::new();
 static RELEASED: AtomicU64 = AtomicU64::new(0);
@@ -62,9 +58,7 @@ pub(super) fn looped_done(id: SpaceId) {
 
 /// Makes room for the targets.
 pub(super) fn load() -> Result {
-    TARGETS
-        .set(Mutex::new(lock_class!(c"holon-selftest"), Vec::new())?)
-        .map(|_| ())
+    TARGETS.set(Mutex::new(lock_class!(c"holon-selftest"), Vec::new())?).map(|_| ())
 }
 
 /// Drops them.
@@ -73,17 +67,12 @@ pub(super) fn unload(token: &kapi::module::Unloading) {
 }
 
 fn slot(number: u64) -> Result<Slot> {
-    u8::try_from(number)
-        .ok()
-        .and_then(Slot::new)
-        .ok_or(Errno::EINVAL)
+    u8::try_from(number).ok().and_then(Slot::new).ok_or(Errno::EINVAL)
 }
 
 fn with<R>(number: u64, use_it: impl FnOnce(&space::Target) -> Result<R>) -> Result<R> {
     let targets = TARGETS.get().ok_or(Errno::ENODEV)?.lock();
-    let target = usize::try_from(number)
-        .ok()
-        .and_then(|at| targets.get(at)?.as_ref());
+    let target = usize::try_from(number).ok().and_then(|at| targets.get(at)?.as_ref());
     use_it(target.ok_or(Errno::ENOENT)?)
 }
 
@@ -121,13 +110,7 @@ fn step(op: u64, arg: &mut [u64; 5]) -> Result {
         uapi::TEST_STAT => {
             let stat = with(arg[0], |target| Ok(target.stat()))?;
             let lost = u64::from(stat.lost);
-            *arg = [
-                arg[0],
-                stat.inserted,
-                stat.outstanding,
-                lost,
-                pool_stat().used,
-            ];
+            *arg = [arg[0], stat.inserted, stat.outstanding, lost, pool_stat().used];
             Ok(())
         }
         uapi::TEST_WAIT => {
@@ -137,12 +120,7 @@ fn step(op: u64, arg: &mut [u64; 5]) -> Result {
         uapi::TEST_DROP => {
             let mut targets = TARGETS.get().ok_or(Errno::ENODEV)?.lock();
             let at = usize::try_from(arg[0]).map_err(|_| Errno::EINVAL)?;
-            drop(
-                targets
-                    .get_mut(at)
-                    .and_then(Option::take)
-                    .ok_or(Errno::ENOENT)?,
-            );
+            drop(targets.get_mut(at).and_then(Option::take).ok_or(Errno::ENOENT)?);
             Ok(())
         }
         uapi::TEST_OPEN => space::open_source(SpaceId(arg[0])),
@@ -174,9 +152,7 @@ fn more(op: u64, arg: &mut [u64; 5]) -> Result {
     match op {
         uapi::TEST_PEER_DOWN => {
             let slot = slot(arg[0])?;
-            memory
-                .targets
-                .lose_all(slot, Loss::PeerDown, &memory.fetches);
+            memory.targets.lose_all(slot, Loss::PeerDown, &memory.fetches);
             memory.sources.peer_down(slot);
         }
         uapi::TEST_PLACES => {

@@ -61,11 +61,7 @@ impl Server {
     pub(super) fn push(&self, from: Slot, get: PageGet) {
         let mut queues = self.queues.lock();
         let fault = get.flags.contains(GetFlags::FAULT);
-        let queue = if fault {
-            &mut queues.faults
-        } else {
-            &mut queues.others
-        };
+        let queue = if fault { &mut queues.faults } else { &mut queues.others };
         if queue.len() >= QUEUE_LEN {
             stats::SERVE_DROPPED.add(1);
             return;
@@ -92,13 +88,7 @@ impl Server {
     fn pop(&self, faults_only: bool) -> Option<Request> {
         let mut queues = self.queues.lock();
         let fault = queues.faults.pop_front();
-        fault.or_else(|| {
-            if faults_only {
-                None
-            } else {
-                queues.others.pop_front()
-            }
-        })
+        fault.or_else(|| if faults_only { None } else { queues.others.pop_front() })
     }
 
     fn waiting(&self, faults_only: bool) -> bool {
@@ -111,14 +101,8 @@ impl Server {
 pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Result {
     for faults_only in [true, false] {
         let buffer = zeroed_vec(PAGE_LEN)?;
-        let name = if faults_only {
-            c"holon-serve-0"
-        } else {
-            c"holon-serve-1"
-        };
-        threads.push(KThread::spawn(name, move || {
-            run(memory, faults_only, buffer)
-        })?);
+        let name = if faults_only { c"holon-serve-0" } else { c"holon-serve-1" };
+        threads.push(KThread::spawn(name, move || run(memory, faults_only, buffer))?);
     }
     Ok(())
 }
@@ -141,9 +125,7 @@ fn run(memory: &Memory, faults_only: bool, mut buffer: Vec<u8>) {
 
 fn answer(memory: &Memory, request: &Request, buffer: &mut [u8; PAGE_LEN]) {
     let space = memory.sources.get(request.get.space);
-    let verdict = space
-        .as_ref()
-        .map_or(Verdict::Gone, |space| space.check(request.from));
+    let verdict = space.as_ref().map_or(Verdict::Gone, |space| space.check(request.from));
     match (verdict, space) {
         (Verdict::Serve, Some(space)) => read(&space, request, buffer),
         (Verdict::Busy, _) => {
@@ -164,11 +146,7 @@ fn reply(request: &Request, offset: u64, status: PageStatus, content: &[u8]) {
         space: request.get.space,
         index: request.get.index + offset,
         status,
-        page_crc: if content.is_empty() {
-            0
-        } else {
-            page_checksum(content)
-        },
+        page_crc: if content.is_empty() { 0 } else { page_checksum(content) },
     };
     // If it gets lost, the page is asked for again.
     let _ = wire::send_data(request.from, &data, content);
@@ -182,24 +160,22 @@ fn read(space: &SourceSpace, request: &Request, buffer: &mut [u8; PAGE_LEN]) {
     const MOST: usize = FETCH_PAGES_MAX as usize;
     let start = request.get.index.saturating_mul(Mm::PAGE);
     let pages = u64::from(request.get.count.min(FETCH_PAGES_MAX));
-    let peeked = space
-        .mm()
-        .peek::<MOST>(start, pages, |offset, page| match page {
-            Peeked::Data(page) => {
-                page.copy_to(buffer);
-                stats::SERVED_DATA.add(1);
-                space.served.fetch_add(Mm::PAGE, Ordering::Relaxed);
-                reply(request, offset, PageStatus::Data, buffer);
-            }
-            Peeked::Zero => {
-                stats::SERVED_ZERO.add(1);
-                reply(request, offset, PageStatus::Zero, &[]);
-            }
-            Peeked::Gone => {
-                stats::SERVED_GONE.add(1);
-                reply(request, offset, PageStatus::Gone, &[]);
-            }
-        });
+    let peeked = space.mm().peek::<MOST>(start, pages, |offset, page| match page {
+        Peeked::Data(page) => {
+            page.copy_to(buffer);
+            stats::SERVED_DATA.add(1);
+            space.served.fetch_add(Mm::PAGE, Ordering::Relaxed);
+            reply(request, offset, PageStatus::Data, buffer);
+        }
+        Peeked::Zero => {
+            stats::SERVED_ZERO.add(1);
+            reply(request, offset, PageStatus::Zero, &[]);
+        }
+        Peeked::Gone => {
+            stats::SERVED_GONE.add(1);
+            reply(request, offset, PageStatus::Gone, &[]);
+        }
+    });
     if let Err(errno) = peeked {
         log::warn!("space {:#x} can't be read: {errno}", request.get.space.0);
     }

@@ -98,14 +98,9 @@ impl Sources {
         let of_peer = |space: &Arc<SourceSpace>| space.state.lock().target() == slot;
         let ids: Vec<u64> = {
             let spaces = self.spaces.lock();
-            spaces
-                .iter()
-                .filter(|(_, space)| of_peer(space))
-                .map(|(id, _)| *id)
-                .collect()
+            spaces.iter().filter(|(_, space)| of_peer(space)).map(|(id, _)| *id).collect()
         };
-        ids.into_iter()
-            .for_each(|id| self.release(SpaceId(id), |state| state.peer_down(slot)));
+        ids.into_iter().for_each(|id| self.release(SpaceId(id), |state| state.peer_down(slot)));
     }
 
     fn release(&self, id: SpaceId, decide: impl FnOnce(&mut Source) -> bool) {

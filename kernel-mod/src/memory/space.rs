@@ -73,9 +73,7 @@ pub(crate) struct Target {
 
 /// Makes a space for pages of the space `id` of `source`.
 pub(crate) fn create_target(source: Slot, id: SpaceId) -> Result<Target> {
-    Ok(Target {
-        space: get()?.targets.add(source, id)?,
-    })
+    Ok(Target { space: get()?.targets.add(source, id)? })
 }
 
 impl Target {
@@ -125,11 +123,7 @@ impl Target {
     pub(crate) fn wait_complete(&self, timeout: Duration) -> Result {
         let memory = get()?;
         let ready = || self.is_over() || self.space.is_lost();
-        match memory
-            .targets
-            .changed
-            .wait(Mode::Killable, Some(timeout), ready)?
-        {
+        match memory.targets.changed.wait(Mode::Killable, Some(timeout), ready)? {
             Waited::TimedOut => Err(Errno::ETIMEDOUT),
             Waited::Ready if self.space.is_lost() => Err(Errno::EIO),
             Waited::Ready => Ok(()),

@@ -66,14 +66,7 @@ pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Resu
     for name in [c"holon-stream-0", c"holon-stream-1"] {
         let home = HomeBatch::new()?;
         let flights = [const { None }; WINDOW];
-        let mut worker = Worker {
-            memory,
-            home,
-            flights,
-            rest: None,
-            gone: false,
-            sendings: 0,
-        };
+        let mut worker = Worker { memory, home, flights, rest: None, gone: false, sendings: 0 };
         threads.push(KThread::spawn(name, move || worker.run())?);
     }
     Ok(())
@@ -119,9 +112,7 @@ impl Worker {
     fn pause(&self, time: Duration) {
         let targets = &self.memory.targets;
         // Its end is all that is wanted.
-        let _ = targets
-            .changed
-            .wait(Mode::Idle, Some(time), thread::should_stop);
+        let _ = targets.changed.wait(Mode::Idle, Some(time), thread::should_stop);
     }
 
     /// Tells the source that it may let go. If it is down it does so by itself.
@@ -216,9 +207,7 @@ impl Worker {
     fn is_far(&self, space: &TargetSpace, chunk: &Chunk, offset: u64) -> bool {
         let (frame, page) = (chunk.frame + offset, chunk.page + offset);
         let asked = |flight: &Flight| {
-            frame
-                .checked_sub(flight.chunk.frame)
-                .is_some_and(|at| at < flight.chunk.pages)
+            frame.checked_sub(flight.chunk.frame).is_some_and(|at| at < flight.chunk.pages)
         };
         let tag = Tag::new(space.handle, page).map_or(0, Tag::word);
         frame_tag(frame) == tag && !self.flights.iter().flatten().any(asked)
@@ -293,12 +282,7 @@ impl Worker {
     /// The source answers the background's requests in order: what was sent before one that is
     /// complete, and is not complete itself, has lost something.
     fn hurry_before(&mut self, sent: u64) {
-        for flight in self
-            .flights
-            .iter_mut()
-            .flatten()
-            .filter(|flight| flight.sent < sent)
-        {
+        for flight in self.flights.iter_mut().flatten().filter(|flight| flight.sent < sent) {
             flight.retry.hurry(now());
         }
     }
@@ -306,19 +290,13 @@ impl Worker {
 
 fn part(chunk: &Chunk, from: u64, to: u64) -> Option<Chunk> {
     let pages = to.checked_sub(from).filter(|pages| *pages > 0)?;
-    Some(Chunk {
-        frame: chunk.frame + from,
-        page: chunk.page + from,
-        pages,
-    })
+    Some(Chunk { frame: chunk.frame + from, page: chunk.page + from, pages })
 }
 
 fn hold_back(fetches: &Fetches) {
     if !fetches.is_quiet() {
         // Held back for long enough in any case: faults may come without end.
-        let _ = fetches
-            .quiet()
-            .wait(Mode::Idle, Some(HOLD_BACK), || fetches.is_quiet());
+        let _ = fetches.quiet().wait(Mode::Idle, Some(HOLD_BACK), || fetches.is_quiet());
     }
 }
 
@@ -328,21 +306,10 @@ fn begin(space: &TargetSpace, shard: &Shard, chunk: Chunk) -> Result<Flight> {
     for place in set.pages.iter_mut().take(usize::from(count)) {
         *place = Some(Page::new()?);
     }
-    let ask = Ask {
-        source: space.source,
-        space: space.id,
-        first: chunk.page,
-        count,
-    };
+    let ask = Ask { source: space.source, space: space.id, first: chunk.page, count };
     let request = shard.begin(ask, &mut Some(set)).ok_or(Errno::EBUSY)?;
     let retry = Retry::new(knobs::policy(), now());
-    Ok(Flight {
-        request,
-        chunk,
-        open: u32::from(count),
-        retry,
-        sent: 0,
-    })
+    Ok(Flight { request, chunk, open: u32::from(count), retry, sent: 0 })
 }
 
 /// What came with one answer.
@@ -356,12 +323,7 @@ struct Batch {
 impl Default for Batch {
     fn default() -> Self {
         const LEN: usize = FETCH_PAGES_MAX as usize;
-        Self {
-            frames: [0; LEN],
-            tags: [0; LEN],
-            pages: PageSet::empty(),
-            len: 0,
-        }
+        Self { frames: [0; LEN], tags: [0; LEN], pages: PageSet::empty(), len: 0 }
     }
 }
 

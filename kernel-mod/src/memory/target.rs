@@ -165,16 +165,8 @@ impl Targets {
 
     /// `None` if somebody else was faster and took the place.
     fn try_add(&self, source: Slot, id: SpaceId) -> Result<Option<Arc<TargetSpace>>> {
-        let free = self
-            .spaces
-            .lock()
-            .iter()
-            .position(Option::is_none)
-            .ok_or(Errno::ENOSPC)?;
-        let handle = u32::try_from(free + 1)
-            .ok()
-            .and_then(Handle::new)
-            .ok_or(Errno::ENOSPC)?;
+        let free = self.spaces.lock().iter().position(Option::is_none).ok_or(Errno::ENOSPC)?;
+        let handle = u32::try_from(free + 1).ok().and_then(Handle::new).ok_or(Errno::ENOSPC)?;
         let space = Arc::new(TargetSpace::new(handle, source, id)?);
         let mut spaces = self.spaces.lock();
         let place = spaces.get_mut(free).filter(|place| place.is_none());
@@ -192,11 +184,7 @@ impl Targets {
     }
 
     fn forget(&self, handle: Handle) {
-        let space = self
-            .spaces
-            .lock()
-            .get_mut(handle.index())
-            .and_then(Option::take);
+        let space = self.spaces.lock().get_mut(handle.index()).and_then(Option::take);
         // Not under the lock: this frees memory.
         drop(space);
         self.changed.wake_all();
@@ -211,10 +199,7 @@ impl Targets {
 
     /// Of all spaces.
     pub(super) fn outstanding_total(&self) -> u64 {
-        let all = self
-            .outstanding
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
+        let all = self.outstanding.iter().map(|count| count.load(Ordering::Relaxed));
         u64::try_from(all.sum::<i64>()).unwrap_or(0)
     }
 
@@ -328,11 +313,7 @@ impl Targets {
 
 /// Tells the daemon that pages of a space can't be had.
 pub(super) fn tell_lost(space: &TargetSpace, pages: u64, why: Loss) {
-    log::error!(
-        "space {:#x} of slot {}: {pages} pages lost: {why:?}",
-        space.id.0,
-        space.source
-    );
+    log::error!("space {:#x} of slot {}: {pages} pages lost: {why:?}", space.id.0, space.source);
     let lost = uapi::MemoryLost {
         space: space.id.0.into(),
         pages: pages.into(),
@@ -343,9 +324,5 @@ pub(super) fn tell_lost(space: &TargetSpace, pages: u64, why: Loss) {
         .into(),
         reserved: 0.into(),
     };
-    events::emit(
-        uapi::MEMORY_LOST,
-        u32::from(space.source.get()),
-        lost.as_bytes(),
-    );
+    events::emit(uapi::MEMORY_LOST, u32::from(space.source.get()), lost.as_bytes());
 }

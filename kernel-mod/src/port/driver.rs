@@ -85,10 +85,7 @@ fn turn(net: &Net) {
     let mut inner = net.inner.lock();
     net.transmit(&mut inner);
     stats::publish(inner.transport.counters());
-    let deadline = inner
-        .transport
-        .poll_timeout()
-        .map_or(u64::MAX, Instant::as_ns);
+    let deadline = inner.transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
     net.deadline_ns.store(deadline, Ordering::Release);
 }
 
@@ -108,33 +105,17 @@ fn tell(net: &Net, event: Event) {
             log::info!("peer {slot} is up");
             dispatch::peer_up(slot);
         }
-        Event::Down {
-            slot,
-            incarnation,
-            reason,
-        } => {
+        Event::Down { slot, incarnation, reason } => {
             net.set_up(slot, None);
             log::info!("peer {slot} is down: {reason:?}");
             made_room(net);
-            dispatch::peer_down(
-                slot,
-                Down {
-                    why: Why::from(reason),
-                    incarnation,
-                },
-            );
+            dispatch::peer_down(slot, Down { why: Why::from(reason), incarnation });
         }
         Event::Restarted { slot, old, .. } => {
             net.set_up(slot, None);
             log::info!("peer {slot} has restarted");
             made_room(net);
-            dispatch::peer_down(
-                slot,
-                Down {
-                    why: Why::Restarted,
-                    incarnation: old,
-                },
-            );
+            dispatch::peer_down(slot, Down { why: Why::Restarted, incarnation: old });
         }
         Event::Writable { slot, class } => {
             made_room(net);

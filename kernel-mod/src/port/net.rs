@@ -120,12 +120,7 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
     let socket = UdpSocket::bind(local, Arc::new(WaitQueue::new()?))?;
     let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
     let rx = zeroed_vec(DATAGRAM_LEN_MAX + 1)?;
-    let inner = Inner {
-        transport,
-        buffer,
-        names: by_slot([0; NAME_LEN])?,
-        left: false,
-    };
+    let inner = Inner { transport, buffer, names: by_slot([0; NAME_LEN])?, left: false };
     let net = NET.set(Net {
         socket,
         inner: Mutex::new(lock_class!(c"holon-transport"), inner)?,
@@ -142,11 +137,7 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
     *net.driver.lock() = Some(driver);
     let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = core::str::from_utf8(text).unwrap_or("?");
-    log::info!(
-        "node {text} in slot {}, {local}, timescale {}",
-        own.slot,
-        own.timescale
-    );
+    log::info!("node {text} in slot {}, {local}, timescale {}", own.slot, own.timescale);
     Ok(())
 }
 
@@ -191,15 +182,12 @@ pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]
         return Err(Errno::EINVAL);
     }
     let mut inner = net.inner.lock();
-    inner
-        .transport
-        .add_peer(now(), slot)
-        .map_err(|error| match error {
-            PeerError::OwnSlot => Errno::EINVAL,
-            PeerError::Exists => Errno::EEXIST,
-            PeerError::Unknown => Errno::ENOENT,
-            PeerError::NoMemory => Errno::ENOMEM,
-        })?;
+    inner.transport.add_peer(now(), slot).map_err(|error| match error {
+        PeerError::OwnSlot => Errno::EINVAL,
+        PeerError::Exists => Errno::EEXIST,
+        PeerError::Unknown => Errno::ENOENT,
+        PeerError::NoMemory => Errno::ENOMEM,
+    })?;
     inner.names[slot.index()] = name;
     net.lines.lock()[slot.index()] = Some(Line { address, up: None });
     net.transmit(&mut inner);
@@ -270,9 +258,7 @@ pub(crate) fn send_waiting(
         }
         let moved = || driver::room_generation() != generation;
         // Whatever ended the wait, the loop looks again.
-        let _ = net
-            .room
-            .wait(Mode::Killable, Some(Duration::from_nanos(left)), moved);
+        let _ = net.room.wait(Mode::Killable, Some(Duration::from_nanos(left)), moved);
     }
 }
 
@@ -297,9 +283,7 @@ impl Net {
 
     /// Sends all that the transport wants sent, and sees to it that the driver wakes in time.
     pub(super) fn transmit(&self, inner: &mut Inner) {
-        let Inner {
-            transport, buffer, ..
-        } = inner;
+        let Inner { transport, buffer, .. } = inner;
         while let Some((slot, len)) = transport.poll_transmit(now(), buffer) {
             let datagram = buffer.get(..len).unwrap_or_default();
             if let Some(line) = self.line(slot) {

@@ -49,11 +49,7 @@ pub(crate) fn send_page_get(slot: Slot, get: &PageGet) -> Result {
 /// Answers a request, under the same conditions. `content` is a whole page with
 /// [`PageStatus::Data`], else nothing.
 pub(crate) fn send_page_data(slot: Slot, data: &PageData, content: &[u8]) -> Result {
-    let whole = if data.status == PageStatus::Data {
-        netproto::limits::PAGE_LEN
-    } else {
-        0
-    };
+    let whole = if data.status == PageStatus::Data { netproto::limits::PAGE_LEN } else { 0 };
     if content.len() != whole {
         return Err(Errno::EINVAL);
     }

@@ -620,7 +620,7 @@ static void *toucher(void *arg)
 	return NULL;
 }
 
-/* Faults of three threads, a child, and the background, all at once; loss != 0: answers get lost. */
+/* Three threads, a child, and the background fault all at once; loss != 0: answers get lost. */
 static void race(u64 pages, u64 loss)
 {
 	struct source s = source_of(make_filled, pages, LOOP, 1);

@@ -25,75 +25,27 @@ pub(crate) fn ioctls(device: &Device) -> Result<(), String> {
             expect("any number", device.call_raw(number, 1), libc::ENOTTY)?;
         }
     }
-    expect(
-        "version to null",
-        device.call_raw(base::VERSION, 0),
-        libc::EFAULT,
-    )?;
-    expect(
-        "version to the kernel",
-        device.call_raw(base::VERSION, !0xfff),
-        libc::EFAULT,
-    )?;
-    expect(
-        "config from nowhere",
-        device.call_raw(base::CONFIG, 0x10),
-        libc::EFAULT,
-    )?;
+    expect("version to null", device.call_raw(base::VERSION, 0), libc::EFAULT)?;
+    expect("version to the kernel", device.call_raw(base::VERSION, !0xfff), libc::EFAULT)?;
+    expect("config from nowhere", device.call_raw(base::CONFIG, 0x10), libc::EFAULT)?;
     let mut config = base::Config::new_zeroed();
-    expect(
-        "config without port",
-        device.call(base::CONFIG, &mut config),
-        libc::EINVAL,
-    )?;
+    expect("config without port", device.call(base::CONFIG, &mut config), libc::EINVAL)?;
     config.port = 7788;
-    expect(
-        "config without timescale",
-        device.call(base::CONFIG, &mut config),
-        libc::EINVAL,
-    )?;
+    expect("config without timescale", device.call(base::CONFIG, &mut config), libc::EINVAL)?;
     config.slot = 64;
-    expect(
-        "config of slot 64",
-        device.call(base::CONFIG, &mut config),
-        libc::EINVAL,
-    )?;
+    expect("config of slot 64", device.call(base::CONFIG, &mut config), libc::EINVAL)?;
     let mut peer = base::PeerAdd::new_zeroed();
     peer.flags = 1;
-    expect(
-        "peer with flags",
-        device.call(base::PEER_ADD, &mut peer),
-        libc::EINVAL,
-    )?;
+    expect("peer with flags", device.call(base::PEER_ADD, &mut peer), libc::EINVAL)?;
     let mut send = base::Send::new_zeroed();
     send.len = u32::MAX;
-    expect(
-        "send of 4 GiB",
-        device.call(base::SEND, &mut send),
-        libc::E2BIG,
-    )?;
+    expect("send of 4 GiB", device.call(base::SEND, &mut send), libc::E2BIG)?;
     send.len = 10;
-    expect(
-        "send from null",
-        device.call(base::SEND, &mut send),
-        libc::EFAULT,
-    )?;
-    let mut list = base::List {
-        ptr: 8,
-        count: 4,
-        flags: 0,
-    };
-    expect(
-        "stats to nowhere",
-        device.call(base::STATS, &mut list),
-        libc::EFAULT,
-    )?;
+    expect("send from null", device.call(base::SEND, &mut send), libc::EFAULT)?;
+    let mut list = base::List { ptr: 8, count: 4, flags: 0 };
+    expect("stats to nowhere", device.call(base::STATS, &mut list), libc::EFAULT)?;
     list.flags = 4;
-    expect(
-        "stats with flags",
-        device.call(base::STATS, &mut list),
-        libc::EINVAL,
-    )
+    expect("stats with flags", device.call(base::STATS, &mut list), libc::EINVAL)
 }
 
 /// Sends `count` datagrams of all lengths to a port: random bytes, and some that begin well.
@@ -108,9 +60,7 @@ pub(crate) fn packets(ip: Ipv4Addr, port: u16, count: u64) -> io::Result<()> {
     };
     let mut bytes = vec![0; 20_000];
     for round in 0..count {
-        bytes
-            .iter_mut()
-            .for_each(|byte| *byte = next().to_le_bytes()[0]);
+        bytes.iter_mut().for_each(|byte| *byte = next().to_le_bytes()[0]);
         if round % 2 == 0 {
             let kind = 1 + (next() % 5) as u8;
             bytes[..8].copy_from_slice(&[b'H', b'O', b'L', b'N', 1, kind, (next() % 4) as u8, 0]);

@@ -41,11 +41,7 @@ impl Device {
 
     /// Whether there is something to read within the time.
     pub(crate) fn poll(&self, timeout: Duration) -> io::Result<bool> {
-        let mut fd = libc::pollfd {
-            fd: self.0.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut fd = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one pollfd.
         match unsafe { libc::poll(&raw mut fd, 1, timeout_ms) } {
@@ -70,9 +66,6 @@ pub(crate) fn fixed<const N: usize>(text: &str) -> [u8; N] {
 
 /// The other way.
 pub(crate) fn text(bytes: &[u8]) -> String {
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

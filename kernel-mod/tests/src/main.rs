@@ -26,9 +26,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 
 fn version(device: &Device) -> Outcome {
     let mut version = base::Version::new_zeroed();
-    device
-        .call(base::VERSION, &mut version)
-        .map_err(os("version"))?;
+    device.call(base::VERSION, &mut version).map_err(os("version"))?;
     println!("abi {} module {}", version.abi, version.module_version);
     Ok(())
 }
@@ -41,10 +39,7 @@ fn config(device: &Device, slot: &str, port: &str, timescale: &str, name: &str) 
         name: fixed(name),
         ..base::Config::new_zeroed()
     };
-    device
-        .call(base::CONFIG, &mut config)
-        .map(drop)
-        .map_err(os("config"))
+    device.call(base::CONFIG, &mut config).map(drop).map_err(os("config"))
 }
 
 fn peer(device: &Device, slot: &str, ip: &str, name: &str) -> Outcome {
@@ -55,19 +50,12 @@ fn peer(device: &Device, slot: &str, ip: &str, name: &str) -> Outcome {
         name: fixed(name),
         ..base::PeerAdd::new_zeroed()
     };
-    device
-        .call(base::PEER_ADD, &mut peer)
-        .map(drop)
-        .map_err(os("peer"))
+    device.call(base::PEER_ADD, &mut peer).map(drop).map_err(os("peer"))
 }
 
 fn list<T: FromZeros + Clone>(device: &Device, number: u32) -> Result<Vec<T>, String> {
     let mut entries = vec![T::new_zeroed(); 128];
-    let mut list = base::List {
-        ptr: entries.as_mut_ptr().addr() as u64,
-        count: 128,
-        flags: 0,
-    };
+    let mut list = base::List { ptr: entries.as_mut_ptr().addr() as u64, count: 128, flags: 0 };
     device.call(number, &mut list).map_err(os("list"))?;
     entries.truncate(list.count as usize);
     Ok(entries)
@@ -76,12 +64,7 @@ fn list<T: FromZeros + Clone>(device: &Device, number: u32) -> Result<Vec<T>, St
 fn peers(device: &Device) -> Outcome {
     for peer in list::<base::Peer>(device, base::PEER_LIST)? {
         let state = ["connecting", "up", "down"][peer.state as usize];
-        println!(
-            "peer {} {} {state} rtt {} us",
-            peer.slot,
-            text(&peer.name),
-            peer.rtt_us
-        );
+        println!("peer {} {} {state} rtt {} us", peer.slot, text(&peer.name), peer.rtt_us);
     }
     Ok(())
 }
@@ -92,12 +75,7 @@ fn wait_up(device: &Device, wanted: &str, seconds: &str) -> Outcome {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(number(seconds)?) {
         let peers = list::<base::Peer>(device, base::PEER_LIST)?;
-        if peers
-            .iter()
-            .filter(|peer| peer.state == base::PEER_UP)
-            .count()
-            == wanted
-        {
+        if peers.iter().filter(|peer| peer.state == base::PEER_UP).count() == wanted {
             println!("{wanted} up after {} ms", begin.elapsed().as_millis());
             return Ok(());
         }
@@ -121,10 +99,7 @@ fn send(device: &Device, slot: &str, message: &[u8]) -> Outcome {
         ptr: message.as_ptr().addr() as u64,
         ..base::Send::new_zeroed()
     };
-    device
-        .call(base::SEND, &mut send)
-        .map(drop)
-        .map_err(os("send"))
+    device.call(base::SEND, &mut send).map(drop).map_err(os("send"))
 }
 
 /// Sends messages of a length that keep the queue full.
@@ -141,10 +116,7 @@ fn flood(device: &Device, slot: &str, count: &str, len: &str) -> Outcome {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    println!(
-        "{count} x {len} bytes in {} ms, busy {busy}",
-        begin.elapsed().as_millis()
-    );
+    println!("{count} x {len} bytes in {} ms, busy {busy}", begin.elapsed().as_millis());
     Ok(())
 }
 
@@ -174,9 +146,7 @@ fn print_events(mut bytes: &[u8]) -> Result<u64, String> {
 
 /// Becomes the daemon and prints events for some seconds.
 fn listen(device: &mut Device, seconds: &str) -> Outcome {
-    device
-        .call_raw(base::ATTACH_DAEMON, 0)
-        .map_err(os("attach"))?;
+    device.call_raw(base::ATTACH_DAEMON, 0).map_err(os("attach"))?;
     let end = Instant::now() + Duration::from_secs(number(seconds)?);
     let mut buffer = vec![0; 1 << 17];
     while let Some(left) = end.checked_duration_since(Instant::now()) {

@@ -24,12 +24,7 @@ pub(crate) struct Congestion {
 
 impl Congestion {
     pub(crate) const fn new() -> Self {
-        Self {
-            window: WINDOW_INITIAL,
-            threshold: WINDOW_LEN,
-            credit: 0,
-            recovered_at: 0,
-        }
+        Self { window: WINDOW_INITIAL, threshold: WINDOW_LEN, credit: 0, recovered_at: 0 }
     }
 
     /// How many fragments may be in flight.

@@ -67,11 +67,7 @@ impl<'a> Frame<'a> {
                 r.zeros::<2>()?;
                 let next = r.u64()?;
                 let bitmap = u128::from_le_bytes(r.array()?);
-                Ok(Self::Ack(Ack {
-                    class,
-                    next,
-                    bitmap,
-                }))
+                Ok(Self::Ack(Ack { class, next, bitmap }))
             }
             PING => {
                 r.zeros::<3>()?;
@@ -109,25 +105,11 @@ fn decode_fragment<'a>(r: &mut Reader<'a>) -> Result<Fragment<'a>, DecodeError> 
     let is_first = flags & FIRST != 0;
     let is_last = flags & LAST != 0;
     let is_whole = is_first && is_last;
-    let fits = if is_whole {
-        len == whole_len
-    } else {
-        len > 0 && len < whole_len
-    };
+    let fits = if is_whole { len == whole_len } else { len > 0 && len < whole_len };
     if !fits {
         return Err(DecodeError::value("length"));
     }
-    Ok(Fragment {
-        class,
-        sequence,
-        place: Place {
-            kind,
-            message_len,
-            is_first,
-            is_last,
-        },
-        data,
-    })
+    Ok(Fragment { class, sequence, place: Place { kind, message_len, is_first, is_last }, data })
 }
 
 impl Fragment<'_> {
@@ -198,12 +180,7 @@ mod tests {
     use super::*;
 
     fn place(message_len: u32, is_first: bool, is_last: bool) -> Place {
-        Place {
-            kind: Kind(0x0102),
-            message_len,
-            is_first,
-            is_last,
-        }
+        Place { kind: Kind(0x0102), message_len, is_first, is_last }
     }
 
     #[test]
@@ -216,11 +193,7 @@ mod tests {
             place: place(3, true, true),
             data: b"abc",
         };
-        let ack = Ack {
-            class: Class::Control,
-            next: 7,
-            bitmap: 0b101 | 1 << 127,
-        };
+        let ack = Ack { class: Class::Control, next: 7, bitmap: 0b101 | 1 << 127 };
         fragment.encode(&mut w).expect("fits");
         ack.encode(&mut w).expect("fits");
         encode_ping(9, &mut w).expect("fits");
@@ -259,12 +232,7 @@ mod tests {
         for (place, data, good) in cases {
             let mut buffer = [0; 64];
             let mut w = Writer::new(&mut buffer);
-            let fragment = Fragment {
-                class: Class::Fault,
-                sequence: 0,
-                place,
-                data,
-            };
+            let fragment = Fragment { class: Class::Fault, sequence: 0, place, data };
             fragment.encode(&mut w).expect("fits");
             let len = w.len();
             let mut r = Reader::new(buffer.get(..len).expect("written"));

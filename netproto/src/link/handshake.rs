@@ -28,16 +28,10 @@ impl Link {
         let named = (header.destination_incarnation, header.destination_session);
         let is_unnamed = named.0.is_none();
         let own = cx.config.incarnation;
-        if let Some(session) = self
-            .session
-            .as_mut()
-            .filter(|session| session.peer == identity)
-        {
+        if let Some(session) = self.session.as_mut().filter(|session| session.peer == identity) {
             if is_unnamed {
-                self.hello_owed = Some(HelloOwed {
-                    own_session: session.own_session,
-                    to: Some(identity),
-                });
+                self.hello_owed =
+                    Some(HelloOwed { own_session: session.own_session, to: Some(identity) });
             } else if named == (own, session.own_session) {
                 // The peer may still wait for a sign that we are in session.
                 session.is_ping_owed = true;
@@ -56,10 +50,7 @@ impl Link {
             return Err(DatagramError::StaleSession);
         }
         self.candidate = Some(candidate);
-        self.hello_owed = Some(HelloOwed {
-            own_session: self.opening,
-            to: Some(identity),
-        });
+        self.hello_owed = Some(HelloOwed { own_session: self.opening, to: Some(identity) });
         Ok(())
     }
 
@@ -68,12 +59,9 @@ impl Link {
         let session = self.session.as_ref().map(|session| session.peer);
         let known = self.known.map(|known| known.peer.identity);
         let candidate = self.candidate.map(|candidate| candidate.identity);
-        [session, known, candidate]
-            .into_iter()
-            .flatten()
-            .any(|later| {
-                later.incarnation == identity.incarnation && later.session > identity.session
-            })
+        [session, known, candidate].into_iter().flatten().any(|later| {
+            later.incarnation == identity.incarnation && later.session > identity.session
+        })
     }
 
     /// Takes the peer's farewell.
@@ -104,10 +92,7 @@ impl Link {
                 self.establish(now, candidate, cx);
             }
             Some(_) | None => {
-                self.hello_owed = Some(HelloOwed {
-                    own_session: self.opening,
-                    to: None,
-                });
+                self.hello_owed = Some(HelloOwed { own_session: self.opening, to: None });
             }
         }
     }
@@ -130,8 +115,5 @@ impl Link {
 }
 
 fn identity_of(header: &Header) -> Identity {
-    Identity {
-        incarnation: header.source_incarnation,
-        session: header.source_session,
-    }
+    Identity { incarnation: header.source_incarnation, session: header.source_session }
 }

@@ -118,10 +118,7 @@ impl RecvQueue {
             self.ack_due = AckDue::AtOnce;
             return Ok(Taken::Again);
         };
-        let Some(index) = usize::try_from(ahead)
-            .ok()
-            .filter(|index| *index < WINDOW_SLOTS)
-        else {
+        let Some(index) = usize::try_from(ahead).ok().filter(|index| *index < WINDOW_SLOTS) else {
             return Ok(Taken::Refused);
         };
         if self.ring.get(index).is_some_and(Option::is_some) {
@@ -178,10 +175,7 @@ impl RecvQueue {
             self.ring.push_back(None);
         }
         if let Some(slot) = self.ring.get_mut(index) {
-            *slot = Some(Held {
-                place: fragment.place,
-                data,
-            });
+            *slot = Some(Held { place: fragment.place, data });
         }
         true
     }
@@ -285,18 +279,12 @@ impl RecvQueue {
         }
         let mut bitmap = 0_u128;
         for (bit, held) in self.ring.iter().skip(1).enumerate() {
-            let mask = u32::try_from(bit)
-                .ok()
-                .and_then(|bit| 1_u128.checked_shl(bit));
+            let mask = u32::try_from(bit).ok().and_then(|bit| 1_u128.checked_shl(bit));
             if let (Some(mask), true) = (mask, held.is_some()) {
                 bitmap |= mask;
             }
         }
-        Some(Ack {
-            class: self.class,
-            next: self.next,
-            bitmap,
-        })
+        Some(Ack { class: self.class, next: self.next, bitmap })
     }
 
     /// The acknowledgement has left.

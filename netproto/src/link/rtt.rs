@@ -40,11 +40,8 @@ impl Rtt {
                 self.variation = sample.over(2);
             }
             Some(smoothed) => {
-                let error = if sample > smoothed {
-                    sample.minus(smoothed)
-                } else {
-                    smoothed.minus(sample)
-                };
+                let error =
+                    if sample > smoothed { sample.minus(smoothed) } else { smoothed.minus(sample) };
                 self.variation = self.variation.times(3).plus(error).over(4);
                 self.smoothed = Some(smoothed.times(7).plus(sample).over(8));
             }

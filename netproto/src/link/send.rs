@@ -143,9 +143,7 @@ impl SendQueue {
 
     /// Takes a message.
     pub(crate) fn push(&mut self, kind: Kind, pieces: &[&[u8]]) -> Result<(), SendError> {
-        let len = pieces
-            .iter()
-            .fold(0_usize, |len, piece| len.saturating_add(piece.len()));
+        let len = pieces.iter().fold(0_usize, |len, piece| len.saturating_add(piece.len()));
         if len > MESSAGE_LEN_MAX {
             return Err(SendError::TooLong);
         }
@@ -155,9 +153,7 @@ impl SendQueue {
             return Err(SendError::Busy);
         }
         let mut payload = Vec::new();
-        payload
-            .try_reserve_exact(len)
-            .map_err(|_| SendError::NoMemory)?;
+        payload.try_reserve_exact(len).map_err(|_| SendError::NoMemory)?;
         for piece in pieces {
             payload.extend_from_slice(piece);
         }
@@ -197,11 +193,8 @@ impl SendQueue {
         if !self.wants(window) {
             return Wrote::Nothing;
         }
-        let wrote = if self.lost > 0 {
-            self.write_lost(now, w)
-        } else {
-            self.write_new(now, data_max, w)
-        };
+        let wrote =
+            if self.lost > 0 { self.write_lost(now, w) } else { self.write_new(now, data_max, w) };
         let Some(wrote) = wrote else {
             return Wrote::Nothing;
         };
@@ -211,10 +204,7 @@ impl SendQueue {
     }
 
     fn write_lost(&mut self, now: Instant, w: &mut Writer<'_>) -> Option<Wrote> {
-        let index = self
-            .flights
-            .iter()
-            .position(|flight| flight.state == State::Lost)?;
+        let index = self.flights.iter().position(|flight| flight.state == State::Lost)?;
         let flight = *self.flights.get(index)?;
         let sequence = self.base.checked_add(u64::try_from(index).ok()?)?;
         self.fragment(&flight, sequence)?.encode(w).ok()?;
@@ -243,16 +233,10 @@ impl SendQueue {
             order: self.order,
             again: false,
         };
-        let sequence = self
-            .base
-            .checked_add(u64::try_from(self.flights.len()).ok()?)?;
+        let sequence = self.base.checked_add(u64::try_from(self.flights.len()).ok()?)?;
         self.fragment(&flight, sequence)?.encode(w).ok()?;
         self.flights.push_back(flight);
-        self.cursor = if flight.is_last {
-            (number.checked_add(1)?, 0)
-        } else {
-            (number, end)
-        };
+        self.cursor = if flight.is_last { (number.checked_add(1)?, 0) } else { (number, end) };
         Some(Wrote::New)
     }
 
@@ -281,11 +265,7 @@ impl SendQueue {
         let seen = 128_u32.saturating_sub(ack.bitmap.leading_zeros());
         let seen = usize::try_from(seen).map_err(|_| BadAck)?;
         // The highest bit names the fragment `next + seen`, which must have been sent.
-        let reach = if seen == 0 {
-            ahead
-        } else {
-            ahead.saturating_add(seen).saturating_add(1)
-        };
+        let reach = if seen == 0 { ahead } else { ahead.saturating_add(seen).saturating_add(1) };
         if reach > self.flights.len() {
             return Err(BadAck);
         }
@@ -375,11 +355,7 @@ impl SendQueue {
         }
         let mut oldest: Option<Instant> = None;
         let lost_before = self.lost;
-        for flight in self
-            .flights
-            .iter_mut()
-            .filter(|flight| flight.state == State::InFlight)
-        {
+        for flight in self.flights.iter_mut().filter(|flight| flight.state == State::InFlight) {
             if flight.sent_at.after(rto) <= now {
                 flight.state = State::Lost;
                 self.lost = self.lost.saturating_add(1);

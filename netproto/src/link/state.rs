@@ -149,10 +149,7 @@ impl Link {
         self.opening = self.opening.saturating_add(1);
         self.candidate = None;
         self.hello_owed = None;
-        self.known = Some(Known {
-            peer,
-            last_heard: now,
-        });
+        self.known = Some(Known { peer, last_heard: now });
         cx.counters.peer_up = cx.counters.peer_up.saturating_add(1);
         let slot = self.slot;
         log::debug!("peer {slot}: session with {incarnation} begins");
@@ -167,11 +164,7 @@ impl Link {
         let incarnation = session.peer.incarnation;
         let slot = self.slot;
         self.end_with(now, cx);
-        cx.events.push_back(Event::Down {
-            slot,
-            incarnation,
-            reason,
-        });
+        cx.events.push_back(Event::Down { slot, incarnation, reason });
     }
 
     /// Ends the session without a word.
@@ -179,11 +172,7 @@ impl Link {
         let Some(session) = self.session.take() else {
             return;
         };
-        log::debug!(
-            "peer {}: session with {} ends",
-            self.slot,
-            session.peer.incarnation
-        );
+        log::debug!("peer {}: session with {} ends", self.slot, session.peer.incarnation);
         if let Some(known) = &mut self.known {
             known.last_heard = session.last_heard;
         }
@@ -235,12 +224,7 @@ impl Link {
     ) -> Option<Message> {
         let (kind, payload) = class.of_mut(&mut self.recv).pop()?;
         self.advance(now, class, cx);
-        Some(Message {
-            from: self.slot,
-            class,
-            kind,
-            payload,
-        })
+        Some(Message { from: self.slot, class, kind, payload })
     }
 
     /// Consumes held fragments. A contradiction among them ends the session.
@@ -277,9 +261,7 @@ impl Link {
         PeerInfo {
             state,
             incarnation: self.known.map(|known| known.peer.identity.incarnation),
-            module_version: self
-                .known
-                .map_or(0, |known| known.peer.hello.module_version),
+            module_version: self.known.map_or(0, |known| known.peer.hello.module_version),
             features: self.known.map_or(0, |known| known.peer.hello.features),
             rtt: session.and_then(|session| session.rtt.smoothed()),
             last_heard: last_heard.or(self.known.map(|known| known.last_heard)),

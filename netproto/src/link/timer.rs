@@ -12,20 +12,14 @@ impl Link {
         if self.is_closed {
             return;
         }
-        let silent_at = self
-            .session
-            .as_ref()
-            .map(|session| silence_deadline(session, cx.config));
+        let silent_at = self.session.as_ref().map(|session| silence_deadline(session, cx.config));
         if silent_at.is_some_and(|at| at <= now) {
             self.end(now, DownReason::Silence, cx);
         }
         let Some(session) = &mut self.session else {
             if self.hello_at <= now {
                 self.hello_at = now.after(cx.config.heartbeat);
-                self.hello_owed = Some(HelloOwed {
-                    own_session: self.opening,
-                    to: None,
-                });
+                self.hello_owed = Some(HelloOwed { own_session: self.opening, to: None });
             }
             return;
         };

@@ -58,20 +58,12 @@ impl Link {
         let buffer = buffer.get_mut(..usize::from(cx.config.mtu_payload))?;
         if let Some((peer, own_session)) = self.bye_owed.take() {
             let packet = self.next_hello_packet();
-            let header = self.header(
-                cx.config,
-                DatagramKind::Bye,
-                own_session,
-                Some(peer),
-                packet,
-            );
+            let header = self.header(cx.config, DatagramKind::Bye, own_session, Some(peer), packet);
             return seal(&header, buffer, 0, cx.config);
         }
         if let Some(owed) = self.hello_owed.take() {
-            let hello = Hello {
-                module_version: cx.config.module_version,
-                features: cx.config.features,
-            };
+            let hello =
+                Hello { module_version: cx.config.module_version, features: cx.config.features };
             let place = buffer.get_mut(HEADER_LEN..)?.get_mut(..Hello::LEN)?;
             place.copy_from_slice(&hello.encode());
             let packet = self.next_hello_packet();
@@ -105,13 +97,7 @@ impl Link {
         let again = self.write_fragments(now, window, &mut w, cx.config);
         cx.counters.tx_fragments_again = cx.counters.tx_fragments_again.saturating_add(again);
         let body_len = w.len();
-        let header = self.header(
-            cx.config,
-            DatagramKind::Link,
-            own_session,
-            Some(peer),
-            packet,
-        );
+        let header = self.header(cx.config, DatagramKind::Link, own_session, Some(peer), packet);
         seal(&header, buffer, body_len, cx.config)
     }
 

@@ -145,10 +145,7 @@ impl Reply {
     /// The head's bytes on the wire.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LEN] {
-        transmute!(ReplyWire {
-            request: U64::new(self.request.0),
-            result: I64::new(self.result),
-        })
+        transmute!(ReplyWire { request: U64::new(self.request.0), result: I64::new(self.result) })
     }
 
     /// Reads and checks the head, and gives the data.
@@ -163,10 +160,7 @@ impl Reply {
         if wire.result.get() < -ERRNO_MAX {
             return Err(DecodeError::value("result"));
         }
-        let head = Self {
-            request: RequestId(wire.request.get()),
-            result: wire.result.get(),
-        };
+        let head = Self { request: RequestId(wire.request.get()), result: wire.result.get() };
         Ok((head, data))
     }
 }
@@ -282,10 +276,7 @@ impl Cancel {
     /// The bytes on the wire.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LEN] {
-        transmute!(CancelWire {
-            request: U64::new(self.request.0),
-            file: U64::new(self.file.0),
-        })
+        transmute!(CancelWire { request: U64::new(self.request.0), file: U64::new(self.file.0) })
     }
 
     /// Reads and checks the payload.
@@ -294,10 +285,7 @@ impl Cancel {
     /// Wrong length.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let wire: &CancelWire = exact(bytes)?;
-        Ok(Self {
-            request: RequestId(wire.request.get()),
-            file: FileId(wire.file.get()),
-        })
+        Ok(Self { request: RequestId(wire.request.get()), file: FileId(wire.file.get()) })
     }
 }
 
@@ -344,10 +332,7 @@ impl Ref {
         if wire.delta.get() == 0 {
             return Err(DecodeError::value("delta"));
         }
-        Ok(Self {
-            file: FileId(wire.file.get()),
-            delta: wire.delta.get(),
-        })
+        Ok(Self { file: FileId(wire.file.get()), delta: wire.delta.get() })
     }
 }
 
@@ -391,9 +376,6 @@ impl Event {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let wire: &EventWire = exact(bytes)?;
         check_zero(&wire.zero)?;
-        Ok(Self {
-            file: FileId(wire.file.get()),
-            mask: wire.mask.get(),
-        })
+        Ok(Self { file: FileId(wire.file.get()), mask: wire.mask.get() })
     }
 }

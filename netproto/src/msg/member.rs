@@ -47,10 +47,7 @@ impl Hello {
         if wire.page_len.get() != PAGE_LEN_WIRE {
             return Err(DecodeError::value("page_len"));
         }
-        Ok(Self {
-            module_version: wire.module_version.get(),
-            features: wire.features.get(),
-        })
+        Ok(Self { module_version: wire.module_version.get(), features: wire.features.get() })
     }
 }
 

@@ -33,9 +33,7 @@ impl Prepared {
     /// Wrong length.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let attempt: &U64 = exact(bytes)?;
-        Ok(Self {
-            attempt: AttemptId(attempt.get()),
-        })
+        Ok(Self { attempt: AttemptId(attempt.get()) })
     }
 }
 
@@ -54,11 +52,7 @@ fn decode_reason(bytes: &[u8]) -> Result<(AttemptId, u16), DecodeError> {
 }
 
 fn encode_reason(attempt: AttemptId, reason: u16) -> [u8; 16] {
-    transmute!(ReasonWire {
-        attempt: U64::new(attempt.0),
-        reason: U16::new(reason),
-        zero: [0; 6],
-    })
+    transmute!(ReasonWire { attempt: U64::new(attempt.0), reason: U16::new(reason), zero: [0; 6] })
 }
 
 /// The target does not take the process; it holds nothing of it. Target to source.

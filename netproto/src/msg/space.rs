@@ -32,9 +32,7 @@ impl Done {
     /// Wrong length.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let space: &U64 = exact(bytes)?;
-        Ok(Self {
-            space: SpaceId(space.get()),
-        })
+        Ok(Self { space: SpaceId(space.get()) })
     }
 }
 

@@ -246,11 +246,7 @@ impl Stopped {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (process, epoch, signo) = decode_state(bytes)?;
         check_signal(i32::from(signo))?;
-        Ok(Self {
-            process,
-            epoch,
-            signo,
-        })
+        Ok(Self { process, epoch, signo })
     }
 }
 
@@ -369,10 +365,6 @@ impl Gone {
             3 => GoneReason::JobEnd,
             _ => return Err(DecodeError::value("reason")),
         };
-        Ok(Self {
-            process,
-            epoch,
-            reason,
-        })
+        Ok(Self { process, epoch, reason })
     }
 }

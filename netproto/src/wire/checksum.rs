@@ -88,9 +88,7 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 /// The checksum of several pieces as if they were one, by the given function.
 #[must_use]
 pub fn checksum(update: ChecksumFn, pieces: &[&[u8]]) -> u32 {
-    let register = pieces
-        .iter()
-        .fold(u32::MAX, |register, piece| update(register, piece));
+    let register = pieces.iter().fold(u32::MAX, |register, piece| update(register, piece));
     !register
 }
 

@@ -120,23 +120,14 @@ mod tests {
     fn what_is_written_is_read() {
         let mut buffer = [0xaa; 32];
         let mut w = Writer::new(&mut buffer);
-        w.u8(1)
-            .and_then(|()| w.u16(2))
-            .and_then(|()| w.u32(3))
-            .expect("fits");
-        w.u64(4)
-            .and_then(|()| w.i32(-5))
-            .and_then(|()| w.counted(b"six"))
-            .expect("fits");
+        w.u8(1).and_then(|()| w.u16(2)).and_then(|()| w.u32(3)).expect("fits");
+        w.u64(4).and_then(|()| w.i32(-5)).and_then(|()| w.counted(b"six")).expect("fits");
         assert_eq!((w.len(), w.room()), (26, 6));
         assert_eq!(w.counted(b"abc"), Err(Full));
         assert_eq!(w.len(), 26);
         let mut r = Reader::new(&buffer);
         assert_eq!((r.u8(), r.u16(), r.u32()), (Ok(1), Ok(2), Ok(3)));
-        assert_eq!(
-            (r.u64(), r.i32(), r.counted(3)),
-            (Ok(4), Ok(-5), Ok(&b"six"[..]))
-        );
+        assert_eq!((r.u64(), r.i32(), r.counted(3)), (Ok(4), Ok(-5), Ok(&b"six"[..])));
         assert_eq!(r.remaining(), 6);
     }
 }

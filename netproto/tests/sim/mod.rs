@@ -92,9 +92,7 @@ impl Sim {
         (self.tweak)(&mut config);
         let mut transport = Transport::new(config).expect("good settings");
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
-            transport
-                .add_peer(self.now(), slot(peer))
-                .expect("a free slot");
+            transport.add_peer(self.now(), slot(peer)).expect("a free slot");
         }
         self.nodes[node].life = life;
         self.nodes[node].transport = Some(transport);
@@ -134,9 +132,7 @@ impl Sim {
         let (now, kind) = (self.now(), Kind(0x0100 | u16::from(class.number())));
         let cut = payload.len() / 3;
         let pieces = [&payload[..cut], &payload[cut..]];
-        let outcome = self
-            .transport(from)
-            .send(now, slot(to), class, kind, &pieces);
+        let outcome = self.transport(from).send(now, slot(to), class, kind, &pieces);
         if outcome.is_ok() {
             self.oracle.on_sent((from, to, class));
             self.drain(from);
@@ -153,32 +149,20 @@ impl Sim {
         };
         while let Some(event) = transport.poll_event() {
             self.oracle.on_event(self.now_ns, node, &event);
-            self.trace
-                .note(format!("{} {node} {event:?}", self.now_ns).as_bytes());
+            self.trace.note(format!("{} {node} {event:?}", self.now_ns).as_bytes());
             self.events.push((self.now_ns, node, event));
         }
-        while let Some(message) = if is_lazy {
-            None
-        } else {
-            transport.poll_message()
-        } {
+        while let Some(message) = if is_lazy { None } else { transport.poll_message() } {
             self.oracle.on_message(node, &message);
             self.trace.note(&message.payload);
         }
-        assert!(
-            transport.poll_event().is_none(),
-            "taking a message caused an event"
-        );
+        assert!(transport.poll_event().is_none(), "taking a message caused an event");
         let mut buffer = [0; 9000];
         let mut burst = 0;
         while let Some((to, len)) = transport.poll_transmit(now, &mut buffer) {
-            assert!(
-                len <= usize::from(transport.config().mtu_payload),
-                "datagram too long"
-            );
+            assert!(len <= usize::from(transport.config().mtu_payload), "datagram too long");
             self.trace.note(&buffer[..len]);
-            self.net
-                .send(self.now_ns, node, to.index(), &buffer[..len], &mut self.rng);
+            self.net.send(self.now_ns, node, to.index(), &buffer[..len], &mut self.rng);
             burst += 1;
             assert!(burst < 100_000, "a node that sends for ever");
         }
@@ -217,19 +201,14 @@ impl Sim {
             }
         }
         for node in 0..self.nodes.len() {
-            let is_due = self.nodes[node]
-                .timer_ns
-                .is_some_and(|at| at <= self.now_ns);
+            let is_due = self.nodes[node].timer_ns.is_some_and(|at| at <= self.now_ns);
             if is_due && !self.is_paused(node) {
                 self.wake(node);
                 let now = self.now();
                 self.transport(node).handle_timeout(now);
                 self.drain(node);
                 let timer_ns = self.nodes[node].timer_ns;
-                assert!(
-                    timer_ns.is_none_or(|at| at > self.now_ns),
-                    "a timer that stands still"
-                );
+                assert!(timer_ns.is_none_or(|at| at > self.now_ns), "a timer that stands still");
             }
         }
         true
@@ -259,9 +238,7 @@ impl Sim {
         let count = self.nodes.len();
         let live = |node: &usize| self.nodes[*node].transport.is_some();
         (0..count).filter(live).all(|node| {
-            (0..count)
-                .filter(live)
-                .all(|peer| node == peer || self.oracle.is_up(node, peer))
+            (0..count).filter(live).all(|peer| node == peer || self.oracle.is_up(node, peer))
         })
     }
 

@@ -19,10 +19,7 @@ pub(crate) struct Path {
 
 impl Path {
     pub(crate) fn clean() -> Self {
-        Self {
-            delay_min_ns: 100_000,
-            ..Self::default()
-        }
+        Self { delay_min_ns: 100_000, ..Self::default() }
     }
 }
 

@@ -64,10 +64,7 @@ impl Oracle {
     pub(crate) fn on_sent(&mut self, lane: Lane) {
         let session = self.session(lane.0, lane.1);
         let number = self.numbers.entry(lane).or_default();
-        self.sent
-            .entry(lane)
-            .or_default()
-            .push_back((session, *number));
+        self.sent.entry(lane).or_default().push_back((session, *number));
         *number += 1;
     }
 
@@ -77,38 +74,26 @@ impl Oracle {
             self.is_up(lane.0, lane.1) && self.session(lane.0, lane.1) == session
         };
         let lanes = self.sent.iter();
-        lanes
-            .map(|(lane, all)| all.iter().filter(|(s, _)| is_live(lane, *s)).count())
-            .sum()
+        lanes.map(|(lane, all)| all.iter().filter(|(s, _)| is_live(lane, *s)).count()).sum()
     }
 
     pub(crate) fn on_message(&mut self, node: usize, message: &Message) {
         let lane = (index(message.from), node, message.class);
-        assert!(
-            self.is_up(node, lane.0),
-            "message from a peer that is not up: {lane:?}"
-        );
+        assert!(self.is_up(node, lane.0), "message from a peer that is not up: {lane:?}");
         let word = |at: usize| {
             let bytes = message.payload.get(at..at + 8).expect("long enough");
             u64::from_le_bytes(bytes.try_into().expect("8 bytes"))
         };
         let (session, number) = (word(0), word(8));
         let len = usize::try_from(word(16)).expect("small");
-        assert!(
-            message.payload == pattern(lane, session, number, len),
-            "content of {lane:?}"
-        );
+        assert!(message.payload == pattern(lane, session, number, len), "content of {lane:?}");
         assert_eq!(message.kind.0, 0x0100 | u16::from(message.class.number()));
         // What was sent in an earlier session may be missing; within one, nothing may.
         let sent = self.sent.entry(lane).or_default();
         while sent.front().is_some_and(|front| front.0 < session) {
             sent.pop_front();
         }
-        assert_eq!(
-            sent.pop_front(),
-            Some((session, number)),
-            "order in {lane:?}"
-        );
+        assert_eq!(sent.pop_front(), Some((session, number)), "order in {lane:?}");
         if let Some(last) = self.received.insert(lane, (session, number)) {
             assert!(last < (session, number), "twice in {lane:?}");
         }

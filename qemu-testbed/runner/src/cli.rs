@@ -233,13 +233,7 @@ mod tests {
     #[test]
     fn exec_takes_everything_behind_the_dashes() {
         let cli = Cli::try_parse_from(["x", "exec", "node1", "-t", "--", "ls", "-l", "--", "a"]);
-        let Ok(Cli {
-            command: Command::Exec(exec),
-            ..
-        }) = cli
-        else {
-            panic!("{cli:?}")
-        };
+        let Ok(Cli { command: Command::Exec(exec), .. }) = cli else { panic!("{cli:?}") };
         assert!(exec.terminal);
         assert_eq!(exec.words, ["ls", "-l", "--", "a"]);
     }

@@ -24,10 +24,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// Files that are needed besides, and their packages.
 const FILES: &[(&str, &str)] = &[
-    (
-        "/usr/share/keyrings/debian-archive-keyring.gpg",
-        "debian-archive-keyring",
-    ),
+    ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     ("/usr/share/seabios/bios-256k.bin", "seabios"),
 ];
 
@@ -47,10 +44,7 @@ pub(crate) fn prepare(consent: Consent) -> Result<()> {
         return Ok(());
     }
     if !Path::new("/usr/bin/apt-get").exists() {
-        bail!(
-            "install these first (this host has no apt-get): {}",
-            missing.join(" ")
-        );
+        bail!("install these first (this host has no apt-get): {}", missing.join(" "));
     }
     println!("The testbed needs these packages: {}", missing.join(" "));
     if consent == Consent::Ask && !ask("Install them with apt-get?")? {

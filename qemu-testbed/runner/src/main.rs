@@ -59,23 +59,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Down => up::down(&dir)?,
         Command::Status => status(&dir)?,
         Command::Exec(args) => exec(&dir, &args)?,
-        Command::Push {
-            node,
-            source,
-            destination,
-        } => {
-            Instance::open(&dir)?
-                .ssh(node.0)?
-                .push(&source, &destination)?;
+        Command::Push { node, source, destination } => {
+            Instance::open(&dir)?.ssh(node.0)?.push(&source, &destination)?;
         }
-        Command::Pull {
-            node,
-            source,
-            destination,
-        } => {
-            Instance::open(&dir)?
-                .ssh(node.0)?
-                .pull(&source, &destination)?;
+        Command::Pull { node, source, destination } => {
+            Instance::open(&dir)?.ssh(node.0)?.pull(&source, &destination)?;
         }
         Command::Kill { node } => Instance::open(&dir)?.kill(node.0)?,
         Command::Start { node, fresh } => start(&dir, node, fresh)?,
@@ -112,11 +100,7 @@ fn prepare(args: &cli::Prepare) -> Result<()> {
 }
 
 fn up(dir: &Path, args: &cli::Up) -> Result<()> {
-    let size = Size {
-        nodes: args.nodes,
-        mem_mb: args.mem,
-        cpus: args.cpus,
-    };
+    let size = Size { nodes: args.nodes, mem_mb: args.mem, cpus: args.cpus };
     let payload = match (args.bare, args.no_build) {
         (true, _) => Payload::Bare,
         (false, true) => Payload::LastBuild,
@@ -176,11 +160,7 @@ fn print_links(status: &Status) {
 
 fn exec(dir: &Path, args: &cli::Exec) -> Result<()> {
     let ssh = Instance::open(dir)?.ssh(args.node.0)?;
-    let terminal = if args.terminal {
-        Terminal::Yes
-    } else {
-        Terminal::No
-    };
+    let terminal = if args.terminal { Terminal::Yes } else { Terminal::No };
     // ssh takes our place, so that signals, streams and status are its own affair.
     Err(ssh.exec(&args.words, terminal).exec().into())
 }

@@ -38,8 +38,7 @@ pub(crate) fn default_instance() -> PathBuf {
 pub(crate) fn lock(name: &str) -> Result<File> {
     let path = cache()?.join(format!("{name}.lock"));
     let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("lock {}", path.display()))?;
+    file.lock().with_context(|| format!("lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -79,10 +78,6 @@ impl Key {
     /// The name, 16 hexadecimal digits.
     pub(crate) fn finish(&self) -> String {
         let digest = self.0.clone().finalize();
-        digest
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }

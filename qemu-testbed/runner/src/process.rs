@@ -26,9 +26,7 @@ pub(crate) fn quote(word: &str) -> String {
 
 /// Runs a command that writes to our own output; its failure is ours.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("run {}", describe(command)))?;
+    let status = command.status().with_context(|| format!("run {}", describe(command)))?;
     if !status.success() {
         bail!("{}: {status}", describe(command));
     }
@@ -40,22 +38,14 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = capture(command)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{}: {}\n{}",
-            describe(command),
-            output.status,
-            said.trim_end()
-        );
+        bail!("{}: {}\n{}", describe(command), output.status, said.trim_end());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a command silently and gives all that came of it.
 pub(crate) fn capture(command: &mut Command) -> Result<Output> {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("run {}", describe(command)))
+    command.stdin(Stdio::null()).output().with_context(|| format!("run {}", describe(command)))
 }
 
 /// Makes the child end with the thread that starts it: nothing may outlive the testbed.
@@ -71,15 +61,7 @@ mod tests {
 
     #[test]
     fn quoting_survives_a_shell() {
-        for word in [
-            "plain",
-            "",
-            "two words",
-            "it's",
-            "a\"b$c`d\\e",
-            "*",
-            "line\nbreak",
-        ] {
+        for word in ["plain", "", "two words", "it's", "a\"b$c`d\\e", "*", "line\nbreak"] {
             let mut sh = Command::new("sh");
             sh.arg("-c").arg(format!("printf %s {}", quote(word)));
             assert_eq!(output(&mut sh).expect("sh"), word);

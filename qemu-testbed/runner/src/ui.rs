@@ -15,19 +15,12 @@ impl Step {
     pub(crate) fn start(what: impl Into<String>) -> Self {
         let what = what.into();
         eprintln!("testbed: {what} …");
-        Self {
-            what,
-            started: Instant::now(),
-        }
+        Self { what, started: Instant::now() }
     }
 
     /// Reports its end.
     pub(crate) fn done(self) {
-        eprintln!(
-            "testbed: {} took {:.1} s",
-            self.what,
-            self.started.elapsed().as_secs_f64()
-        );
+        eprintln!("testbed: {} took {:.1} s", self.what, self.started.elapsed().as_secs_f64());
     }
 }
 

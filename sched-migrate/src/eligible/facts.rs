@@ -139,11 +139,7 @@ pub fn check(facts: &Facts) -> Reasons {
     reasons.add_if(!facts.flags.contains(Flags::IN_JOB), Reason::NotInJob);
     reasons.add_if(facts.threads > 1, Reason::Threads);
     reasons.add_if(facts.children > 0, Reason::Children);
-    let counts = [
-        (facts.fds, FDS_MAX),
-        (facts.mappings, VMAS_MAX),
-        (facts.pending, PENDING_MAX),
-    ];
+    let counts = [(facts.fds, FDS_MAX), (facts.mappings, VMAS_MAX), (facts.pending, PENDING_MAX)];
     let too_many = counts.into_iter().any(|(count, max)| exceeds(count, max));
     reasons.add_if(too_many, Reason::TooMany);
     match facts.state {
@@ -215,13 +211,7 @@ mod tests {
     use super::*;
 
     fn movable() -> Facts {
-        Facts {
-            flags: Flags::IN_JOB,
-            threads: 1,
-            fds: 3,
-            mappings: 20,
-            ..Facts::default()
-        }
+        Facts { flags: Flags::IN_JOB, threads: 1, fds: 3, mappings: 20, ..Facts::default() }
     }
 
     #[test]
@@ -232,18 +222,11 @@ mod tests {
     #[test]
     fn each_flag_and_kind_has_its_reason() {
         for flag in Flags::all().iter().filter(|flag| *flag != Flags::IN_JOB) {
-            let facts = Facts {
-                flags: flag | Flags::IN_JOB,
-                ..movable()
-            };
+            let facts = Facts { flags: flag | Flags::IN_JOB, ..movable() };
             assert_eq!(check(&facts).iter().count(), 1, "{flag:?}");
         }
         for open in OpenKinds::all().iter() {
-            assert_eq!(
-                check(&Facts { open, ..movable() }).iter().count(),
-                1,
-                "{open:?}"
-            );
+            assert_eq!(check(&Facts { open, ..movable() }).iter().count(), 1, "{open:?}");
         }
     }
 
@@ -257,12 +240,7 @@ mod tests {
             fds: u32::MAX,
             ..movable()
         };
-        let states = [
-            State::Uninterruptible,
-            State::Stopped,
-            State::Traced,
-            State::Dead,
-        ];
+        let states = [State::Uninterruptible, State::Stopped, State::Traced, State::Dead];
         let bits = states.map(|state| check(&Facts { state, ..all }).bits());
         let reasons = Reasons::from_bits(bits.into_iter().fold(0, |all, bits| all | bits));
         assert_eq!(reasons.iter().count(), Reason::COUNT);
@@ -270,21 +248,9 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert!(check(&Facts {
-            threads: 2,
-            ..movable()
-        })
-        .contains(Reason::Threads));
-        assert!(check(&Facts {
-            children: 1,
-            ..movable()
-        })
-        .contains(Reason::Children));
-        assert!(check(&Facts {
-            pending: 1025,
-            ..movable()
-        })
-        .contains(Reason::TooMany));
+        assert!(check(&Facts { threads: 2, ..movable() }).contains(Reason::Threads));
+        assert!(check(&Facts { children: 1, ..movable() }).contains(Reason::Children));
+        assert!(check(&Facts { pending: 1025, ..movable() }).contains(Reason::TooMany));
         assert!(check(&Facts::default()).contains(Reason::NotInJob));
     }
 }

@@ -107,13 +107,7 @@ const fn text(
     why: &'static str,
     help: &'static str,
 ) -> Text {
-    Text {
-        reason,
-        code,
-        name,
-        why,
-        help,
-    }
+    Text { reason, code, name, why, help }
 }
 
 /// In the order of the enum's variants.
@@ -385,13 +379,7 @@ const TEXTS: [Text; Reason::COUNT] = [
         "Its working directory, its program or an open file has no path in its job's file tree.",
         "Use files below the job's root.",
     ),
-    text(
-        Reason::Pinned,
-        "R39",
-        "pinned",
-        "It, or its job, was told to stay.",
-        "Unpin it.",
-    ),
+    text(Reason::Pinned, "R39", "pinned", "It, or its job, was told to stay.", "Unpin it."),
     text(
         Reason::BeingMoved,
         "R40",
@@ -426,17 +414,11 @@ impl Reason {
 
     /// Its place in the table, and its bit in [`Reasons`].
     pub fn index(self) -> u32 {
-        (0u32..)
-            .zip(&TEXTS)
-            .find(|(_, text)| text.reason == self)
-            .map_or(63, |(index, _)| index)
+        (0u32..).zip(&TEXTS).find(|(_, text)| text.reason == self).map_or(63, |(index, _)| index)
     }
 
     fn text(self) -> &'static Text {
-        TEXTS
-            .iter()
-            .find(|text| text.reason == self)
-            .unwrap_or(&TEXTS[0])
+        TEXTS.iter().find(|text| text.reason == self).unwrap_or(&TEXTS[0])
     }
 
     /// Its code: `R01` and so on.
@@ -461,10 +443,7 @@ impl Reason {
 
     /// The reason with this code.
     pub fn from_code(code: &str) -> Option<Self> {
-        TEXTS
-            .iter()
-            .find(|text| text.code.eq_ignore_ascii_case(code))
-            .map(|text| text.reason)
+        TEXTS.iter().find(|text| text.code.eq_ignore_ascii_case(code)).map(|text| text.reason)
     }
 }
 
@@ -525,10 +504,7 @@ impl Reasons {
     /// Whether all of them may be gone in a moment, without anybody's doing.
     pub fn are_passing(self) -> bool {
         self.iter().all(|reason| {
-            matches!(
-                reason,
-                Reason::Vfork | Reason::Uninterruptible | Reason::BeingMoved
-            )
+            matches!(reason, Reason::Vfork | Reason::Uninterruptible | Reason::BeingMoved)
         })
     }
 }
@@ -558,11 +534,7 @@ mod tests {
             assert_eq!(text.code, format!("R{:02}", index + 1));
             assert_eq!(text.reason.index(), u32::try_from(index).expect("small"));
             assert_eq!(Reason::from_code(text.code), Some(text.reason));
-            assert!(
-                text.why.ends_with('.') && text.help.ends_with('.'),
-                "{}",
-                text.code
-            );
+            assert!(text.why.ends_with('.') && text.help.ends_with('.'), "{}", text.code);
         }
         assert!(Reason::all().is_sorted());
         let names: BTreeSet<_> = Reason::all().map(Reason::name).collect();
@@ -576,10 +548,7 @@ mod tests {
         assert!(reasons.is_empty() && reasons.are_passing());
         reasons.add(Reason::Socket);
         reasons.add(Reason::Vfork);
-        assert_eq!(
-            reasons.iter().collect::<alloc::vec::Vec<_>>(),
-            [Reason::Socket, Reason::Vfork]
-        );
+        assert_eq!(reasons.iter().collect::<alloc::vec::Vec<_>>(), [Reason::Socket, Reason::Vfork]);
         assert_eq!(reasons.to_string(), "socket (R08), vfork (R17)");
         assert!(!reasons.are_passing());
         assert_eq!(Reasons::from_bits(reasons.bits()), reasons);

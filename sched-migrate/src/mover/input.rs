@@ -39,9 +39,7 @@ impl Mover {
     }
 
     fn source_of(&self, attempt: AttemptId) -> Option<(GlobalPid, &Source)> {
-        self.sources
-            .iter()
-            .find(|(_, source)| source.attempt() == attempt)
+        self.sources.iter().find(|(_, source)| source.attempt() == attempt)
     }
 
     /// The process of an attempt whose target is `from`.
@@ -54,14 +52,8 @@ impl Mover {
         let Some(process) = self.sent_to(message.attempt, from) else {
             // Its source gave it up, and the word of it was too early to be understood.
             self.stats.stale += 1;
-            let abort = Abort {
-                attempt: message.attempt,
-                reason: Failure::Aborted.number(),
-            };
-            self.effects.push(Effect::Send {
-                to: from,
-                message: Message::Abort(abort),
-            });
+            let abort = Abort { attempt: message.attempt, reason: Failure::Aborted.number() };
+            self.effects.push(Effect::Send { to: from, message: Message::Abort(abort) });
             return;
         };
         self.with_source(process, Source::prepared);
@@ -106,22 +98,14 @@ impl Mover {
     }
 
     fn handle_cas(&mut self, from: Slot, message: Cas) {
-        let Cas {
-            attempt,
-            process,
-            expect_epoch,
-            new_slot,
-        } = message;
+        let Cas { attempt, process, expect_epoch, new_slot } = message;
         if new_slot != from {
             // A node can claim a process for itself only.
             self.stats.stale += 1;
             return;
         }
         let own = self.config.own;
-        let nowhere = Entry {
-            slot: own,
-            epoch: expect_epoch,
-        };
+        let nowhere = Entry { slot: own, epoch: expect_epoch };
         let (outcome, entry) = match self.swap(process, expect_epoch, new_slot) {
             Swap::Won(entry) => (CasOutcome::Won, entry),
             Swap::Lost(entry) => (CasOutcome::Lost, entry),
@@ -131,21 +115,12 @@ impl Mover {
         if outcome == CasOutcome::Won {
             self.stats.swaps_won += 1;
             if slot != own {
-                self.effects.push(Effect::Moved {
-                    process,
-                    slot,
-                    epoch,
-                });
+                self.effects.push(Effect::Moved { process, slot, epoch });
             }
         } else {
             self.stats.swaps_lost += 1;
         }
-        let message = Message::CasResult(CasResult {
-            attempt,
-            outcome,
-            slot,
-            epoch,
-        });
+        let message = Message::CasResult(CasResult { attempt, outcome, slot, epoch });
         self.effects.push(Effect::Send { to: from, message });
     }
 
@@ -160,9 +135,7 @@ impl Mover {
     }
 
     fn handle_cas_result(&mut self, from: Slot, message: CasResult) {
-        let asked = self
-            .source_of(message.attempt)
-            .filter(|(_, source)| source.origin() == from);
+        let asked = self.source_of(message.attempt).filter(|(_, source)| source.origin() == from);
         if let Some((process, _)) = asked {
             match message.outcome {
                 CasOutcome::Won => self.stats.reclaimed += 1,
@@ -181,9 +154,7 @@ impl Mover {
             return;
         }
         let mut released = None;
-        self.with_target(message.attempt, |target, cx| {
-            released = target.cas_result(message, cx)
-        });
+        self.with_target(message.attempt, |target, cx| released = target.cas_result(message, cx));
         if let Some(epoch) = released {
             self.settle_body(offer.process, offer.origin, epoch);
         }
@@ -205,17 +176,13 @@ impl Mover {
     fn source_due(&self, now: Instant) -> Option<GlobalPid> {
         let mut sources = self.sources.iter();
         let due = |source: &Source| source.deadline().is_some_and(|deadline| deadline <= now);
-        sources
-            .find(|(_, source)| due(source))
-            .map(|(process, _)| process)
+        sources.find(|(_, source)| due(source)).map(|(process, _)| process)
     }
 
     fn target_due(&self, now: Instant) -> Option<AttemptId> {
         let mut targets = self.targets.iter();
         let due = |target: &Target| target.deadline().is_some_and(|deadline| deadline <= now);
-        targets
-            .find(|(_, target)| due(target))
-            .map(|(attempt, _)| attempt)
+        targets.find(|(_, target)| due(target)).map(|(attempt, _)| attempt)
     }
 
     fn complete_source(
@@ -244,9 +211,7 @@ impl Mover {
     /// [`Effect::Prepare`] or [`Effect::Freeze`] failed. For an exec: before the point of no
     /// return.
     pub fn capture_failed(&mut self, now: Instant, attempt: AttemptId, failure: Failure) {
-        self.complete_source(now, attempt, |source, cx| {
-            source.capture_failed(failure, cx)
-        });
+        self.complete_source(now, attempt, |source, cx| source.capture_failed(failure, cx));
     }
 
     fn command_source(&mut self, now: Instant, process: GlobalPid, failure: Failure) {

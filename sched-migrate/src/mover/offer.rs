@@ -34,10 +34,8 @@ impl Mover {
         if runs_here || !self.may_supersede(from, offer) {
             return Some(Failure::Busy);
         }
-        let coming = self
-            .targets
-            .iter()
-            .filter(|(_, target)| target.phase() != TargetPhase::Discarding);
+        let coming =
+            self.targets.iter().filter(|(_, target)| target.phase() != TargetPhase::Discarding);
         let full = self.targets.len() >= self.config.targets_max
             || self.bodies.len().saturating_add(coming.count()) >= self.gate.bodies_max;
         full.then_some(Failure::Full)
@@ -46,10 +44,8 @@ impl Mover {
     /// Older attempts of the same source at the same process give way, unless one of them may be
     /// about to win; so do those that are being dropped.
     fn may_supersede(&self, from: Slot, offer: &Offer) -> bool {
-        let mut same = self
-            .targets
-            .iter()
-            .filter(|(_, target)| target.offer().process == offer.process);
+        let mut same =
+            self.targets.iter().filter(|(_, target)| target.offer().process == offer.process);
         same.all(|(attempt, target)| match target.phase() {
             TargetPhase::Discarding => true,
             TargetPhase::Claiming => false,
@@ -81,8 +77,7 @@ impl Mover {
         self.reserve_effects()?;
         // So that the release can't fail for want of memory.
         self.bodies.reserve(self.targets.len().saturating_add(1))?;
-        self.targets
-            .insert(offer.attempt, Target::new(offer, from))?;
+        self.targets.insert(offer.attempt, Target::new(offer, from))?;
         while let Some(older) = self.superseded_by(&offer) {
             self.with_target(older, Target::abort);
         }
@@ -103,10 +98,7 @@ impl Mover {
     pub fn refuse(&mut self, now: Instant, from: Slot, attempt: AttemptId, failure: Failure) {
         self.now = now;
         self.stats.offers_refused += 1;
-        let message = Message::Refused(Refused {
-            attempt,
-            reason: failure.number(),
-        });
+        let message = Message::Refused(Refused { attempt, reason: failure.number() });
         self.effects.push(Effect::Send { to: from, message });
     }
 

@@ -39,37 +39,22 @@ impl Mover {
     }
 
     fn source_after(&self, last: Option<GlobalPid>) -> Option<GlobalPid> {
-        self.sources
-            .iter()
-            .map(|(process, _)| process)
-            .find(|process| Some(*process) > last)
+        self.sources.iter().map(|(process, _)| process).find(|process| Some(*process) > last)
     }
 
     fn target_after(&self, last: Option<AttemptId>) -> Option<AttemptId> {
-        self.targets
-            .iter()
-            .map(|(attempt, _)| attempt)
-            .find(|attempt| Some(*attempt) > last)
+        self.targets.iter().map(|(attempt, _)| attempt).find(|attempt| Some(*attempt) > last)
     }
 
     fn entry_after(&self, last: Option<GlobalPid>, slot: Slot) -> Option<GlobalPid> {
-        let there = self
-            .directory
-            .iter()
-            .filter(|(_, entry)| entry.slot == slot);
-        there
-            .map(|(process, _)| process)
-            .find(|process| Some(*process) > last)
+        let there = self.directory.iter().filter(|(_, entry)| entry.slot == slot);
+        there.map(|(process, _)| process).find(|process| Some(*process) > last)
     }
 
     fn lose_body(&mut self, process: GlobalPid, slot: Slot) {
         let own = self.config.own;
         if let Some(entry) = self.directory.take_back(process, slot, own) {
-            self.effects.push(Effect::BodyLost {
-                process,
-                slot,
-                epoch: entry.epoch,
-            });
+            self.effects.push(Effect::BodyLost { process, slot, epoch: entry.epoch });
         }
     }
 

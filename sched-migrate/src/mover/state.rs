@@ -27,18 +27,12 @@ impl Mover {
     /// Where a process is, as far as this node has to know; `None` if it knows nothing of it.
     pub fn route(&self, process: GlobalPid) -> Option<Route> {
         if let Some(body) = self.bodies.get(process) {
-            return Some(Route::Body {
-                origin: body.origin,
-                epoch: body.epoch,
-            });
+            return Some(Route::Body { origin: body.origin, epoch: body.epoch });
         }
         let entry = self.directory.get(process)?;
         match entry.slot == self.config.own {
             true => Some(Route::Here),
-            false => Some(Route::Away {
-                slot: entry.slot,
-                epoch: entry.epoch,
-            }),
+            false => Some(Route::Away { slot: entry.slot, epoch: entry.epoch }),
         }
     }
 
@@ -84,10 +78,7 @@ impl Mover {
             return Ok((body.origin, body.epoch));
         }
         let own = self.config.own;
-        let entry = self
-            .directory
-            .enter(process, own)
-            .map_err(|_| StartError::NoMemory)?;
+        let entry = self.directory.enter(process, own).map_err(|_| StartError::NoMemory)?;
         match entry.slot == own {
             true => Ok((own, entry.epoch)),
             false => Err(StartError::NotHere),
@@ -101,8 +92,7 @@ impl Mover {
         let sources = (self.sources.len() + 1).saturating_mul(source::EFFECTS_MAX);
         let targets = (self.targets.len() + 1).saturating_mul(target::EFFECTS_MAX);
         let others = self.directory.len() + self.bodies.len() + MARGIN;
-        self.effects
-            .reserve(sources.saturating_add(targets).saturating_add(others))
+        self.effects.reserve(sources.saturating_add(targets).saturating_add(others))
     }
 
     /// Gives a source an input.
@@ -180,10 +170,7 @@ impl Mover {
     }
 
     fn only_target_of(&self, process: GlobalPid) -> Option<AttemptId> {
-        let mut same = self
-            .targets
-            .iter()
-            .filter(|(_, target)| target.offer().process == process);
+        let mut same = self.targets.iter().filter(|(_, target)| target.offer().process == process);
         match (same.next(), same.next()) {
             (Some((attempt, _)), None) => Some(attempt),
             _ => None,

@@ -67,26 +67,14 @@ pub fn plan(
     let mut nodes = copy(nodes)?;
     let mut queue = copy(candidates)?;
     queue.sort_unstable_by_key(|candidate| {
-        (
-            candidate.home == node,
-            candidate.memory_bytes,
-            candidate.process,
-        )
+        (candidate.home == node, candidate.memory_bytes, candidate.process)
     });
     for candidate in queue {
         match choose(node, &candidate, &nodes, weights) {
             Ok(to) => {
                 note(&mut nodes, to, candidate.memory_bytes);
-                let Candidate {
-                    process,
-                    memory_bytes,
-                    ..
-                } = candidate;
-                plan.moves.push(Move {
-                    process,
-                    to,
-                    memory_bytes,
-                });
+                let Candidate { process, memory_bytes, .. } = candidate;
+                plan.moves.push(Move { process, to, memory_bytes });
             }
             Err(stay) => plan.stays.push((candidate.process, stay)),
         }

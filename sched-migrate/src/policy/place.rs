@@ -33,10 +33,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self {
-            stay_milli: 250,
-            memory_reserve_bytes: 64 << 20,
-        }
+        Self { stay_milli: 250, memory_reserve_bytes: 64 << 20 }
     }
 }
 
@@ -84,9 +81,7 @@ pub fn place(nodes: &[Node], work: &Placement, weights: &Weights) -> Result<Slot
             obstacle = worse(obstacle, NoPlace::AllCordoned);
             continue;
         }
-        let needed = work
-            .memory_bytes
-            .saturating_add(weights.memory_reserve_bytes);
+        let needed = work.memory_bytes.saturating_add(weights.memory_reserve_bytes);
         if !stays && node.memory_free_bytes < needed {
             obstacle = worse(obstacle, NoPlace::NoMemory);
             continue;
@@ -110,25 +105,11 @@ const fn worse(known: NoPlace, new: NoPlace) -> NoPlace {
 /// Smaller is better.
 fn rank(node: &Node, work: &Placement, weights: &Weights) -> (u64, u32, u64, u8) {
     let stays = node.slot == work.from;
-    let distance = node
-        .slot
-        .get()
-        .wrapping_sub(work.from.get())
-        .wrapping_sub(1)
-        % 64;
+    let distance = node.slot.get().wrapping_sub(work.from.get()).wrapping_sub(1) % 64;
     let crowd = crowd_milli(node, work);
-    let cost = if stays {
-        0
-    } else {
-        u64::from(weights.stay_milli)
-    };
+    let cost = if stays { 0 } else { u64::from(weights.stay_milli) };
     let memory_taken = u64::MAX - node.memory_free_bytes;
-    (
-        crowd.saturating_add(cost),
-        node.outstanding,
-        memory_taken,
-        distance,
-    )
+    (crowd.saturating_add(cost), node.outstanding, memory_taken, distance)
 }
 
 /// Processes per reference processor with this one there, in thousandths.
@@ -137,11 +118,7 @@ fn crowd_milli(node: &Node, work: &Placement) -> u64 {
     let outstanding = u64::from(node.outstanding).saturating_mul(PROCESS_MILLI);
     let there = u64::from(node.load_milli).saturating_add(outstanding);
     // What is already there counts itself.
-    let own = if node.slot == work.from {
-        0
-    } else {
-        PROCESS_MILLI
-    };
+    let own = if node.slot == work.from { 0 } else { PROCESS_MILLI };
     let all = there.saturating_add(own).max(PROCESS_MILLI);
     all.saturating_mul(PROCESS_MILLI) / u64::from(node.capacity_milli.max(1))
 }

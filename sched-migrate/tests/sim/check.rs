@@ -40,9 +40,7 @@ impl World {
             return;
         }
         let node = &self.nodes[at.index()];
-        let phase = node
-            .prepared
-            .and_then(|attempt| node.mover.target_phase(attempt));
+        let phase = node.prepared.and_then(|attempt| node.mover.target_phase(attempt));
         // Its claim may be granted after its death.
         let claims = phase == Some(TargetPhase::Claiming);
         let entry = self.nodes[origin.index()].mover.directory().get(PROCESS);
@@ -106,10 +104,7 @@ impl World {
         if self.excuse.is_none() {
             self.fail("it is dead, and nobody killed it");
         }
-        let surrogate = self
-            .nodes
-            .iter()
-            .any(|node| node.task == Some(Task::Surrogate));
+        let surrogate = self.nodes.iter().any(|node| node.task == Some(Task::Surrogate));
         if surrogate {
             self.fail("its surrogate stands for nothing");
         }

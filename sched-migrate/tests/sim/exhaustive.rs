@@ -16,12 +16,8 @@ enum Mishap {
     LongPause,
 }
 
-const MISHAPS: [Mishap; 4] = [
-    Mishap::Crash,
-    Mishap::CrashAndReturn,
-    Mishap::Pause,
-    Mishap::LongPause,
-];
+const MISHAPS: [Mishap; 4] =
+    [Mishap::Crash, Mishap::CrashAndReturn, Mishap::Pause, Mishap::LongPause];
 
 /// Which of source, target and origin are the same node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +38,7 @@ fn prepare(shape: Shape, kind: ImageKind, odds: Odds) -> (World, u8) {
         Shape::ToOrigin | Shape::Between => {
             world.start_at(slot(0), slot(1));
             world.run();
-            assert_eq!(
-                world.running_at(),
-                Some(slot(1)),
-                "the first move went well"
-            );
+            assert_eq!(world.running_at(), Some(slot(1)), "the first move went well");
             if shape == Shape::ToOrigin {
                 0
             } else {
@@ -153,10 +145,7 @@ fn undisturbed() {
             Shape::Between => 2,
         };
         assert_eq!(world.running_at(), Some(slot(at)), "{shape:?} {kind:?}");
-        assert!(world
-            .reports
-            .iter()
-            .all(|report| report.result.is_ok() && report.tries == 1));
+        assert!(world.reports.iter().all(|report| report.result.is_ok() && report.tries == 1));
     }
 }
 
@@ -171,10 +160,7 @@ fn a_mishap_at_every_step_of_a_move() {
 
 #[test]
 fn a_mishap_at_every_step_of_a_move_prepared_three_times() {
-    let odds = Odds {
-        incompatible: 1,
-        ..Odds::default()
-    };
+    let odds = Odds { incompatible: 1, ..Odds::default() };
     let (_, world) = run(Shape::FromOrigin, ImageKind::Live, odds, 0, None);
     let report = world.reports.last().expect("reported");
     assert_eq!((report.tries, report.result.is_ok()), (3, true));
@@ -190,16 +176,9 @@ fn a_mishap_at_every_step_of_a_placed_exec() {
 
 #[test]
 fn a_mishap_at_every_step_of_a_refused_move() {
-    for odds in [
-        Odds {
-            restore_fails: 1,
-            ..Odds::default()
-        },
-        Odds {
-            capture_fails: 1,
-            ..Odds::default()
-        },
-    ] {
+    for odds in
+        [Odds { restore_fails: 1, ..Odds::default() }, Odds { capture_fails: 1, ..Odds::default() }]
+    {
         for shape in [Shape::FromOrigin, Shape::ToOrigin, Shape::Between] {
             every_step(shape, ImageKind::Live, odds);
         }
@@ -218,15 +197,8 @@ fn a_kill_at_every_step() {
             world.after(0, Event::Kill);
             world.run();
             world.check_rest();
-            assert_eq!(
-                world.running_at(),
-                None,
-                "{shape:?}: lived on after {steps} steps"
-            );
-            assert!(
-                world.ended,
-                "{shape:?}: its origin was not told after {steps} steps"
-            );
+            assert_eq!(world.running_at(), None, "{shape:?}: lived on after {steps} steps");
+            assert!(world.ended, "{shape:?}: its origin was not told after {steps} steps");
             if over {
                 break;
             }
@@ -255,10 +227,7 @@ fn an_abort_at_every_step() {
                 break;
             }
         }
-        assert!(
-            stayed > 3 && moved > 0,
-            "{shape:?}: {stayed} stayed, {moved} moved"
-        );
+        assert!(stayed > 3 && moved > 0, "{shape:?}: {stayed} stayed, {moved} moved");
     }
 }
 

@@ -29,21 +29,8 @@ impl World {
         self.saw(name);
         match effect {
             Effect::Send { to, message } => self.send(at, to, Packet::Mover(message)),
-            Effect::Prepare {
-                attempt,
-                process,
-                kind,
-                target,
-                origin,
-                epoch,
-            } => {
-                let offer = Offer {
-                    attempt,
-                    process,
-                    kind,
-                    origin,
-                    epoch,
-                };
+            Effect::Prepare { attempt, process, kind, target, origin, epoch } => {
+                let offer = Offer { attempt, process, kind, origin, epoch };
                 let odds = self.odds.capture_fails;
                 match self.rng.one_in(odds) {
                     true => self.later(at, Local::CaptureFailed(attempt)),
@@ -57,9 +44,7 @@ impl World {
                     self.later(at, Local::Freeze(attempt));
                 }
             }
-            Effect::SendFinal {
-                attempt, target, ..
-            } => {
+            Effect::SendFinal { attempt, target, .. } => {
                 let stopped = matches!(self.node(at).task, Some(Task::Frozen | Task::Passed));
                 assert!(stopped, "FINAL of what is not stopped");
                 self.send(at, target, Packet::Final(attempt));
@@ -79,9 +64,7 @@ impl World {
             }
             Effect::PlaceAgain { not_at, .. } => self.later(at, Local::PlaceAgain { not_at }),
             Effect::Kill { .. } => self.node(at).task = None,
-            Effect::Restore {
-                attempt, arrival, ..
-            } => self.restore(at, attempt, arrival),
+            Effect::Restore { attempt, arrival, .. } => self.restore(at, attempt, arrival),
             Effect::Apply { attempt, .. } => {
                 assert_eq!(self.node(at).prepared, Some(attempt), "applied to nothing");
                 let odds = self.odds.restore_fails;
@@ -91,11 +74,7 @@ impl World {
                 }
             }
             Effect::Release { attempt, epoch, .. } => {
-                assert_eq!(
-                    self.node(at).prepared.take(),
-                    Some(attempt),
-                    "released twice"
-                );
+                assert_eq!(self.node(at).prepared.take(), Some(attempt), "released twice");
                 self.run_at(at, epoch);
             }
             Effect::Discard { attempt, .. } => self.later(at, Local::Discarded(attempt)),
@@ -140,10 +119,7 @@ impl World {
 
     fn body_lost(&mut self, at: Slot, lost: Slot) {
         assert_eq!(at, self.origin);
-        assert!(
-            !self.node(lost).alive || self.node(lost).task.is_none(),
-            "not lost"
-        );
+        assert!(!self.node(lost).alive || self.node(lost).task.is_none(), "not lost");
         if !self.kept {
             self.end_at_origin();
             return;
@@ -166,10 +142,7 @@ impl World {
                 self.node(at).mover.applied(now, attempt, 4096);
             }
             Local::Restored { attempt, .. } | Local::Applied { attempt, .. } => {
-                let failure = Failure::Helper {
-                    step: Step::Fork,
-                    errno: 11,
-                };
+                let failure = Failure::Helper { step: Step::Fork, errno: 11 };
                 self.node(at).mover.restore_failed(now, attempt, failure);
             }
             Local::Discarded(attempt) => {
@@ -191,9 +164,7 @@ impl World {
         self.node(at).freezing = None;
         let odds = self.odds;
         if self.node(at).task.is_none() {
-            self.node(at)
-                .mover
-                .capture_failed(now, attempt, Failure::Killed);
+            self.node(at).mover.capture_failed(now, attempt, Failure::Killed);
             return;
         }
         let passed = self.node(at).task == Some(Task::Passed);
@@ -222,9 +193,7 @@ impl World {
             return;
         }
         self.node(at).freezing = None;
-        let mut others = (0..NODES)
-            .map(slot)
-            .filter(|other| *other != at && *other != not_at);
+        let mut others = (0..NODES).map(slot).filter(|other| *other != at && *other != not_at);
         if let Some(other) = others.next() {
             if self.start_at(at, other) {
                 self.saw("placed again");
@@ -232,13 +201,7 @@ impl World {
             }
         }
         self.saw("executed here after all");
-        let epoch = self
-            .node(at)
-            .mover
-            .directory()
-            .get(PROCESS)
-            .expect("it was placed")
-            .epoch;
+        let epoch = self.node(at).mover.directory().get(PROCESS).expect("it was placed").epoch;
         self.run_at(at, epoch);
     }
 

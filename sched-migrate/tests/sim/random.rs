@@ -12,16 +12,8 @@ fn odds(world_seed: u64) -> Odds {
     // Some worlds are calm, some are rough.
     match world_seed % 4 {
         0 => Odds::default(),
-        1 => Odds {
-            late: 30,
-            ..Odds::default()
-        },
-        2 => Odds {
-            late: 50,
-            double: 10,
-            incompatible: 2,
-            ..Odds::default()
-        },
+        1 => Odds { late: 30, ..Odds::default() },
+        2 => Odds { late: 50, double: 10, incompatible: 2, ..Odds::default() },
         _ => Odds {
             late: 20,
             double: 20,
@@ -145,18 +137,10 @@ fn batch(seeds: std::ops::Range<u64>) -> BTreeMap<String, u64> {
 
 #[test]
 fn seeds() {
-    let count = std::env::var("SIM_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let count = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok());
     let seen = batch(0..count.unwrap_or(6000));
-    let missing: Vec<_> = SOMETIMES
-        .iter()
-        .filter(|what| !seen.contains_key(**what))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "never happened: {missing:?}\nhappened: {seen:#?}"
-    );
+    let missing: Vec<_> = SOMETIMES.iter().filter(|what| !seen.contains_key(**what)).collect();
+    assert!(missing.is_empty(), "never happened: {missing:?}\nhappened: {seen:#?}");
 }
 
 #[test]

@@ -162,12 +162,7 @@ pub fn timing() -> Timing {
 }
 
 fn mover(own: u8) -> Mover {
-    let config = Config {
-        own: slot(own),
-        sources_max: 8,
-        targets_max: 8,
-        timing: timing(),
-    };
+    let config = Config { own: slot(own), sources_max: 8, targets_max: 8, timing: timing() };
     Mover::new(config)
 }
 
@@ -232,8 +227,7 @@ impl World {
         let index = self.events.len();
         self.events.push(Some(event));
         let seq = u64::try_from(index).expect("small");
-        self.heap
-            .push(Reverse((self.now_ns + delay_ns, seq, index)));
+        self.heap.push(Reverse((self.now_ns + delay_ns, seq, index)));
     }
 
     /// Some milliseconds, sometimes seconds.
@@ -255,13 +249,7 @@ impl World {
         let last = self.last_arrival.entry((from, to, bulk)).or_default();
         *last = arrival.max(*last + 1);
         let delay = *last - self.now_ns;
-        let event = Event::Deliver {
-            from,
-            from_life,
-            to,
-            to_life,
-            packet,
-        };
+        let event = Event::Deliver { from, from_life, to, to_life, packet };
         self.after(delay, event);
         if self.rng.one_in(self.odds.double) {
             self.after(delay, event);
@@ -269,17 +257,10 @@ impl World {
     }
 
     fn next_timeout(&self) -> Option<(u64, Slot)> {
-        let awake = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, node)| node.alive && !node.paused);
+        let awake = self.nodes.iter().enumerate().filter(|(_, node)| node.alive && !node.paused);
         let times = awake.filter_map(|(index, node)| {
             let number = u8::try_from(index).expect("few");
-            Some((
-                node.mover.poll_timeout()?.as_ns().max(self.now_ns),
-                slot(number),
-            ))
+            Some((node.mover.poll_timeout()?.as_ns().max(self.now_ns), slot(number)))
         });
         times.min()
     }
@@ -339,13 +320,7 @@ impl World {
             }
         }
         match event {
-            Event::Deliver {
-                from,
-                from_life,
-                to,
-                packet,
-                ..
-            } => {
+            Event::Deliver { from, from_life, to, packet, .. } => {
                 let known = self.node(to).up.get(&from) == Some(&from_life);
                 let lives = self.node(from).alive && self.node(from).life == from_life;
                 match (known, lives) {
@@ -357,13 +332,7 @@ impl World {
                 }
             }
             Event::Local { at, local, .. } => self.local(at, local),
-            Event::Verdict {
-                at,
-                of,
-                of_life,
-                up,
-                ..
-            } => self.verdict(at, of, of_life, up),
+            Event::Verdict { at, of, of_life, up, .. } => self.verdict(at, of, of_life, up),
             Event::Restart(at) => self.restart(at),
             Event::Resume(at) => self.resume(at),
             Event::Start(to) => self.start(slot(to)),
@@ -435,13 +404,7 @@ impl World {
         let request = RequestId(self.requests);
         let fetching = self.rng.one_in(10);
         let now = self.now();
-        let asked = Request {
-            request,
-            process: PROCESS,
-            work,
-            target,
-            fetching,
-        };
+        let asked = Request { request, process: PROCESS, work, target, fetching };
         let started = self.node(at).mover.start(now, asked);
         let life = self.node(at).life;
         match started {
@@ -497,13 +460,8 @@ impl World {
         for other in (0..NODES).map(slot).filter(|other| *other != at) {
             let other_life = self.node(other).life;
             let delay = 300_000_000 + self.rng.below(1_500_000_000);
-            let verdict = Event::Verdict {
-                at: other,
-                life: other_life,
-                of: at,
-                of_life: life,
-                up: false,
-            };
+            let verdict =
+                Event::Verdict { at: other, life: other_life, of: at, of_life: life, up: false };
             self.after(delay, verdict);
         }
     }
@@ -523,22 +481,11 @@ impl World {
             }
             let other_life = self.node(other).life;
             let delay = self.delay_ns();
-            let up = Event::Verdict {
-                at: other,
-                life: other_life,
-                of: at,
-                of_life: life,
-                up: true,
-            };
+            let up =
+                Event::Verdict { at: other, life: other_life, of: at, of_life: life, up: true };
             self.after(delay, up);
             let delay = self.delay_ns();
-            let up = Event::Verdict {
-                at,
-                life,
-                of: other,
-                of_life: other_life,
-                up: true,
-            };
+            let up = Event::Verdict { at, life, of: other, of_life: other_life, up: true };
             self.after(delay, up);
         }
     }
@@ -596,11 +543,7 @@ impl World {
     pub fn report(&mut self, at: Slot, report: Report) {
         let open = self.open_requests.remove(&report.request);
         let life = self.node(at).life;
-        assert_eq!(
-            open,
-            Some((at, life)),
-            "reported twice, or by another: {report:?}"
-        );
+        assert_eq!(open, Some((at, life)), "reported twice, or by another: {report:?}");
         let name = match report.result {
             Ok(_) => "moved".to_string(),
             Err(failure) => format!("failed: {}", failure.name()),
@@ -617,9 +560,6 @@ impl World {
 
     pub fn effect_name(effect: &Effect) -> String {
         let text = format!("{effect:?}");
-        text.split([' ', '(', '{'])
-            .next()
-            .unwrap_or_default()
-            .to_string()
+        text.split([' ', '(', '{']).next().unwrap_or_default().to_string()
     }
 }

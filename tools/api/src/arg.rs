@@ -36,9 +36,7 @@ impl From<&OsStr> for Arg {
     fn from(text: &OsStr) -> Self {
         match text.to_str() {
             Some(text) => Self::Text(text.to_owned()),
-            None => Self::Bytes {
-                bytes: text.as_bytes().to_vec(),
-            },
+            None => Self::Bytes { bytes: text.as_bytes().to_vec() },
         }
     }
 }
@@ -66,17 +64,10 @@ pub fn command_line(argv: &[Arg]) -> String {
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty()
-        && word
-            .chars()
-            .all(|c| plain(c) || !c.is_ascii() && !c.is_control())
-    {
+    if !word.is_empty() && word.chars().all(|c| plain(c) || !c.is_ascii() && !c.is_control()) {
         return word.to_owned();
     }
-    let clean: String = word
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let clean: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("'{}'", clean.replace('\'', "'\\''"))
 }
 

@@ -73,12 +73,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error with no advice.
     pub fn new(code: Code, what: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self {
-            code,
-            what: what.into(),
-            why: why.to_string(),
-            fix: String::new(),
-        }
+        Self { code, what: what.into(), why: why.to_string(), fix: String::new() }
     }
 
     /// The same with advice.

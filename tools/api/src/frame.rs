@@ -41,10 +41,7 @@ pub struct Connection {
 impl Connection {
     /// Takes a connected socket.
     pub fn new(socket: UnixStream) -> Self {
-        Self {
-            socket,
-            writing: Mutex::new(()),
-        }
+        Self { socket, writing: Mutex::new(()) }
     }
 
     /// The socket itself.
@@ -68,10 +65,7 @@ impl Connection {
         }
         bytes.extend_from_slice(&json);
         bytes.extend_from_slice(blob);
-        let _turn = self
-            .writing
-            .lock()
-            .map_err(|_| io::Error::other("a writer panicked"))?;
+        let _turn = self.writing.lock().map_err(|_| io::Error::other("a writer panicked"))?;
         self.write_all(&bytes, fds)
     }
 
@@ -108,11 +102,7 @@ impl Connection {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(Some(Frame {
-            value: serde_json::from_slice(&json)?,
-            blob,
-            fds,
-        }))
+        Ok(Some(Frame { value: serde_json::from_slice(&json)?, blob, fds }))
     }
 
     /// Fills the buffer; false if the stream ended before its first byte.
@@ -134,9 +124,7 @@ fn length(bytes: &[u8], limit: usize) -> io::Result<usize> {
     word.copy_from_slice(bytes);
     let len = usize::try_from(u32::from_le_bytes(word)).unwrap_or(usize::MAX);
     if len > limit {
-        return Err(io::Error::other(format!(
-            "a frame part of {len} bytes is too long"
-        )));
+        return Err(io::Error::other(format!("a frame part of {len} bytes is too long")));
     }
     Ok(len)
 }
@@ -155,14 +143,10 @@ mod tests {
     fn value_blob_and_descriptor_arrive() {
         let (a, b) = pair();
         let (mut mine, theirs) = UnixStream::pair().expect("a socket pair");
-        a.send_with(&"hello", b"blob", &[theirs.as_raw_fd()])
-            .expect("sent");
+        a.send_with(&"hello", b"blob", &[theirs.as_raw_fd()]).expect("sent");
         drop(theirs);
         let mut frame: Frame<String> = b.receive().expect("received").expect("a frame");
-        assert_eq!(
-            (frame.value.as_str(), &frame.blob[..]),
-            ("hello", &b"blob"[..])
-        );
+        assert_eq!((frame.value.as_str(), &frame.blob[..]), ("hello", &b"blob"[..]));
         let mut end = UnixStream::from(frame.fds.pop().expect("one descriptor"));
         end.write_all(b"x").expect("written");
         drop(end);

@@ -103,18 +103,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_process() {
-        for text in [
-            "",
-            "3",
-            "3.",
-            ".17",
-            "3.0",
-            "a.b",
-            "3.+7",
-            "3.17.1",
-            "-3.7",
-            "3.4194304",
-        ] {
+        for text in ["", "3", "3.", ".17", "3.0", "a.b", "3.+7", "3.17.1", "-3.7", "3.4194304"] {
             assert!(text.parse::<ProcessId>().is_err(), "{text}");
         }
     }
@@ -126,22 +115,8 @@ mod tests {
         assert_eq!(pid_range(63).1, 4_194_303);
         for slot in 1..SLOTS_MAX {
             assert_eq!(pid_range(slot).0, pid_range(slot - 1).1 + 1);
-            assert_eq!(
-                ProcessId {
-                    job: 1,
-                    pid: pid_range(slot).0
-                }
-                .origin_slot(),
-                slot
-            );
-            assert_eq!(
-                ProcessId {
-                    job: 1,
-                    pid: pid_range(slot).1
-                }
-                .origin_slot(),
-                slot
-            );
+            assert_eq!(ProcessId { job: 1, pid: pid_range(slot).0 }.origin_slot(), slot);
+            assert_eq!(ProcessId { job: 1, pid: pid_range(slot).1 }.origin_slot(), slot);
         }
     }
 

@@ -22,12 +22,7 @@ pub struct List<T> {
 impl<T> List<T> {
     /// A list of `kind`, all nodes having answered.
     pub fn new(kind: &str, items: Vec<T>) -> Self {
-        Self {
-            api_version: API_VERSION.into(),
-            kind: kind.into(),
-            items,
-            missing: Vec::new(),
-        }
+        Self { api_version: API_VERSION.into(), kind: kind.into(), items, missing: Vec::new() }
     }
 }
 

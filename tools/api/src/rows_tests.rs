@@ -35,10 +35,7 @@ fn missing_nodes_are_named() {
     let mut list = List::<ProcessRow>::new("ProcessList", vec![]);
     list.missing.push("node3".into());
     let json = serde_json::to_string(&list).expect("encodes");
-    assert!(
-        json.ends_with(r#""items":[],"missing":["node3"]}"#),
-        "{json}"
-    );
+    assert!(json.ends_with(r#""items":[],"missing":["node3"]}"#), "{json}");
 }
 
 #[test]
@@ -71,8 +68,5 @@ fn event_list_has_only_what_applies() {
 #[test]
 fn rows_survive_json() {
     let json = serde_json::to_string(&process()).expect("encodes");
-    assert_eq!(
-        serde_json::from_str::<ProcessRow>(&json).expect("decodes"),
-        process()
-    );
+    assert_eq!(serde_json::from_str::<ProcessRow>(&json).expect("decodes"), process());
 }

@@ -12,10 +12,7 @@ pub fn now_rfc3339() -> String {
 /// A time with milliseconds, such as `2026-11-21T03:08:29.120Z`.
 pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (day, second) = (
-        since.as_secs() / SECONDS_PER_DAY,
-        since.as_secs() % SECONDS_PER_DAY,
-    );
+    let (day, second) = (since.as_secs() / SECONDS_PER_DAY, since.as_secs() % SECONDS_PER_DAY);
     let (year, month, date) = civil(day);
     let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
     let ms = since.subsec_millis();
@@ -34,11 +31,7 @@ fn civil(day: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let date = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (year_of_era + era * 400 + u64::from(month <= 2), month, date)
 }
 

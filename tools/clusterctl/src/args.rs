@@ -186,31 +186,19 @@ fn duration_ms(text: &str) -> Result<u64, String> {
         "h" => 3_600_000,
         _ => return Err("use a number with ms, s, m or h".into()),
     };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "use a number with ms, s, m or h")?;
-    number
-        .checked_mul(factor)
-        .ok_or_else(|| "that is too long".into())
+    let number: u64 = number.parse().map_err(|_| "use a number with ms, s, m or h")?;
+    number.checked_mul(factor).ok_or_else(|| "that is too long".into())
 }
 
 fn signal_number(text: &str) -> Result<i32, String> {
     if let Ok(number) = text.parse::<i32>() {
         let known = nix::sys::signal::Signal::try_from(number);
-        return known
-            .map(|s| s as i32)
-            .map_err(|_| format!("no signal {number}"));
+        return known.map(|s| s as i32).map_err(|_| format!("no signal {number}"));
     }
     let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") {
-        upper
-    } else {
-        format!("SIG{upper}")
-    };
+    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     let signal: Result<nix::sys::signal::Signal, _> = name.parse();
-    signal
-        .map(|s| s as i32)
-        .map_err(|_| format!("no signal {text}"))
+    signal.map(|s| s as i32).map_err(|_| format!("no signal {text}"))
 }
 
 #[cfg(test)]
@@ -258,14 +246,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        for line in [
-            "",
-            "run",
-            "migrate 3 --to node2",
-            "migrate 3.17",
-            "ps -o xml",
-            "drain",
-        ] {
+        for line in ["", "run", "migrate 3 --to node2", "migrate 3.17", "ps -o xml", "drain"] {
             let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
             assert!(parse(&words).is_err(), "{line}");
         }
@@ -273,10 +254,7 @@ mod tests {
 
     #[test]
     fn a_command_keeps_its_options() {
-        let Ok(Args {
-            command: Command::Run(run),
-            ..
-        }) = parse(&["run", "ls", "-d", "--on"])
+        let Ok(Args { command: Command::Run(run), .. }) = parse(&["run", "ls", "-d", "--on"])
         else {
             panic!("no run")
         };

@@ -26,10 +26,7 @@ pub(crate) fn execute(args: &Args) -> Result<u8, ApiError> {
         },
         Command::Job(command) => job(args, command)?,
         Command::Migrate { process, to } => {
-            let request = Request::Migrate {
-                process: *process,
-                to: to.clone(),
-            };
+            let request = Request::Migrate { process: *process, to: to.clone() };
             match client::ask(args, &request)? {
                 Reply::Moved(moved) if args.output == Format::Json => output::json(&moved)?,
                 Reply::Moved(moved) => output::print(&format!(
@@ -51,10 +48,7 @@ pub(crate) fn execute(args: &Args) -> Result<u8, ApiError> {
             }
         }
         Command::Undrain { node } => {
-            done(
-                args,
-                client::ask(args, &Request::Undrain { node: node.clone() })?,
-            )?;
+            done(args, client::ask(args, &Request::Undrain { node: node.clone() })?)?;
         }
         Command::Version => version(args)?,
     }
@@ -96,10 +90,7 @@ fn job(args: &Args, command: &JobCommand) -> Result<(), ApiError> {
         JobCommand::List { all } => output::list(args, &jobs(args, *all)?, output::jobs),
         JobCommand::Show { job } => show_job(args, *job),
         JobCommand::Kill { job, signal } => {
-            let request = Request::JobKill {
-                job: *job,
-                signal: *signal,
-            };
+            let request = Request::JobKill { job: *job, signal: *signal };
             done(args, client::ask(args, &request)?)
         }
     }
@@ -141,11 +132,7 @@ fn events(args: &Args, watch: bool) -> Result<u8, ApiError> {
 
 /// Lists again whenever an event tells of a change, and at least every two seconds.
 fn watch_processes(args: &Args) -> Result<u8, ApiError> {
-    let clear = if std::io::stdout().is_terminal() {
-        "\x1b[H\x1b[2J"
-    } else {
-        ""
-    };
+    let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
     let mut shown: Option<Vec<ProcessRow>> = None;
     loop {
         let list = processes(args)?;
@@ -180,11 +167,7 @@ fn drain(args: &Args, drain: &DrainArgs) -> Result<u8, ApiError> {
                     Format::Json => output::json(&result)?,
                     Format::Table => output::print(&output::drained(&result))?,
                 }
-                return Ok(if result.safe {
-                    0
-                } else {
-                    Code::Partial.status()
-                });
+                return Ok(if result.safe { 0 } else { Code::Partial.status() });
             }
             reply => {
                 done(args, reply)?;

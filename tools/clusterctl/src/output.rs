@@ -33,11 +33,7 @@ pub(crate) fn error(args: &Args, error: &ApiError) {
         eprintln!("{}", text.unwrap_or_default());
         return;
     }
-    let (red, plain) = if colour(&std::io::stderr()) {
-        ("\x1b[31m", "\x1b[0m")
-    } else {
-        ("", "")
-    };
+    let (red, plain) = if colour(&std::io::stderr()) { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
     eprintln!("{red}clusterctl: {}:{plain} {}", error.what, error.why);
     if !error.fix.is_empty() {
         eprintln!("  {}", error.fix);
@@ -52,10 +48,7 @@ pub(crate) fn colour(stream: &impl IsTerminal) -> bool {
 
 fn warn_missing(missing: &[String]) {
     if !missing.is_empty() {
-        eprintln!(
-            "clusterctl: {} did not answer: what is there is not shown",
-            missing.join(", ")
-        );
+        eprintln!("clusterctl: {} did not answer: what is there is not shown", missing.join(", "));
     }
 }
 
@@ -88,12 +81,7 @@ pub(crate) fn processes(rows: &[ProcessRow]) -> String {
     ];
     let cells = |r: &ProcessRow| {
         let (local, remote) = (size(r.local_bytes), size(r.remote_bytes));
-        let texts = [
-            r.user.clone(),
-            r.home.clone(),
-            r.node.clone(),
-            r.state.clone(),
-        ];
+        let texts = [r.user.clone(), r.home.clone(), r.node.clone(), r.state.clone()];
         let mut row = vec![r.id.to_string()];
         row.extend(texts);
         row.extend([local, remote, r.command.clone()]);
@@ -161,8 +149,7 @@ pub(crate) fn jobs(rows: &[JobRow]) -> String {
             r.home.clone(),
             r.user.clone(),
             r.state.clone(),
-            r.status
-                .map_or_else(|| "-".into(), |status| status.to_string()),
+            r.status.map_or_else(|| "-".into(), |status| status.to_string()),
             restart,
             r.processes.to_string(),
             r.command.clone(),
@@ -174,18 +161,9 @@ pub(crate) fn jobs(rows: &[JobRow]) -> String {
 /// One job with its processes.
 pub(crate) fn job(row: &JobRow, processes_of: &[ProcessRow]) -> String {
     let mut out = format!("job {} at {}: {}\n", row.job, row.home, row.command);
-    out += &format!(
-        "  user {}, restart {}, started {}\n",
-        row.user, row.restart, row.started
-    );
-    let status = row
-        .status
-        .map(|status| format!(", status {status}"))
-        .unwrap_or_default();
-    out += &format!(
-        "  {}{status}, started again {} times\n",
-        row.state, row.restarts
-    );
+    out += &format!("  user {}, restart {}, started {}\n", row.user, row.restart, row.started);
+    let status = row.status.map(|status| format!(", status {status}")).unwrap_or_default();
+    out += &format!("  {}{status}, started again {} times\n", row.state, row.restarts);
     if !processes_of.is_empty() {
         out += &processes(processes_of);
     }
@@ -229,11 +207,7 @@ pub(crate) fn ms(us: u64) -> String {
 /// `status`.
 pub(crate) fn status(status: &Status) -> String {
     let quorum = if status.quorum { "quorum" } else { "NO QUORUM" };
-    let module = if status.module.loaded {
-        "loaded"
-    } else {
-        "NOT LOADED"
-    };
+    let module = if status.module.loaded { "loaded" } else { "NOT LOADED" };
     let mut out = format!(
         "{} of {} nodes up ({quorum}), {} jobs, {} processes; module {module}\n",
         status.nodes_up, status.nodes_total, status.jobs, status.processes
@@ -283,10 +257,7 @@ pub(crate) fn drained(result: &DrainResult) -> String {
     );
     out += &match result.safe {
         true => "safe to power off: yes\n".to_owned(),
-        false => format!(
-            "safe to power off: no, because {}\n",
-            result.because.join("; ")
-        ),
+        false => format!("safe to power off: no, because {}\n", result.because.join("; ")),
     };
     out
 }
@@ -318,11 +289,7 @@ mod tests {
         );
         let process = ProcessId { job: 3, pid: 17 };
         let (command, reason) = ("nc -l".into(), "it has a socket".into());
-        result.stays.push(Stays {
-            process,
-            command,
-            reason,
-        });
+        result.stays.push(Stays { process, command, reason });
         result.safe = false;
         result.because = vec!["1 process runs here".into(), "3.17 stays".into()];
         let text = drained(&result);

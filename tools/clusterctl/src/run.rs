@@ -32,11 +32,7 @@ pub(crate) fn run(args: &Args, run: &RunArgs) -> Result<u8, ApiError> {
     let size = spec.terminal;
     let connection = Arc::new(client::connect(args).map_err(failed)?);
     let request = Request::Run(Box::new(spec));
-    let fds: &[i32] = if size.is_none() && !run.detach {
-        &STREAMS
-    } else {
-        &[]
-    };
+    let fds: &[i32] = if size.is_none() && !run.detach { &STREAMS } else { &[] };
     client::send(&connection, &request, fds).map_err(failed)?;
     let (job, streamed) = match started(&connection)? {
         First::Started { job, streamed } => (job, streamed),
@@ -95,27 +91,17 @@ fn spec(run: &RunArgs) -> Result<RunSpec, ApiError> {
         None => std::env::current_dir(),
     };
     let cwd = cwd.map_err(|error| {
-        ApiError::new(
-            Code::RunFailed,
-            "can't run",
-            format!("no working directory: {error}"),
-        )
+        ApiError::new(Code::RunFailed, "can't run", format!("no working directory: {error}"))
     })?;
     let mask = umask(Mode::empty());
     umask(mask);
     let env = std::env::vars_os().map(|(name, value)| {
-        Arg::from(OsStr::from_bytes(
-            &[name.as_bytes(), b"=", value.as_bytes()].concat(),
-        ))
+        Arg::from(OsStr::from_bytes(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
     });
     let has_terminal = run.tty || std::io::stdin().is_terminal();
     let terminal = (has_terminal && !run.detach).then(|| own_size().unwrap_or_default());
     Ok(RunSpec {
-        argv: run
-            .command
-            .iter()
-            .map(|word| Arg::from(word.as_os_str()))
-            .collect(),
+        argv: run.command.iter().map(|word| Arg::from(word.as_os_str())).collect(),
         env: env.collect(),
         cwd: Arg::from(cwd.as_os_str()),
         umask: mask.bits(),
@@ -130,9 +116,7 @@ fn spec(run: &RunArgs) -> Result<RunSpec, ApiError> {
 
 fn own_size() -> Option<WindowSize> {
     let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
-    sys::window_size(stdin.as_fd())
-        .or_else(|_| sys::window_size(stdout.as_fd()))
-        .ok()
+    sys::window_size(stdin.as_fd()).or_else(|_| sys::window_size(stdout.as_fd())).ok()
 }
 
 /// Passes signals on. Those from the keyboard come as bytes when the job has a terminal.
@@ -146,9 +130,7 @@ fn forward_signals(connection: &Arc<Connection>, wanted: SigSet, has_terminal: b
                     None => continue,
                 },
                 (Signal::SIGWINCH, false) => continue,
-                (signal, _) => RunInput::Signal {
-                    signal: signal as i32,
-                },
+                (signal, _) => RunInput::Signal { signal: signal as i32 },
             };
             if connection.send(&input).is_err() {
                 return;

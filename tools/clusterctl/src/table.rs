@@ -12,10 +12,7 @@ pub(crate) enum Align {
 /// Columns are as wide as their widest cell; the last one is not filled up.
 pub(crate) fn render(heads: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let width = |i: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(i))
-            .map(|cell| cell.chars().count());
+        let cells = rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count());
         cells.max().unwrap_or(0).max(heads[i].0.len())
     };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
@@ -54,23 +51,11 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let heads = [
-            ("ID", Align::Left),
-            ("MEM", Align::Right),
-            ("COMMAND", Align::Left),
-        ];
+        let heads = [("ID", Align::Left), ("MEM", Align::Right), ("COMMAND", Align::Left)];
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let text = render(
-            &heads,
-            &[
-                row(["3.17", "4 KiB", "sh -c x"]),
-                row(["3.2", "12 MiB", "é"]),
-            ],
-        );
-        assert_eq!(
-            text,
-            "ID       MEM  COMMAND\n3.17   4 KiB  sh -c x\n3.2   12 MiB  é\n"
-        );
+        let text =
+            render(&heads, &[row(["3.17", "4 KiB", "sh -c x"]), row(["3.2", "12 MiB", "é"])]);
+        assert_eq!(text, "ID       MEM  COMMAND\n3.17   4 KiB  sh -c x\n3.2   12 MiB  é\n");
     }
 
     #[test]

@@ -33,11 +33,7 @@ pub(crate) fn processes(job: u32) -> Vec<i32> {
         let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
         found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
         let below = fs::read_dir(&dir).into_iter().flatten().flatten();
-        todo.extend(
-            below
-                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
-                .map(|e| e.path()),
-        );
+        todo.extend(below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
     }
     found
 }
@@ -55,9 +51,7 @@ pub(crate) fn wait_empty(job: u32, time: Duration) -> bool {
     };
     loop {
         let mut text = String::new();
-        let read = events
-            .rewind()
-            .and_then(|()| events.read_to_string(&mut text));
+        let read = events.rewind().and_then(|()| events.read_to_string(&mut text));
         if read.is_err() || text.lines().any(|line| line == "populated 0") {
             return true;
         }

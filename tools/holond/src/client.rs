@@ -36,9 +36,7 @@ pub(crate) fn serve(node: &Arc<Node>, socket: UnixStream) {
     let Ok(credentials) = getsockopt(&socket, PeerCredentials) else {
         return;
     };
-    let caller = Caller {
-        uid: credentials.uid(),
-    };
+    let caller = Caller { uid: credentials.uid() };
     let connection = Arc::new(Connection::new(socket));
     let frame = match connection.receive::<Request>() {
         Ok(Some(frame)) => frame,
@@ -56,9 +54,7 @@ pub(crate) fn serve(node: &Arc<Node>, socket: UnixStream) {
 }
 
 fn send(connection: &Connection, reply: &Reply) -> Result<(), ApiError> {
-    connection
-        .send(reply)
-        .map_err(|e| ApiError::new(Code::Cancelled, "the client is gone", e))
+    connection.send(reply).map_err(|e| ApiError::new(Code::Cancelled, "the client is gone", e))
 }
 
 fn answer(
@@ -88,21 +84,14 @@ fn answer(
         }
         Request::Explain { process } => {
             let what = format!("can't explain {process}");
-            let slot = gather::where_is(node, process).map_err(|error| ApiError {
-                what: what.clone(),
-                ..error
-            })?;
+            let slot = gather::where_is(node, process)
+                .map_err(|error| ApiError { what: what.clone(), ..error })?;
             match node.ask(slot, PeerRequest::Explain { process }, &[], ACTION_TIME) {
                 Ok(PeerReply::Explained(explanation)) => Reply::Explained(explanation),
                 other => return Err(unexpected(node, slot, &what, other)),
             }
         }
-        Request::Drain {
-            node: name,
-            reason,
-            dry_run,
-            timeout_ms,
-        } => {
+        Request::Drain { node: name, reason, dry_run, timeout_ms } => {
             root_only(caller, &format!("can't drain {name}"))?;
             let time = Duration::from_millis(timeout_ms);
             return drain::serve(node, connection, &name, &reason, dry_run, time);
@@ -129,19 +118,14 @@ fn permission(what: &str) -> ApiError {
 }
 
 fn root_only(caller: Caller, what: &str) -> Result<(), ApiError> {
-    caller
-        .is_root()
-        .then_some(())
-        .ok_or_else(|| permission(what))
+    caller.is_root().then_some(()).ok_or_else(|| permission(what))
 }
 
 fn own_job(node: &Node, caller: Caller, job: u32, what: &str) -> Result<(), ApiError> {
     let record = node.job(job).filter(|record| !record.state.is_over());
     let Some(record) = record else {
-        return Err(
-            ApiError::new(Code::NotFound, what, format!("no job {job} runs"))
-                .fix("see `clusterctl job list`"),
-        );
+        return Err(ApiError::new(Code::NotFound, what, format!("no job {job} runs"))
+            .fix("see `clusterctl job list`"));
     };
     if caller.is_root() || caller.uid == record.account.uid {
         return Ok(());
@@ -168,19 +152,12 @@ fn migrate(node: &Arc<Node>, process: ProcessId, to: &str) -> Result<Reply, ApiE
         name => node.config.by_name(name).map(|n| n.slot),
     };
     let Some(target) = target else {
-        return Err(
-            ApiError::new(Code::NotFound, what, format!("no node is named \"{to}\""))
-                .fix("see `clusterctl node list`"),
-        );
+        return Err(ApiError::new(Code::NotFound, what, format!("no node is named \"{to}\""))
+            .fix("see `clusterctl node list`"));
     };
-    let slot = gather::where_is(node, process).map_err(|error| ApiError {
-        what: what.clone(),
-        ..error
-    })?;
-    let request = PeerRequest::Migrate {
-        process,
-        to: target,
-    };
+    let slot = gather::where_is(node, process)
+        .map_err(|error| ApiError { what: what.clone(), ..error })?;
+    let request = PeerRequest::Migrate { process, to: target };
     match node.ask(slot, request, &[], MOVE_TIME) {
         Ok(PeerReply::Moved(moved)) => Ok(Reply::Moved(moved)),
         other => Err(unexpected(node, slot, &what, other)),
@@ -200,8 +177,8 @@ fn kill(node: &Arc<Node>, job: u32, signal: i32, what: &str) -> Result<Reply, Ap
     }
     match problem {
         Some(error) => Err(error.with_code(Code::Partial)),
-        None => Ok(Reply::Done {
-            note: format!("signal {signal} sent to job {job} on {told} nodes"),
-        }),
+        None => {
+            Ok(Reply::Done { note: format!("signal {signal} sent to job {job} on {told} nodes") })
+        }
     }
 }

@@ -90,14 +90,8 @@ impl Config {
             }
         }
         for (i, node) in nodes.iter().enumerate() {
-            if nodes[..i]
-                .iter()
-                .any(|n| n.name == node.name || n.addr == node.addr)
-            {
-                bail!(
-                    "{} has a name or an address that another node has",
-                    node.name
-                );
+            if nodes[..i].iter().any(|n| n.name == node.name || n.addr == node.addr) {
+                bail!("{} has a name or an address that another node has", node.name);
             }
         }
         let short = hostname.split('.').next().unwrap_or(hostname);
@@ -135,8 +129,7 @@ impl Config {
 
     /// A node's name, or its slot as text.
     pub(crate) fn name(&self, slot: u32) -> String {
-        self.node(slot)
-            .map_or_else(|| format!("slot {slot}"), |node| node.name.clone())
+        self.node(slot).map_or_else(|| format!("slot {slot}"), |node| node.name.clone())
     }
 
     /// This node.
@@ -153,11 +146,7 @@ impl Config {
 
 fn node(entry: NodeEntry, port: u16) -> Result<NodeConfig> {
     if entry.slot >= SLOTS_MAX {
-        bail!(
-            "slot {} of {} is not below {SLOTS_MAX}",
-            entry.slot,
-            entry.name
-        );
+        bail!("slot {} of {} is not below {SLOTS_MAX}", entry.slot, entry.name);
     }
     let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
     let len = entry.name.len();
@@ -166,11 +155,7 @@ fn node(entry: NodeEntry, port: u16) -> Result<NodeConfig> {
     }
     let addr = address(&entry.addr, port)
         .with_context(|| format!("\"{}\" of {} is no address", entry.addr, entry.name))?;
-    Ok(NodeConfig {
-        slot: entry.slot,
-        name: entry.name,
-        addr,
-    })
+    Ok(NodeConfig { slot: entry.slot, name: entry.name, addr })
 }
 
 fn address(text: &str, port: u16) -> Result<SocketAddr> {
@@ -180,10 +165,7 @@ fn address(text: &str, port: u16) -> Result<SocketAddr> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(SocketAddr::new(ip, port));
     }
-    (text, port)
-        .to_socket_addrs()?
-        .next()
-        .context("it has no address")
+    (text, port).to_socket_addrs()?.next().context("it has no address")
 }
 
 #[cfg(test)]
@@ -208,19 +190,10 @@ mod tests {
     #[test]
     fn finds_itself() {
         let config = Config::parse(GOOD, "node2.example.org").expect("good");
-        assert_eq!(
-            (config.own, config.timescale, config.nodes.len()),
-            (1, 4, 2)
-        );
-        assert_eq!(
-            config.nodes[0].addr,
-            "10.1.0.1:7789".parse().expect("an address")
-        );
+        assert_eq!((config.own, config.timescale, config.nodes.len()), (1, 4, 2));
+        assert_eq!(config.nodes[0].addr, "10.1.0.1:7789".parse().expect("an address"));
         assert_eq!(config.own_node().addr.port(), 9);
-        assert_eq!(
-            config.scaled(Duration::from_secs(1)),
-            Duration::from_secs(4)
-        );
+        assert_eq!(config.scaled(Duration::from_secs(1)), Duration::from_secs(4));
     }
 
     #[test]
@@ -233,16 +206,8 @@ mod tests {
         wrong(&GOOD.replace("slot = 1", "slot = 0"), "node1", "twice");
         wrong(&GOOD.replace("slot = 1", "slot = 64"), "node1", "64");
         wrong(&GOOD.replace("node2", "node1"), "node1", "another");
-        wrong(
-            &GOOD.replace("timescale = 4", "timescale = 0"),
-            "node1",
-            "timescale",
-        );
-        wrong(
-            &GOOD.replace("timescale", "timescales"),
-            "node1",
-            "timescales",
-        );
+        wrong(&GOOD.replace("timescale = 4", "timescale = 0"), "node1", "timescale");
+        wrong(&GOOD.replace("timescale", "timescales"), "node1", "timescales");
         wrong(&GOOD.replace("node2", "a b"), "node1", "name");
         wrong("", "node1", "node1");
     }

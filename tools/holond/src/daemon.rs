@@ -50,17 +50,13 @@ pub fn run() -> Result<()> {
             .spawn(move || read_events(&reader, &device))?;
     }
     let worker = node.clone();
-    std::thread::Builder::new()
-        .name("tick".into())
-        .spawn(move || tick::run(&worker))?;
+    std::thread::Builder::new().name("tick".into()).spawn(move || tick::run(&worker))?;
     let exporter = node.clone();
-    std::thread::Builder::new()
-        .name("nfs".into())
-        .spawn(move || {
-            if let Err(error) = nfs::export(&exporter.config) {
-                log::error!("jobs of this home can't be seen from other nodes: {error:#}");
-            }
-        })?;
+    std::thread::Builder::new().name("nfs".into()).spawn(move || {
+        if let Err(error) = nfs::export(&exporter.config) {
+            log::error!("jobs of this home can't be seen from other nodes: {error:#}");
+        }
+    })?;
     listen(&node)
 }
 
@@ -110,11 +106,8 @@ fn adopt(node: &Arc<Node>) {
         }
     }
     let ours = node.state().jobs.alive_at(node.own());
-    let gone: Vec<u32> = ours
-        .iter()
-        .map(|r| r.job)
-        .filter(|job| node.inits.get(*job).is_none())
-        .collect();
+    let gone: Vec<u32> =
+        ours.iter().map(|r| r.job).filter(|job| node.inits.get(*job).is_none()).collect();
     if !gone.is_empty() {
         let node = node.clone();
         std::thread::spawn(move || give_up(&node, &gone));
@@ -151,10 +144,7 @@ fn read_records() -> Vec<crate::jobs::record::JobRecord> {
 pub(crate) fn write_records(node: &Node, written: &mut Vec<u8>) {
     let (records, max) = {
         let state = node.state();
-        (
-            state.jobs.all().cloned().collect::<Vec<_>>(),
-            state.jobs.number_max(),
-        )
+        (state.jobs.all().cloned().collect::<Vec<_>>(), state.jobs.number_max())
     };
     let json = serde_json::to_vec(&records).unwrap_or_default();
     if json == *written {

@@ -42,22 +42,9 @@ impl EventLog {
             }
         }
         let next_seq = kept.back().map_or(1, |event| event.seq + 1);
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .ok();
-        let inner = Inner {
-            kept,
-            next_seq,
-            file,
-        };
-        Self {
-            node: node.into(),
-            path,
-            inner: Mutex::new(inner),
-            news: Condvar::new(),
-        }
+        let file = OpenOptions::new().create(true).append(true).open(&path).ok();
+        let inner = Inner { kept, next_seq, file };
+        Self { node: node.into(), path, inner: Mutex::new(inner), news: Condvar::new() }
     }
 
     /// Notes an event; time, node and number are filled in.
@@ -86,38 +73,22 @@ impl EventLog {
         let _ = file.write_all(&line);
         if file.metadata().is_ok_and(|meta| meta.len() > FILE_LEN_MAX) {
             let _ = fs::rename(&self.path, self.path.with_extension("jsonl.1"));
-            inner.file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&self.path)
-                .ok();
+            inner.file = OpenOptions::new().create(true).append(true).open(&self.path).ok();
         }
     }
 
     /// Events after a number, oldest first.
     pub(crate) fn after(&self, seq: u64) -> Vec<EventRow> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner
-            .kept
-            .iter()
-            .filter(|event| event.seq > seq)
-            .cloned()
-            .collect()
+        inner.kept.iter().filter(|event| event.seq > seq).cloned().collect()
     }
 
     /// The same, waiting for up to `time` until there is one.
     pub(crate) fn wait_after(&self, seq: u64, time: Duration) -> Vec<EventRow> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .news
-            .wait_timeout_while(inner, time, |inner| inner.next_seq <= seq + 1);
+        let waited = self.news.wait_timeout_while(inner, time, |inner| inner.next_seq <= seq + 1);
         let (inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        inner
-            .kept
-            .iter()
-            .filter(|event| event.seq > seq)
-            .cloned()
-            .collect()
+        inner.kept.iter().filter(|event| event.seq > seq).cloned().collect()
     }
 }
 
@@ -129,11 +100,7 @@ fn summary(event: &EventRow) -> String {
     } else if let Some(job) = event.job {
         text += &format!(" job {job}");
     }
-    for (word, value) in [
-        ("from", &event.from),
-        ("to", &event.to),
-        ("because", &event.reason),
-    ] {
+    for (word, value) in [("from", &event.from), ("to", &event.to), ("because", &event.reason)] {
         if let Some(value) = value {
             text += &format!(" {word} {value}");
         }
@@ -151,10 +118,7 @@ mod tests {
     }
 
     fn event(kind: &str) -> EventRow {
-        EventRow {
-            kind: kind.into(),
-            ..EventRow::default()
-        }
+        EventRow { kind: kind.into(), ..EventRow::default() }
     }
 
     #[test]

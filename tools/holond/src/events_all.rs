@@ -60,8 +60,7 @@ fn collect(node: &Arc<Node>, seen: &mut HashMap<u32, u64>) -> List<EventRow> {
             _ => list.missing.push(node.config.name(slot)),
         }
     }
-    list.items
-        .sort_by(|a, b| (&a.time, &a.node, a.seq).cmp(&(&b.time, &b.node, b.seq)));
+    list.items.sort_by(|a, b| (&a.time, &a.node, a.seq).cmp(&(&b.time, &b.node, b.seq)));
     list
 }
 

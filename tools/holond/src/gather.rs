@@ -35,25 +35,15 @@ pub(crate) fn where_is(node: &Arc<Node>, process: ProcessId) -> Result<u32, ApiE
         }
     }
     if !rows.missing.is_empty() {
-        let why = format!(
-            "it was not found, and {} did not answer",
-            rows.missing.join(", ")
-        );
+        let why = format!("it was not found, and {} did not answer", rows.missing.join(", "));
         return Err(ApiError::new(Code::TimedOut, "", why).fix("try again"));
     }
-    let surrogate = node
-        .device
-        .as_ref()
-        .and_then(|d| d.processes().ok())
-        .unwrap_or_default();
+    let surrogate = node.device.as_ref().and_then(|d| d.processes().ok()).unwrap_or_default();
     let is_it = |p: &holon_uapi::proc::ProcInfo| {
         p.job == process.job && p.pid.unsigned_abs() == process.pid && p.role == ROLE_SURROGATE
     };
     let why = match surrogate.iter().find(|p| is_it(p)) {
-        Some(p) => format!(
-            "its body is on {}, which does not show it",
-            node.config.name(p.slot)
-        ),
+        Some(p) => format!("its body is on {}, which does not show it", node.config.name(p.slot)),
         None => "no such process runs".into(),
     };
     Err(ApiError::new(Code::NotFound, "", why).fix("see `clusterctl ps`"))
@@ -126,12 +116,7 @@ pub(crate) fn status(node: &Arc<Node>) -> Status {
     let processes = processes(node);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let nodes_up = count(nodes.iter().filter(|n| n.state == "up").count());
-    let jobs = node
-        .state()
-        .jobs
-        .all()
-        .filter(|r| !r.state.is_over())
-        .count();
+    let jobs = node.state().jobs.all().filter(|r| !r.state.is_over()).count();
     Status {
         api_version: API_VERSION.into(),
         kind: "Status".into(),
@@ -167,20 +152,14 @@ fn alarms(node: &Node, nodes: &[NodeRow]) -> Vec<String> {
     for row in nodes {
         match row.state.as_str() {
             "down" => alarms.push(format!("{} is down", row.name)),
-            "unknown" => alarms.push(format!(
-                "{} is up, but its holond does not answer",
-                row.name
-            )),
+            "unknown" => alarms.push(format!("{} is up, but its holond does not answer", row.name)),
             _ => {}
         }
     }
     let own = module::version();
     let differs = |row: &&NodeRow| row.state == "up" && row.version != own;
     for row in nodes.iter().filter(differs) {
-        alarms.push(format!(
-            "{} has module version \"{}\"",
-            row.name, row.version
-        ));
+        alarms.push(format!("{} has module version \"{}\"", row.name, row.version));
     }
     alarms
 }

@@ -94,11 +94,7 @@ impl Homes {
 
     /// A home is dead: unmounts it once `free` says that its views are gone. Never waited for.
     pub(crate) fn drop_home(&self, slot: u32, free: impl FnOnce() + Send + 'static) {
-        let place = self
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&slot);
+        let place = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
         let home = place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
         std::thread::spawn(move || {
             let freed = Arc::new(AtomicBool::new(false));
@@ -130,24 +126,15 @@ fn unmount(home: Arc<Home>) {
 }
 
 fn make(node: &Node, slot: u32, number: u64) -> Result<Home> {
-    let config = node
-        .config
-        .node(slot)
-        .context("the job's home is no node")?;
+    let config = node.config.node(slot).context("the job's home is no node")?;
     let path = Path::new(DIR).join(format!("{}.{number}", config.name));
     fs::create_dir_all(&path).with_context(|| format!("can't make {}", path.display()))?;
     let server = config.addr.ip().to_string();
     let source = format!("{server}:/");
     let data = options(node, &server);
     let flags = MsFlags::MS_SYNCHRONOUS;
-    mount(
-        Some(source.as_str()),
-        &path,
-        Some("nfs4"),
-        flags,
-        Some(data.as_str()),
-    )
-    .with_context(|| format!("can't mount the home's root {source}"))?;
+    mount(Some(source.as_str()), &path, Some("nfs4"), flags, Some(data.as_str()))
+        .with_context(|| format!("can't mount the home's root {source}"))?;
     let below = open_below(&path);
     Ok(Home { path, below })
 }

@@ -10,11 +10,7 @@ use std::sync::Arc;
 
 /// How it is doing.
 pub(crate) fn info(node: &Node) -> NodeInfo {
-    let counts = node
-        .device
-        .as_ref()
-        .and_then(|d| d.counts().ok())
-        .unwrap_or_default();
+    let counts = node.device.as_ref().and_then(|d| d.counts().ok()).unwrap_or_default();
     NodeInfo {
         jobs: nodes::count_jobs(node.state().jobs.all(), node.own()),
         bodies: counts.bodies,
@@ -26,14 +22,14 @@ pub(crate) fn info(node: &Node) -> NodeInfo {
 
 /// Processes that run here.
 pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
-    let known = node
-        .device
-        .as_ref()
-        .and_then(|d| d.processes().ok())
-        .unwrap_or_default();
+    let known = node.device.as_ref().and_then(|d| d.processes().ok()).unwrap_or_default();
     let home = |job| {
         let state = node.state();
-        state.jobs.get(job).map(|r| node.config.name(r.home))
+        state.jobs.get(job).map(|r| procs::JobFacts {
+            home: node.config.name(r.home),
+            uid: r.account.uid,
+            user: r.account.name.clone(),
+        })
     };
     procs::rows(node.name(), &known, &home)
 }
@@ -49,12 +45,7 @@ pub(crate) fn cordon(node: &Arc<Node>, slot: u32, reason: Option<String>) {
     };
     if changed && slot == node.own() {
         node.note(EventRow {
-            kind: if reason.is_some() {
-                "node-cordoned"
-            } else {
-                "node-uncordoned"
-            }
-            .into(),
+            kind: if reason.is_some() { "node-cordoned" } else { "node-uncordoned" }.into(),
             reason,
             ..EventRow::default()
         });
@@ -66,25 +57,16 @@ pub(crate) fn cordon(node: &Arc<Node>, slot: u32, reason: Option<String>) {
 pub(crate) fn left(node: &Node) -> Result<Left, ApiError> {
     let running = u32::try_from(rows(node).len()).unwrap_or(u32::MAX);
     let jobs = nodes::count_jobs(node.state().jobs.all(), node.own());
-    let mut left = Left {
-        jobs,
-        running,
-        ..Left::default()
-    };
+    let mut left = Left { jobs, running, ..Left::default() };
     let Some(device) = &node.device else {
         return Ok(left);
     };
     let what = "can't count what is left";
-    let counts = device
-        .counts()
-        .map_err(|e| ApiError::new(Code::Failure, what, e))?;
+    let counts = device.counts().map_err(|e| ApiError::new(Code::Failure, what, e))?;
     left.bodies = counts.bodies;
     left.surrogates = counts.surrogates;
     left.attempts = counts.restoring.saturating_add(counts.leaving);
-    for (name, count) in device
-        .held()
-        .map_err(|e| ApiError::new(Code::Failure, what, e))?
-    {
+    for (name, count) in device.held().map_err(|e| ApiError::new(Code::Failure, what, e))? {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         match name.as_str() {
             name if name.contains("space") => left.spaces = left.spaces.saturating_add(count),

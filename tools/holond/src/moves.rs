@@ -38,10 +38,7 @@ impl Moves {
     }
 
     fn forget(&self, attempt: u64) {
-        self.inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&attempt);
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt);
     }
 
     fn over(&self, event: EvMigrated) {
@@ -75,13 +72,7 @@ pub(crate) fn migrate(node: &Arc<Node>, process: ProcessId, to: u32) -> Result<M
         Ok(attempt) => attempt,
         Err((errno, _)) => {
             let error = refusal(node, process, errno);
-            note(
-                node,
-                "migrate-refused",
-                process,
-                to,
-                Some(error.why.clone()),
-            );
+            note(node, "migrate-refused", process, to, Some(error.why.clone()));
             return Err(error);
         }
     };
@@ -89,11 +80,7 @@ pub(crate) fn migrate(node: &Arc<Node>, process: ProcessId, to: u32) -> Result<M
     let result = over.recv_timeout(time * 2);
     node.moves.forget(attempt);
     let Ok(event) = result else {
-        return Err(ApiError::new(
-            Code::TimedOut,
-            what,
-            "the module has not told the end of it",
-        ));
+        return Err(ApiError::new(Code::TimedOut, what, "the module has not told the end of it"));
     };
     match outcome(&event) {
         None => Ok(Moved {
@@ -110,7 +97,11 @@ pub(crate) fn migrate(node: &Arc<Node>, process: ProcessId, to: u32) -> Result<M
                 }
                 _ => why,
             };
-            Err(ApiError::new(code, what, why).fix("it goes on where it was"))
+            let error = ApiError::new(code, what, why);
+            Err(match code {
+                Code::NotFound => error,
+                _ => error.fix("it goes on where it was"),
+            })
         }
     }
 }
@@ -144,11 +135,10 @@ fn refusal(node: &Node, process: ProcessId, errno: Errno) -> ApiError {
                 .fix(format!("see `clusterctl explain {process}`"))
         }
         Errno::ESRCH | Errno::ENOENT => error(Code::NotFound, "no such process here"),
-        Errno::EBUSY | Errno::EALREADY | Errno::EINPROGRESS => error(
-            Code::Refused,
-            "it is being moved already, or its memory is still on its way",
-        )
-        .fix("try again when that has ended"),
+        Errno::EBUSY | Errno::EALREADY | Errno::EINPROGRESS => {
+            error(Code::Refused, "it is being moved already, or its memory is still on its way")
+                .fix("try again when that has ended")
+        }
         Errno::EHOSTDOWN | Errno::EHOSTUNREACH | Errno::ENOTCONN => {
             error(Code::Refused, "the target is down")
         }
@@ -160,10 +150,7 @@ fn sentence(reasons: &[Reason]) -> String {
     if reasons.is_empty() {
         return "it can't move now".into();
     }
-    let texts: Vec<String> = reasons
-        .iter()
-        .map(|r| format!("{} ({})", r.text, r.name))
-        .collect();
+    let texts: Vec<String> = reasons.iter().map(|r| format!("{} ({})", r.text, r.name)).collect();
     texts.join("; ")
 }
 
@@ -171,18 +158,13 @@ fn reasons(node: &Node, process: ProcessId) -> Vec<Reason> {
     let Some(device) = &node.device else {
         return Vec::new();
     };
-    let lines = device
-        .explain(process.job, pid_of(process))
-        .unwrap_or_default();
+    let lines = device.explain(process.job, pid_of(process)).unwrap_or_default();
     lines.iter().map(|line| reason(line)).collect()
 }
 
 fn reason(line: &str) -> Reason {
     let (name, text) = line.split_once(": ").unwrap_or((line, line));
-    Reason {
-        name: name.trim().into(),
-        text: text.trim().into(),
-    }
+    Reason { name: name.trim().into(), text: text.trim().into() }
 }
 
 /// Tells whether a process whose body is here could move.
@@ -218,14 +200,10 @@ fn outcome(event: &EvMigrated) -> Option<(Code, String)> {
         uapi::MIG_TIMEOUT => (Code::TimedOut, "the target did not answer in time".into()),
         uapi::MIG_PEER_DOWN => (Code::Refused, "the target is down".into()),
         uapi::MIG_EXITED => (Code::NotFound, "it ended meanwhile".into()),
-        uapi::MIG_NOT_PARKED => (
-            Code::Refused,
-            "it could not be stopped in time (uninterruptible or traced)".into(),
-        ),
-        uapi::MIG_LOCAL => (
-            Code::Failure,
-            format!("a step on this node failed: {}", errno()),
-        ),
+        uapi::MIG_NOT_PARKED => {
+            (Code::Refused, "it could not be stopped in time (uninterruptible or traced)".into())
+        }
+        uapi::MIG_LOCAL => (Code::Failure, format!("a step on this node failed: {}", errno())),
         uapi::MIG_LOST => (Code::Failure, "another node had it already".into()),
         other => (Code::Failure, format!("unknown outcome {other}")),
     })
@@ -248,12 +226,7 @@ pub(crate) fn on_migrated(node: &Node, event: EvMigrated) {
     let why = outcome(&event);
     let done = why.is_none();
     node.note(EventRow {
-        kind: if done {
-            "migrate-done"
-        } else {
-            "migrate-failed"
-        }
-        .into(),
+        kind: if done { "migrate-done" } else { "migrate-failed" }.into(),
         process: Some(crate::jobs::end::process(event.job, event.pid)),
         job: Some(event.job),
         from: Some(node.config.name(event.from)),
@@ -273,10 +246,7 @@ mod tests {
     #[test]
     fn reasons_have_a_name_and_a_text() {
         let parsed = reason("threads: it has 3 threads");
-        assert_eq!(
-            (parsed.name.as_str(), parsed.text.as_str()),
-            ("threads", "it has 3 threads")
-        );
+        assert_eq!((parsed.name.as_str(), parsed.text.as_str()), ("threads", "it has 3 threads"));
         assert_eq!(reason("odd").name, "odd");
         let text = sentence(&[reason("a: b"), reason("c: d")]);
         assert_eq!(text, "b (a); d (c)");

@@ -56,19 +56,14 @@ pub(crate) fn expire(address: IpAddr) {
             continue;
         }
         if let Err(error) = fs::write(dir.join("ctl"), "expire\n") {
-            log::warn!(
-                "{}: {error}: files that {address} had open may be blocked",
-                dir.display()
-            );
+            log::warn!("{}: {error}: files that {address} had open may be blocked", dir.display());
         }
     }
 }
 
 /// The address in the server's description of a client.
 fn client_address(info: &str) -> Option<IpAddr> {
-    let quoted = info
-        .lines()
-        .find_map(|line| line.strip_prefix("address: "))?;
+    let quoted = info.lines().find_map(|line| line.strip_prefix("address: "))?;
     let address: SocketAddr = quoted.trim().trim_matches('"').parse().ok()?;
     Some(address.ip())
 }
@@ -86,10 +81,7 @@ fn put(path: &Path, text: &str) -> Result<bool> {
 
 fn command(program: &str, args: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
@@ -103,10 +95,8 @@ fn exports(config: &Config, mounts: &str) -> String {
         .collect();
     let mut text = String::from("# Written by holond at each start.\n");
     let mut line = |path: &str, fsid: u32| {
-        let clients: Vec<String> = peers
-            .iter()
-            .map(|ip| format!("{ip}({OPTIONS},fsid={fsid})"))
-            .collect();
+        let clients: Vec<String> =
+            peers.iter().map(|ip| format!("{ip}({OPTIONS},fsid={fsid})")).collect();
         if !clients.is_empty() {
             text += &format!("{path} {}\n", clients.join(" "));
         }
@@ -124,9 +114,8 @@ fn memory_mounts(mounts: &str) -> Vec<&str> {
         let mut words = line.split(' ');
         let (path, kind) = (words.nth(1).unwrap_or(""), words.next().unwrap_or(""));
         let hidden = ["/dev", "/run", "/proc", "/sys"];
-        let is_hidden = hidden
-            .iter()
-            .any(|dir| path == *dir || path.starts_with(&format!("{dir}/")));
+        let is_hidden =
+            hidden.iter().any(|dir| path == *dir || path.starts_with(&format!("{dir}/")));
         if kind == "tmpfs" && !is_hidden && !path.contains('\\') && !found.contains(&path) {
             found.push(path);
         }

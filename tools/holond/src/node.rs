@@ -157,14 +157,8 @@ impl Node {
                 reply => Ok(reply),
             };
         }
-        let device = self
-            .device
-            .as_ref()
-            .filter(|_| self.is_up(slot))
-            .ok_or(CallError::Down)?;
-        self.rpc
-            .call(&**device, slot, &request, blob, self.time(time))
-            .map(|(reply, _)| reply)
+        let device = self.device.as_ref().filter(|_| self.is_up(slot)).ok_or(CallError::Down)?;
+        self.rpc.call(&**device, slot, &request, blob, self.time(time)).map(|(reply, _)| reply)
     }
 
     /// Asks several daemons at once.
@@ -178,17 +172,11 @@ impl Node {
             .iter()
             .map(|&slot| {
                 let (node, request) = (self.clone(), request.clone());
-                (
-                    slot,
-                    std::thread::spawn(move || node.ask(slot, request, &[], time)),
-                )
+                (slot, std::thread::spawn(move || node.ask(slot, request, &[], time)))
             })
             .collect();
         let joined = |t: std::thread::JoinHandle<_>| t.join().unwrap_or(Err(CallError::Nonsense));
-        threads
-            .into_iter()
-            .map(|(slot, thread)| (slot, joined(thread)))
-            .collect()
+        threads.into_iter().map(|(slot, thread)| (slot, joined(thread))).collect()
     }
 
     /// Tells all peers that are up; who does not hear it now hears it when it comes back.
@@ -216,9 +204,7 @@ impl Node {
         change: impl FnOnce(&mut JobRecord),
     ) -> Option<JobRecord> {
         let changed = self.state().jobs.change(job, change)?;
-        self.tell_peers(PeerRequest::Jobs {
-            records: vec![changed.clone()],
-        });
+        self.tell_peers(PeerRequest::Jobs { records: vec![changed.clone()] });
         Some(changed)
     }
 }

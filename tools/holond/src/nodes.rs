@@ -46,9 +46,7 @@ pub(crate) fn measure() -> NodeInfo {
 fn parse_loadavg(text: &str) -> (f64, u32) {
     let mut words = text.split_ascii_whitespace();
     let load = words.next().and_then(|w| w.parse().ok()).unwrap_or(0.0);
-    let running = words
-        .nth(2)
-        .and_then(|w| w.split_once('/')?.0.parse::<u32>().ok());
+    let running = words.nth(2).and_then(|w| w.split_once('/')?.0.parse::<u32>().ok());
     // The reader itself runs while it reads.
     (load, running.unwrap_or(1).saturating_sub(1))
 }
@@ -77,18 +75,13 @@ pub(crate) fn best(candidates: &[(u32, NodeInfo, u32)], bytes: u64) -> Option<u3
     let room = |info: &NodeInfo, coming: u32| {
         (info.load + f64::from(coming)) / f64::from(info.cpus.max(1))
     };
-    let fits = candidates
-        .iter()
-        .filter(|(_, info, _)| info.mem_free > bytes);
-    fits.min_by(|a, b| room(&a.1, a.2).total_cmp(&room(&b.1, b.2)))
-        .map(|(slot, ..)| *slot)
+    let fits = candidates.iter().filter(|(_, info, _)| info.mem_free > bytes);
+    fits.min_by(|a, b| room(&a.1, a.2).total_cmp(&room(&b.1, b.2))).map(|(slot, ..)| *slot)
 }
 
 /// Jobs of a home that are not over.
 pub(crate) fn count_jobs<'a>(records: impl Iterator<Item = &'a JobRecord>, home: u32) -> u32 {
-    let count = records
-        .filter(|r| r.home == home && !r.state.is_over())
-        .count();
+    let count = records.filter(|r| r.home == home && !r.state.is_over()).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -106,21 +99,12 @@ mod tests {
     }
 
     fn node(cpus: u32, load: f64, mem_free: u64) -> NodeInfo {
-        NodeInfo {
-            cpus,
-            load,
-            mem_free,
-            ..NodeInfo::default()
-        }
+        NodeInfo { cpus, load, mem_free, ..NodeInfo::default() }
     }
 
     #[test]
     fn work_goes_where_there_is_room() {
-        let nodes = [
-            (0, node(2, 2.0, 100), 0),
-            (1, node(4, 2.0, 100), 0),
-            (2, node(1, 0.0, 9), 0),
-        ];
+        let nodes = [(0, node(2, 2.0, 100), 0), (1, node(4, 2.0, 100), 0), (2, node(1, 0.0, 9), 0)];
         assert_eq!(best(&nodes, 50), Some(1), "slot 2 lacks the memory");
         assert_eq!(best(&nodes, 5), Some(2));
         assert_eq!(best(&nodes, 100), None);
@@ -132,10 +116,7 @@ mod tests {
     fn cordoned_nodes_get_nothing() {
         assert_eq!(weight(&node(2, 0.0, 1), true), 0);
         assert_eq!(weight(&node(2, 0.0, 1), false), 200);
-        let busy = NodeInfo {
-            running: 9,
-            ..node(2, 9.0, 1)
-        };
+        let busy = NodeInfo { running: 9, ..node(2, 9.0, 1) };
         assert_eq!(weight(&busy, false), 100);
     }
 }

@@ -10,6 +10,16 @@ use std::fs;
 
 const PAGE_BYTES: u64 = 4096;
 
+/// What is known of a job. Its user may have a name at its home only.
+pub(crate) struct JobFacts {
+    /// The name of its home.
+    pub(crate) home: String,
+    /// As whom it was started.
+    pub(crate) uid: u32,
+    /// That user's name.
+    pub(crate) user: String,
+}
+
 /// What `/proc/PID/status` tells of a process.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Facts {
@@ -53,43 +63,32 @@ fn state_name(state: char) -> &'static str {
 
 fn command(pid: i32, name: &str) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<_> = bytes
-        .split(|b| *b == 0)
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<_> = bytes.split(|b| *b == 0).filter(|word| !word.is_empty()).collect();
     if words.is_empty() {
         return format!("[{name}]");
     }
-    let text = words
-        .iter()
-        .map(|word| String::from_utf8_lossy(word))
-        .collect::<Vec<_>>()
-        .join(" ");
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let text = words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Builds rows. `known` are the module's records, `home` tells the name of a job's home.
+/// Builds rows. `known` are the module's records, `facts_of` tells about a job.
 pub(crate) fn rows(
     node: &str,
     known: &[ProcInfo],
-    home: &dyn Fn(u32) -> Option<String>,
+    facts_of: &dyn Fn(u32) -> Option<JobFacts>,
 ) -> Vec<ProcessRow> {
-    let known: HashMap<(u32, u32), &ProcInfo> = known
-        .iter()
-        .map(|p| ((p.job, p.pid.unsigned_abs()), p))
-        .collect();
+    let known: HashMap<(u32, u32), &ProcInfo> =
+        known.iter().map(|p| ((p.job, p.pid.unsigned_abs()), p)).collect();
     let mut rows = Vec::new();
     for job in cgroup::jobs() {
-        let Some(home) = home(job) else { continue };
+        let Some(about) = facts_of(job) else { continue };
         for pid in cgroup::processes(job) {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let Some(facts) = parse_status(&status) else {
                 continue;
             };
             let record = known.get(&(job, facts.inner_pid)).copied();
-            if let Some(row) = row(node, &home, job, pid, facts, record) {
+            if let Some(row) = row(node, &about, job, pid, facts, record) {
                 rows.push(row);
             }
         }
@@ -100,7 +99,7 @@ pub(crate) fn rows(
 
 fn row(
     node: &str,
-    home: &str,
+    about: &JobFacts,
     job: u32,
     pid: i32,
     facts: Facts,
@@ -111,25 +110,19 @@ fn row(
         // Its row comes from where it really runs.
         return None;
     }
+    let remote_bytes = record.map_or(0, |r| r.remote_pages.saturating_mul(PAGE_BYTES));
     let moving = record.is_some_and(|r| r.state & PSTATE_MOVING != 0);
     Some(ProcessRow {
-        id: ProcessId {
-            job,
-            pid: facts.inner_pid,
-        },
+        id: ProcessId { job, pid: facts.inner_pid },
         job,
         pid: facts.inner_pid,
-        user: user_name(facts.uid),
-        home: home.to_owned(),
+        user: if facts.uid == about.uid { about.user.clone() } else { user_name(facts.uid) },
+        home: about.home.clone(),
         node: node.to_owned(),
-        state: if moving {
-            "moving"
-        } else {
-            state_name(facts.state)
-        }
-        .to_owned(),
-        local_bytes: facts.resident_bytes,
-        remote_bytes: record.map_or(0, |r| r.remote_pages.saturating_mul(PAGE_BYTES)),
+        state: if moving { "moving" } else { state_name(facts.state) }.to_owned(),
+        // The kernel counts a page that is elsewhere as resident.
+        local_bytes: facts.resident_bytes.saturating_sub(remote_bytes),
+        remote_bytes,
         command: command(pid, &facts.name),
     })
 }
@@ -146,37 +139,24 @@ mod tests {
     fn reads_a_status() {
         let facts = parse_status(STATUS).expect("good");
         assert_eq!(facts.inner_pid, 65_537);
-        assert_eq!(
-            (facts.uid, facts.state, facts.resident_bytes),
-            (1001, 'S', 104 * 1024)
-        );
+        assert_eq!((facts.uid, facts.state, facts.resident_bytes), (1001, 'S', 104 * 1024));
         assert_eq!(facts.name, "counter");
     }
 
     #[test]
     fn init_and_strangers_have_no_row() {
-        assert_eq!(
-            parse_status(&STATUS.replace("65537", "1")),
-            None,
-            "the job's init"
-        );
-        assert_eq!(
-            parse_status(&STATUS.replace("\t65537", "")),
-            None,
-            "not in the namespace"
-        );
+        assert_eq!(parse_status(&STATUS.replace("65537", "1")), None, "the job's init");
+        assert_eq!(parse_status(&STATUS.replace("\t65537", "")), None, "not in the namespace");
         assert_eq!(parse_status(""), None);
     }
 
     #[test]
     fn a_surrogate_is_no_second_process() {
         let facts = || parse_status(STATUS).expect("good");
-        let record = |role| ProcInfo {
-            role,
-            remote_pages: 2,
-            ..ProcInfo::default()
-        };
-        let make = |r: Option<&ProcInfo>| row("node1", "node1", 3, -1, facts(), r);
+        let record = |role| ProcInfo { role, remote_pages: 2, ..ProcInfo::default() };
+        let about = JobFacts { home: "node1".into(), uid: 1001, user: "joe".into() };
+        let make = |r: Option<&ProcInfo>| row("node1", &about, 3, -1, facts(), r);
+        assert_eq!(make(None).map(|r| r.user).as_deref(), Some("joe"));
         assert!(make(Some(&record(ROLE_SURROGATE))).is_none());
         assert!(make(Some(&record(ROLE_RESTORING))).is_none());
         assert_eq!(make(None).map(|r| r.remote_bytes), Some(0));

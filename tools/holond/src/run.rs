@@ -41,10 +41,7 @@ fn home_named(node: &Node, name: &str) -> Result<u32, ApiError> {
         ApiError::new(code, "can't run", why).fix("see `clusterctl node list`")
     };
     let Some(config) = node.config.by_name(name) else {
-        return Err(error(
-            Code::RunFailed,
-            format!("no node is named \"{name}\""),
-        ));
+        return Err(error(Code::RunFailed, format!("no node is named \"{name}\"")));
     };
     if !node.is_up(config.slot) {
         return Err(error(Code::RunFailed, format!("{name} is down")));
@@ -63,11 +60,7 @@ fn here(
     let streamed = spec.terminal.is_some();
     let started = start::start(node, spec, account, client, fds)?;
     let (job, process) = (started.process.job, started.process);
-    let told = connection.send(&Reply::Started {
-        job,
-        process,
-        streamed,
-    });
+    let told = connection.send(&Reply::Started { job, process, streamed });
     if started.session == 0 || told.is_err() {
         return Ok(());
     }
@@ -88,27 +81,11 @@ fn elsewhere(
     account: Account,
 ) -> Result<(), ApiError> {
     let detach = spec.detach;
-    let ours = if detach {
-        0
-    } else {
-        node.sessions.add_remote(home, connection.clone())
-    };
-    let request = PeerRequest::Run {
-        spec: Box::new(spec),
-        account,
-        session: ours,
-    };
+    let ours = if detach { 0 } else { node.sessions.add_remote(home, connection.clone()) };
+    let request = PeerRequest::Run { spec: Box::new(spec), account, session: ours };
     let theirs = match node.ask(home, request, &[], ACTION_TIME) {
-        Ok(PeerReply::Started {
-            job,
-            process,
-            session,
-        }) => {
-            let _ = connection.send(&Reply::Started {
-                job,
-                process,
-                streamed: true,
-            });
+        Ok(PeerReply::Started { job, process, session }) => {
+            let _ = connection.send(&Reply::Started { job, process, streamed: true });
             session
         }
         other => {
@@ -116,31 +93,19 @@ fn elsewhere(
             let error = unexpected(node, home, "can't run", other);
             let own_codes = [Code::RunNotFound, Code::RunNotExecutable];
             let keeps = own_codes.contains(&error.code);
-            return Err(if keeps {
-                error
-            } else {
-                error.with_code(Code::RunFailed)
-            });
+            return Err(if keeps { error } else { error.with_code(Code::RunFailed) });
         }
     };
     if detach {
         return Ok(());
     }
     while let Ok(Some(frame)) = connection.receive::<RunInput>() {
-        let request = PeerRequest::SessionInput {
-            session: theirs,
-            input: frame.value,
-        };
+        let request = PeerRequest::SessionInput { session: theirs, input: frame.value };
         if node.ask(home, request, &frame.blob, PIECE_TIME).is_err() {
             break;
         }
     }
     node.sessions.remove_remote(ours);
-    let _ = node.ask(
-        home,
-        PeerRequest::SessionClosed { session: theirs },
-        &[],
-        ACTION_TIME,
-    );
+    let _ = node.ask(home, PeerRequest::SessionClosed { session: theirs }, &[], ACTION_TIME);
     Ok(())
 }

@@ -40,18 +40,11 @@ pub(crate) fn fork_with_pid(pid: i32) -> nix::Result<ForkResult> {
     args.set_tid = address(wanted.as_ptr());
     // SAFETY: `args` and `wanted` outlive the call; without CLONE_VM the child has a copy of
     // everything, and the only thread is this one.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw mut args,
-            size_of::<libc::clone_args>(),
-        )
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match i32::try_from(Errno::result(result)?).unwrap_or(-1) {
         0 => Ok(ForkResult::Child),
-        child => Ok(ForkResult::Parent {
-            child: Pid::from_raw(child),
-        }),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child) }),
     }
 }
 
@@ -74,10 +67,7 @@ pub(crate) fn take_fd(fd: RawFd) -> io::Result<OwnedFd> {
 /// Puts a copy of `fd` at number `at`, kept over exec.
 pub(crate) fn place_fd(fd: BorrowedFd<'_>, at: RawFd) -> nix::Result<()> {
     if fd.as_raw_fd() == at {
-        nix::fcntl::fcntl(
-            fd,
-            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
-        )?;
+        nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))?;
         return Ok(());
     }
     // SAFETY: dup2 on numbers has no memory effects; what was at `at` is closed, which the callers
@@ -99,12 +89,7 @@ pub(crate) fn set_controlling_terminal(fd: RawFd) -> nix::Result<()> {
 
 /// Sets a terminal's size.
 pub(crate) fn set_window_size(fd: BorrowedFd<'_>, rows: u16, columns: u16) -> nix::Result<()> {
-    let size = libc::winsize {
-        ws_row: rows,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCSWINSZ reads a winsize, which lives over the call.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })
         .map(drop)
@@ -112,10 +97,7 @@ pub(crate) fn set_window_size(fd: BorrowedFd<'_>, rows: u16, columns: u16) -> ni
 
 /// Sets a resource limit by number.
 pub(crate) fn set_limit(resource: u32, soft: u64, hard: u64) -> nix::Result<()> {
-    let limit = libc::rlimit64 {
-        rlim_cur: soft,
-        rlim_max: hard,
-    };
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: reads the structure, which lives over the call; unknown numbers give EINVAL.
     Errno::result(unsafe { libc::setrlimit64(resource, &raw const limit) }).map(drop)
 }
@@ -154,11 +136,7 @@ pub(crate) fn ioctl_record<T>(
     // SAFETY: `record` is exclusively ours and of the size that the number names; addresses inside
     // of records are of buffers that the callers in `kernel` keep over the call.
     let result = unsafe {
-        libc::ioctl(
-            fd.as_raw_fd(),
-            libc::c_ulong::from(request),
-            std::ptr::from_mut(record),
-        )
+        libc::ioctl(fd.as_raw_fd(), libc::c_ulong::from(request), std::ptr::from_mut(record))
     };
     Errno::result(result)
 }
@@ -177,10 +155,7 @@ pub(crate) fn reset_dispositions() -> nix::Result<()> {
 
 /// Soft and hard limit of a resource.
 pub(crate) fn limit(resource: u32) -> nix::Result<(u64, u64)> {
-    let mut limit = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: writes the structure, which lives over the call.
     Errno::result(unsafe { libc::getrlimit64(resource, &raw mut limit) })?;
     Ok((limit.rlim_cur, limit.rlim_max))
@@ -238,10 +213,7 @@ pub(crate) fn set_securebits(bits: u32) -> nix::Result<()> {
 
 /// Capabilities that this kernel has: others can't be set.
 fn known_capabilities() -> u64 {
-    (0..64)
-        .filter(|cap| prctl(libc::PR_CAPBSET_READ, *cap, 0).is_ok())
-        .map(|cap| 1 << cap)
-        .sum()
+    (0..64).filter(|cap| prctl(libc::PR_CAPBSET_READ, *cap, 0).is_ok()).map(|cap| 1 << cap).sum()
 }
 
 /// Sets the caller's capabilities; those that it does not have are left out of all-ones.

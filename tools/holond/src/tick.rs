@@ -34,14 +34,9 @@ fn prepare_peers(node: &Arc<Node>) {
         let mut state = node.state();
         let ours = state.jobs.all().filter(|r| r.home == node.own());
         let running = ours.filter(|r| r.state == JobState::Running).map(|r| r.job);
-        let jobs: Vec<u32> = running
-            .filter(|job| !state.prepared.contains(job))
-            .collect();
+        let jobs: Vec<u32> = running.filter(|job| !state.prepared.contains(job)).collect();
         state.prepared.extend(&jobs);
-        let open = state
-            .up
-            .iter()
-            .filter(|slot| !state.cordons.contains_key(slot));
+        let open = state.up.iter().filter(|slot| !state.cordons.contains_key(slot));
         (jobs, open.copied().collect::<Vec<u32>>())
     };
     if node.device.is_none() {
@@ -59,9 +54,7 @@ fn finish_jobs(node: &Arc<Node>) {
     let finishing: Vec<u32> = {
         let state = node.state();
         let ours = state.jobs.all().filter(|r| r.home == node.own());
-        ours.filter(|r| r.state == JobState::Finishing)
-            .map(|r| r.job)
-            .collect()
+        ours.filter(|r| r.state == JobState::Finishing).map(|r| r.job).collect()
     };
     for job in finishing {
         end::finish_if_empty(node, job);

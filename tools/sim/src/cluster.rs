@@ -60,9 +60,7 @@ impl Cluster {
             rng: Rng::new(seed),
             network: Network::new(&options),
             nodes: (0..count).map(|_| Node::new()).collect(),
-            processes: (0..options.processes)
-                .map(|n| Process::new(n, n % count))
-                .collect(),
+            processes: (0..options.processes).map(|n| Process::new(n, n % count)).collect(),
             requests: 0,
             open_requests: BTreeMap::new(),
             seen: BTreeMap::new(),
@@ -92,8 +90,7 @@ impl Cluster {
         if self.trace.len() == TRACE_LEN {
             self.trace.pop_front();
         }
-        self.trace
-            .push_back(format!("{:>12} us  {line}", self.now_ns / 1000));
+        self.trace.push_back(format!("{:>12} us  {line}", self.now_ns / 1000));
     }
 
     pub(crate) fn saw(&mut self, what: impl Into<String>) {
@@ -126,10 +123,7 @@ impl Cluster {
     }
 
     pub(crate) fn pause(&mut self, node: usize, span_ns: u64) {
-        self.note(format!(
-            "node {node} stands still for {} ms",
-            span_ns / 1_000_000
-        ));
+        self.note(format!("node {node} stands still for {} ms", span_ns / 1_000_000));
         self.nodes[node].paused_until_ns = self.now_ns + span_ns;
     }
 
@@ -149,10 +143,7 @@ impl Cluster {
     fn next_ns(&self) -> Option<u64> {
         let later = self.heap.peek().map(|Reverse((at_ns, _))| *at_ns);
         let timers = self.nodes.iter().filter_map(Node::timer_ns).min();
-        [later, timers, self.network.next_at_ns()]
-            .into_iter()
-            .flatten()
-            .min()
+        [later, timers, self.network.next_at_ns()].into_iter().flatten().min()
     }
 
     /// Lets all happen that happens up to a time.
@@ -174,11 +165,7 @@ impl Cluster {
                 self.nodes[to].waiting.push(bytes);
             }
         }
-        while self
-            .heap
-            .peek()
-            .is_some_and(|Reverse((at_ns, _))| *at_ns <= self.now_ns)
-        {
+        while self.heap.peek().is_some_and(|Reverse((at_ns, _))| *at_ns <= self.now_ns) {
             let Some(Reverse((_, number))) = self.heap.pop() else {
                 break;
             };
@@ -187,9 +174,7 @@ impl Cluster {
             }
         }
         for node in 0..self.nodes.len() {
-            let is_due = self.nodes[node]
-                .timer_ns()
-                .is_some_and(|at_ns| at_ns <= self.now_ns);
+            let is_due = self.nodes[node].timer_ns().is_some_and(|at_ns| at_ns <= self.now_ns);
             if is_due && self.is_awake(node) {
                 self.wake(node);
                 let now = self.now();
@@ -226,11 +211,7 @@ impl Cluster {
 
     fn receive(&mut self, node: usize, bytes: &[u8]) {
         let now = self.now();
-        let refused = self
-            .life(node)
-            .transport
-            .handle_datagram(now, bytes)
-            .is_err();
+        let refused = self.life(node).transport.handle_datagram(now, bytes).is_err();
         if refused {
             self.saw("datagram refused");
         }
@@ -240,24 +221,14 @@ impl Cluster {
     /// Queues a message; it keeps its place behind those that wait for room. To a node that is down
     /// it is dropped, as the mover expects.
     pub(crate) fn send(&mut self, node: usize, to: usize, class: Class, kind: Kind, bytes: &[u8]) {
-        let letter = Letter {
-            class,
-            kind,
-            payload: bytes.to_vec(),
-        };
-        self.life(node)
-            .outbox
-            .entry(to)
-            .or_default()
-            .push_back(letter);
+        let letter = Letter { class, kind, payload: bytes.to_vec() };
+        self.life(node).outbox.entry(to).or_default().push_back(letter);
         self.post(node, to);
     }
 
     fn post(&mut self, node: usize, to: usize) {
         let now = self.now();
-        let Life {
-            transport, outbox, ..
-        } = self.life(node);
+        let Life { transport, outbox, .. } = self.life(node);
         let Some(letters) = outbox.get_mut(&to) else {
             return;
         };
@@ -306,8 +277,7 @@ impl Cluster {
         let life = self.nodes[node].life.as_mut().expect("looked above");
         while let Some((to, len)) = life.transport.poll_transmit(now, &mut buffer) {
             let path = (node, to.index());
-            self.network
-                .send(self.now_ns, path, &buffer[..len], &mut self.rng);
+            self.network.send(self.now_ns, path, &buffer[..len], &mut self.rng);
         }
     }
 
@@ -337,10 +307,7 @@ impl Cluster {
 
     /// The process of this name.
     pub(crate) fn number_of(&self, name: netproto::GlobalPid) -> usize {
-        let found = self
-            .processes
-            .iter()
-            .position(|process| process.name == name);
+        let found = self.processes.iter().position(|process| process.name == name);
         found.expect("no other names are used")
     }
 

@@ -47,10 +47,7 @@ impl Cluster {
         for process in 0..self.processes.len() {
             let bodies = self.bodies(process);
             if bodies.len() > 1 {
-                self.fail(&format!(
-                    "{} runs at {bodies:?}",
-                    self.processes[process].name
-                ));
+                self.fail(&format!("{} runs at {bodies:?}", self.processes[process].name));
             }
             let disowned = bodies.first().filter(|(node, epoch)| {
                 self.is_awake(*node) && !self.is_owned(process, *node, *epoch)
@@ -62,9 +59,7 @@ impl Cluster {
                 *since = None;
             } else if now_ns - *since.get_or_insert(now_ns) > DISOWNED_NS_MAX {
                 let name = self.processes[process].name;
-                self.fail(&format!(
-                    "{name} runs on at {bodies:?}, which its origin gave up"
-                ));
+                self.fail(&format!("{name} runs on at {bodies:?}, which its origin gave up"));
             }
         }
     }
@@ -77,9 +72,7 @@ impl Cluster {
                 life.tasks.contains_key(&name) || life.prepared.contains_key(&name)
             });
             if had || self.entry_of(number) == Some(node) {
-                self.processes[number]
-                    .excuse
-                    .get_or_insert("a node of its crashed");
+                self.processes[number].excuse.get_or_insert("a node of its crashed");
             }
         }
     }
@@ -100,9 +93,7 @@ impl Cluster {
                 is_there || self.entry_of(number) == Some(other)
             };
             if is_elsewhere {
-                self.processes[number]
-                    .excuse
-                    .get_or_insert("cut off from its origin");
+                self.processes[number].excuse.get_or_insert("cut off from its origin");
             }
         }
     }
@@ -123,9 +114,7 @@ impl Cluster {
                     let info = life.transport.peer(crate::node::slot(*peer));
                     info.is_some_and(|info| info.state == netproto::PeerState::Up)
                 };
-                let all_up = (0..count)
-                    .filter(|peer| *peer != number)
-                    .all(|peer| is_up(&peer));
+                let all_up = (0..count).filter(|peer| *peer != number).all(|peer| is_up(&peer));
                 all_up && life.mover.is_idle() && life.outbox.values().all(|box_| box_.is_empty())
             })
         })

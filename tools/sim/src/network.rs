@@ -48,10 +48,7 @@ impl Network {
 
     /// All cuts and damage end; a little loss stays.
     pub(crate) fn heal(&mut self) {
-        self.is_cut
-            .iter_mut()
-            .flatten()
-            .for_each(|cut| *cut = false);
+        self.is_cut.iter_mut().flatten().for_each(|cut| *cut = false);
         self.loss_ppm = self.loss_ppm.min(30_000);
         self.corrupt_ppm = 0;
     }

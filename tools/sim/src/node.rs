@@ -52,12 +52,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new() -> Self {
-        Self {
-            number: 0,
-            life: None,
-            paused_until_ns: 0,
-            waiting: Vec::new(),
-        }
+        Self { number: 0, life: None, paused_until_ns: 0, waiting: Vec::new() }
     }
 
     /// Begins the next life of the node in slot `own`, in a cluster of `count`.
@@ -67,9 +62,7 @@ impl Node {
         self.waiting.clear();
         let mut rng = Rng::new(self.number << 8 | u64::try_from(own).expect("few"));
         let mut incarnation = [0; 16];
-        incarnation
-            .chunks_mut(8)
-            .for_each(|part| part.copy_from_slice(&rng.next().to_le_bytes()));
+        incarnation.chunks_mut(8).for_each(|part| part.copy_from_slice(&rng.next().to_le_bytes()));
         let config = Config::new(slot(own), Incarnation(incarnation));
         let mut transport = Transport::new(config).expect("good settings");
         for peer in (0..count).filter(|peer| *peer != own) {

@@ -41,10 +41,7 @@ pub fn run(seed: u64) -> Outcome {
     }
     calm(&mut cluster);
     cluster.check_rest();
-    Outcome {
-        hash: cluster.hash,
-        seen: cluster.seen,
-    }
+    Outcome { hash: cluster.hash, seen: cluster.seen }
 }
 
 /// What goes wrong, or on, in this tick.
@@ -106,9 +103,7 @@ fn start_move(cluster: &mut Cluster, at: usize, process: usize, target: usize) {
     let life = cluster.nodes[at].number;
     match cluster.life(at).mover.start(now, request) {
         Ok(_) => {
-            cluster.note(format!(
-                "process {process} is to move from {at} to {target}"
-            ));
+            cluster.note(format!("process {process} is to move from {at} to {target}"));
             cluster.open_requests.insert(request.request, (at, life));
         }
         Err(error) => cluster.saw(format!("not started: {error}")),

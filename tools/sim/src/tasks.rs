@@ -25,9 +25,7 @@ impl Cluster {
             Kind::MIGRATE_PREPARE => self.piece(node, from, payload),
             Kind::MIGRATE_FINAL => {
                 let (head, _) = Final::decode(payload).expect("sent whole");
-                self.life(node)
-                    .mover
-                    .handle_final(now, slot(from), head.attempt);
+                self.life(node).mover.handle_final(now, slot(from), head.attempt);
             }
             Kind::SURROGATE_EXITED => {
                 let exited = Exited::decode(payload).expect("sent whole");
@@ -45,12 +43,8 @@ impl Cluster {
             }
             kind => {
                 let decoded = sched_migrate::Message::decode(kind, payload);
-                let message = decoded
-                    .expect("no other kinds are sent")
-                    .expect("sent whole");
-                self.life(node)
-                    .mover
-                    .handle_message(now, slot(from), message);
+                let message = decoded.expect("no other kinds are sent").expect("sent whole");
+                self.life(node).mover.handle_message(now, slot(from), message);
             }
         }
     }
@@ -58,12 +52,7 @@ impl Cluster {
     fn piece(&mut self, node: usize, from: usize, payload: &[u8]) {
         let now = self.now();
         let (head, piece) = Prepare::decode(payload).expect("sent whole");
-        assert!(
-            piece
-                .iter()
-                .all(|byte| *byte == head.attempt.0.to_le_bytes()[0]),
-            "image"
-        );
+        assert!(piece.iter().all(|byte| *byte == head.attempt.0.to_le_bytes()[0]), "image");
         let offer = Offer {
             attempt: head.attempt,
             process: head.process,
@@ -73,10 +62,7 @@ impl Cluster {
         };
         let life = self.life(node);
         let key = (from, head.attempt);
-        let incoming = life
-            .incoming
-            .entry(key)
-            .or_insert(Incoming { offer, len: 0 });
+        let incoming = life.incoming.entry(key).or_insert(Incoming { offer, len: 0 });
         assert_eq!(incoming.len, head.offset, "pieces in order");
         incoming.len += u32::try_from(piece.len()).expect("short");
         if incoming.len == head.total_len {
@@ -139,26 +125,14 @@ impl Cluster {
                 let (kind, payload) = (encoded.kind, encoded.payload());
                 self.send(node, index(to), Class::Control, kind, payload);
             }
-            Effect::SendFinal {
-                attempt,
-                process,
-                target,
-            } => {
+            Effect::SendFinal { attempt, process, target } => {
                 let task = self.life(node).tasks.get(&process);
                 assert_eq!(task, Some(&Task::Frozen), "FINAL of what is not stopped");
-                let head = Final {
-                    attempt,
-                    total_len: 3,
-                    offset: 0,
-                };
+                let head = Final { attempt, total_len: 3, offset: 0 };
                 let bytes = [&head.encode()[..], b"end"].concat();
                 self.send(node, index(target), Class::Control, Final::KIND, &bytes);
             }
-            Effect::KillBody {
-                process,
-                slot,
-                epoch,
-            } => {
+            Effect::KillBody { process, slot, epoch } => {
                 let signal = Signal {
                     process,
                     epoch,
@@ -179,21 +153,8 @@ impl Cluster {
     /// The effects that take time.
     fn work(&mut self, node: usize, effect: Effect) {
         match effect {
-            Effect::Prepare {
-                attempt,
-                process,
-                kind,
-                target,
-                origin,
-                epoch,
-            } => {
-                let offer = Offer {
-                    attempt,
-                    process,
-                    kind,
-                    origin,
-                    epoch,
-                };
+            Effect::Prepare { attempt, process, kind, target, origin, epoch } => {
+                let offer = Offer { attempt, process, kind, origin, epoch };
                 let local = if self.rng.chance(self.options.failure_ppm) {
                     Local::CaptureFailed(attempt)
                 } else {
@@ -207,20 +168,16 @@ impl Cluster {
                 let process = self.number_of(process);
                 self.perhaps(node, Local::Freeze { process, attempt });
             }
-            Effect::Restore {
-                attempt,
-                process,
-                arrival,
-            } => self.restore(node, self.number_of(process), attempt, arrival),
+            Effect::Restore { attempt, process, arrival } => {
+                self.restore(node, self.number_of(process), attempt, arrival)
+            }
             Effect::Apply { attempt, process } => {
                 let prepared = self.life(node).prepared.get(&process);
                 assert_eq!(prepared, Some(&attempt), "applied to nothing");
                 let is_good = !self.rng.chance(self.options.failure_ppm);
                 self.perhaps(node, Local::Applied { attempt, is_good });
             }
-            Effect::Discard {
-                attempt, process, ..
-            } => {
+            Effect::Discard { attempt, process, .. } => {
                 let process = self.number_of(process);
                 self.after(node, Local::Discarded { process, attempt });
             }
@@ -243,17 +200,11 @@ impl Cluster {
                 }
             }
             Effect::BecomeSurrogate { .. } => {
-                assert!(
-                    is_origin && task == Some(Task::Frozen),
-                    "a running process given away"
-                );
+                assert!(is_origin && task == Some(Task::Frozen), "a running process given away");
                 life.tasks.insert(name, Task::Surrogate);
             }
             Effect::End { .. } => {
-                assert!(
-                    !is_origin && task == Some(Task::Frozen),
-                    "a running process given away"
-                );
+                assert!(!is_origin && task == Some(Task::Frozen), "a running process given away");
                 life.tasks.remove(&name);
             }
             Effect::Release { attempt, epoch, .. } => {
@@ -287,11 +238,7 @@ impl Cluster {
         let life = self.life(node);
         let expected = is_origin.then_some(&Task::Surrogate);
         assert_eq!(life.tasks.get(&name), expected, "restored beside itself");
-        assert_eq!(
-            life.prepared.insert(name, attempt),
-            None,
-            "two bodies with one PID"
-        );
+        assert_eq!(life.prepared.insert(name, attempt), None, "two bodies with one PID");
         let is_good = !self.rng.chance(self.options.failure_ppm);
         self.perhaps(node, Local::Restored { attempt, is_good });
     }
@@ -299,10 +246,7 @@ impl Cluster {
     /// Local work is done.
     pub(crate) fn local(&mut self, node: usize, local: Local) {
         let now = self.now();
-        let helper = Failure::Helper {
-            step: Step::Fork,
-            errno: 11,
-        };
+        let helper = Failure::Helper { step: Step::Fork, errno: 11 };
         match local {
             Local::SendImage { to, offer } => self.send_image(node, to, &offer),
             Local::CaptureFailed(attempt) => {
@@ -310,16 +254,10 @@ impl Cluster {
                 self.life(node).mover.capture_failed(now, attempt, failure);
             }
             Local::Freeze { process, attempt } => self.freeze(node, process, attempt),
-            Local::Restored {
-                attempt,
-                is_good: true,
-            } => {
+            Local::Restored { attempt, is_good: true } => {
                 self.life(node).mover.restored(now, attempt);
             }
-            Local::Applied {
-                attempt,
-                is_good: true,
-            } => {
+            Local::Applied { attempt, is_good: true } => {
                 self.life(node).mover.applied(now, attempt, 4096);
             }
             Local::Restored { attempt, .. } | Local::Applied { attempt, .. } => {
@@ -371,10 +309,7 @@ impl Cluster {
             let first = *ran.entry(epoch).or_insert(node);
             let last = ran.last_key_value().map(|(last, _)| *last);
             if first != node || last != Some(epoch) {
-                self.fail(&format!(
-                    "{name}: epoch {} ran on node {first} too, or is old",
-                    epoch.0
-                ));
+                self.fail(&format!("{name}: epoch {} ran on node {first} too, or is old", epoch.0));
             }
         }
     }
@@ -392,14 +327,8 @@ impl Cluster {
         let life = self.life(node);
         life.tasks.remove(&name);
         life.mover.ended(now, name);
-        let exited = Exited {
-            process: name,
-            epoch,
-            status: 9,
-            utime_ns: 0,
-            stime_ns: 0,
-            maxrss_kb: 0,
-        };
+        let exited =
+            Exited { process: name, epoch, status: 9, utime_ns: 0, stime_ns: 0, maxrss_kb: 0 };
         self.send(node, origin, Class::Control, Exited::KIND, &exited.encode());
     }
 

@@ -27,9 +27,7 @@ const SOMETIMES: [&str; 16] = [
 
 #[test]
 fn a_batch_of_seeds_keeps_the_promises() {
-    let asked = std::env::var("HOLON_SIM_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let asked = std::env::var("HOLON_SIM_SEEDS").ok().and_then(|text| text.parse().ok());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..asked.unwrap_or(120) {
         let outcome = catch_unwind(|| run(seed));
@@ -43,12 +41,6 @@ fn a_batch_of_seeds_keeps_the_promises() {
             *seen.entry(what).or_default() += times;
         }
     }
-    let missing: Vec<_> = SOMETIMES
-        .iter()
-        .filter(|what| !seen.contains_key(**what))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "never happened: {missing:?}\nhappened: {seen:#?}"
-    );
+    let missing: Vec<_> = SOMETIMES.iter().filter(|what| !seen.contains_key(**what)).collect();
+    assert!(missing.is_empty(), "never happened: {missing:?}\nhappened: {seen:#?}");
 }

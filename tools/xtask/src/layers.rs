@@ -25,34 +25,12 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("sched-migrate", &["netproto", "ckpt"]),
     ("holon-uapi", &[]),
     ("kapi", &[]),
-    (
-        "holon",
-        &[
-            "kapi",
-            "holon-uapi",
-            "netproto",
-            "vm-remote",
-            "ckpt",
-            "sched-migrate",
-        ],
-    ),
+    ("holon", &["kapi", "holon-uapi", "netproto", "vm-remote", "ckpt", "sched-migrate"]),
     ("holon-devtest", &["holon-uapi"]),
     ("holon-api", &[]),
     ("clusterctl", &["holon-api", "holon-uapi"]),
-    (
-        "holond",
-        &[
-            "holon-api",
-            "holon-uapi",
-            "netproto",
-            "ckpt",
-            "sched-migrate",
-        ],
-    ),
-    (
-        "holon-sim",
-        &["netproto", "vm-remote", "ckpt", "sched-migrate"],
-    ),
+    ("holond", &["holon-api", "holon-uapi", "netproto", "ckpt", "sched-migrate"]),
+    ("holon-sim", &["netproto", "vm-remote", "ckpt", "sched-migrate"]),
     ("holon-testbed", &["holon-api", "holon-uapi"]),
     ("xtask", &[]),
 ];
@@ -86,13 +64,9 @@ pub fn check(root: &Path) -> Result<Vec<Offence>, String> {
 fn metadata(root: &Path, manifest: &str) -> Result<Value, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command
-        .current_dir(root)
-        .args(["metadata", "--no-deps", "--format-version", "1"]);
+    command.current_dir(root).args(["metadata", "--no-deps", "--format-version", "1"]);
     command.args(["--offline", "--manifest-path", manifest]);
-    let output = command
-        .output()
-        .map_err(|error| format!("cargo does not run: {error}"))?;
+    let output = command.output().map_err(|error| format!("cargo does not run: {error}"))?;
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
         return Err(format!("cargo metadata of {manifest}: {error}"));
@@ -106,11 +80,7 @@ pub fn check_metadata(metadata: &Value, offences: &mut Vec<Offence>) {
         let name = text(package, "name");
         let mut push = |what: String| {
             let path = format!("package {name}");
-            offences.push(Offence {
-                path,
-                line: 0,
-                what,
-            });
+            offences.push(Offence { path, line: 0, what });
         };
         let Some((_, allowed)) = EDGES.iter().find(|(known, _)| *known == name) else {
             push("has no place in the layers (tools/xtask/src/layers.rs)".to_string());
@@ -153,22 +123,14 @@ fn check_attributes(root: &Path, name: &str, offences: &mut Vec<Offence>) -> Res
     for attribute in ["#![no_std]", "#![forbid(unsafe_code)]"] {
         if !text.lines().any(|line| line == attribute) {
             let what = format!("is pure, and lacks {attribute}");
-            offences.push(Offence {
-                path: path.clone(),
-                line: 0,
-                what,
-            });
+            offences.push(Offence { path: path.clone(), line: 0, what });
         }
     }
     Ok(())
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    value.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

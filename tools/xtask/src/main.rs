@@ -7,9 +7,7 @@ use std::process::ExitCode;
 use xtask::{layers, tidy, tree, wrap, Offence};
 
 fn main() -> ExitCode {
-    let command = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "check".to_string());
+    let command = std::env::args().nth(1).unwrap_or_else(|| "check".to_string());
     let root = tree::root();
     let result = match command.as_str() {
         "tidy" => tidy::check(&root),

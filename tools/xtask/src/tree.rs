@@ -15,10 +15,7 @@ pub struct File {
 impl File {
     /// A file of this text.
     pub fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_string(),
-            bytes: text.as_bytes().to_vec(),
-        }
+        Self { path: path.to_string(), bytes: text.as_bytes().to_vec() }
     }
 
     /// Its text, if it is one.
@@ -43,9 +40,7 @@ impl File {
     /// Whether it is only for tests.
     pub fn is_test(&self) -> bool {
         let parts = self.path.split('/');
-        parts
-            .into_iter()
-            .any(|part| part == "tests" || part == "scenario" || part == "fuzz")
+        parts.into_iter().any(|part| part == "tests" || part == "scenario" || part == "fuzz")
             || self.name().ends_with("tests.rs")
     }
 }
@@ -59,16 +54,8 @@ pub fn root() -> PathBuf {
 /// All files that git has, or would have: not those that it ignores.
 pub fn files(root: &Path) -> Result<Vec<File>, String> {
     let mut git = Command::new("git");
-    git.current_dir(root).args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
-    let output = git
-        .output()
-        .map_err(|error| format!("git does not run: {error}"))?;
+    git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let output = git.output().map_err(|error| format!("git does not run: {error}"))?;
     if !output.status.success() {
         return Err("git does not list the files".to_string());
     }
@@ -77,10 +64,7 @@ pub fn files(root: &Path) -> Result<Vec<File>, String> {
     for path in list.split('\0').filter(|path| !path.is_empty()) {
         // One that was deleted and is still in the index is no file of the tree any more.
         if let Ok(bytes) = std::fs::read(root.join(path)) {
-            files.push(File {
-                path: path.to_string(),
-                bytes,
-            });
+            files.push(File { path: path.to_string(), bytes });
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -30,9 +30,7 @@ struct Comment<'a> {
 fn comment(line: &str) -> Option<Comment<'_>> {
     let indent = line.len() - line.trim_start().len();
     let marks = ["/// ", "//! ", "// "];
-    let mark = marks
-        .iter()
-        .find(|mark| line[indent..].starts_with(**mark))?;
+    let mark = marks.iter().find(|mark| line[indent..].starts_with(**mark))?;
     let (mark, text) = line.split_at(indent + mark.len());
     Some(Comment { mark, text })
 }
@@ -42,9 +40,7 @@ fn begins(text: &str) -> bool {
     let item = text.trim_start();
     let number = item.trim_start_matches(|c: char| c.is_ascii_digit());
     let numbered = number.len() < item.len() && number.starts_with(". ");
-    let own = ["- ", "* ", "#", "|", "```", "["]
-        .iter()
-        .any(|start| item.starts_with(start));
+    let own = ["- ", "* ", "#", "|", "```", "["].iter().any(|start| item.starts_with(start));
     own || numbered || text.starts_with("    ")
 }
 
@@ -86,10 +82,7 @@ fn split(parts: Comment<'_>) -> Option<(String, String)> {
     });
     let at = fitting.next_back()?;
     let (head, rest) = parts.text.split_at(at);
-    Some((
-        format!("{}{head}", parts.mark),
-        rest.trim_start().to_string(),
-    ))
+    Some((format!("{}{head}", parts.mark), rest.trim_start().to_string()))
 }
 
 fn queue_rest(queue: &mut Vec<String>, line: &str, rest: &str) {
@@ -97,11 +90,7 @@ fn queue_rest(queue: &mut Vec<String>, line: &str, rest: &str) {
         return;
     };
     let indent = parts.text.len() - parts.text.trim_start().len();
-    let hang = if begins(parts.text) {
-        indent + 2
-    } else {
-        indent
-    };
+    let hang = if begins(parts.text) { indent + 2 } else { indent };
     let front = format!("{}{}{rest}", parts.mark, " ".repeat(hang));
     let next = queue.last().and_then(|next| comment(next));
     let joins = next.filter(|next| next.mark == parts.mark && !begins(next.text));

@@ -119,23 +119,8 @@ impl Calls {
     }
 
     fn send(&self, id: RequestId, ask: Ask, data: &[u8]) -> Result {
-        let Ask {
-            file,
-            op,
-            flags,
-            arg0,
-            arg1,
-            ..
-        } = ask;
-        let head = Request {
-            request: id,
-            op,
-            flags,
-            file,
-            arg0,
-            arg1,
-        }
-        .encode();
+        let Ask { file, op, flags, arg0, arg1, .. } = ask;
+        let head = Request { request: id, op, flags, file, arg0, arg1 }.encode();
         server::send(ask.slot, Kind::FILE_REQUEST, &[&head, data]).map_err(|error| {
             self.forget(id);
             match error {
@@ -150,10 +135,7 @@ impl Calls {
     /// The holder answers a cancelled request too: with what was done, or `EINTR` if nothing was.
     fn cancel(&self, id: RequestId, ask: Ask, call: &Call) -> Result<Answer> {
         counters::CALLS_CANCELLED.add(1);
-        let cancel = Cancel {
-            request: id,
-            file: ask.file,
-        };
+        let cancel = Cancel { request: id, file: ask.file };
         server::send_soon(ask.slot, Kind::FILE_CANCEL, cancel.encode());
         match call.done.wait(Mode::Killable, None) {
             Ok(Err(Errno::EINTR)) => Err(Errno::ERESTARTSYS),
@@ -168,14 +150,8 @@ impl Calls {
     /// Takes an answer. On the driver thread.
     pub(super) fn reply(&self, from: Slot, reply: Reply, data: &[u8]) {
         let mut open = self.open.lock();
-        let ours = open
-            .get(&reply.request.0)
-            .is_some_and(|call| call.slot == from);
-        let call = if ours {
-            open.remove(&reply.request.0)
-        } else {
-            None
-        };
+        let ours = open.get(&reply.request.0).is_some_and(|call| call.slot == from);
+        let call = if ours { open.remove(&reply.request.0) } else { None };
         drop(open);
         let Some(call) = call else {
             counters::REPLY_UNKNOWN.add(1);
@@ -186,10 +162,7 @@ impl Calls {
             .and_then(|value| Ok((value, copied_vec(data)?)));
         if let (Some((client, events)), Ok((mask, _))) = (&call.polled, &answer) {
             if let Some(client) = client.upgrade() {
-                client.polled(Polled {
-                    mask: u32::try_from(*mask).unwrap_or(0),
-                    events: *events,
-                });
+                client.polled(Polled { mask: u32::try_from(*mask).unwrap_or(0), events: *events });
             }
         }
         // Answered once: it is not in the map any more.
@@ -214,14 +187,7 @@ impl Calls {
     /// Takes a reference to a file; data: its status and name.
     pub(super) fn open(&self, slot: Slot, file: FileId) -> Result<Vec<u8>> {
         let (flags, arg0, arg1) = (Flags::default(), 0, 0);
-        let ask = Ask {
-            slot,
-            file,
-            op: Op::OPEN_REF,
-            flags,
-            arg0,
-            arg1,
-        };
+        let ask = Ask { slot, file, op: Op::OPEN_REF, flags, arg0, arg1 };
         let answer = self.call(ask, &[], Ends::Killed);
         if answer == Err(Errno::EINTR) && thread::fatal_signal_pending() {
             // Sent, but we don't wait for the answer: what it gave is given back behind it.

@@ -35,9 +35,7 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self {
-            open: Mutex::new(lock_class!(c"holon-file-clients"), Vec::new())?,
-        })
+        Ok(Self { open: Mutex::new(lock_class!(c"holon-file-clients"), Vec::new())? })
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -52,9 +50,7 @@ impl Clients {
     }
 
     fn remove(&self, client: *const Client) {
-        self.open
-            .lock()
-            .retain(|(_, _, weak)| weak.as_ptr() != client);
+        self.open.lock().retain(|(_, _, weak)| weak.as_ptr() != client);
     }
 
     fn select(&self, wanted: impl Fn(Slot, FileId) -> bool) -> Vec<Arc<Client>> {
@@ -106,21 +102,11 @@ pub(super) struct Client {
 impl Client {
     /// Takes over a reference that this node has.
     pub(super) fn new(slot: Slot, file: FileId, info: Info) -> Result<Arc<Self>> {
-        let seen = Seen {
-            mask: 0,
-            armed: 0,
-            lost: false,
-        };
+        let seen = Seen { mask: 0, armed: 0, lost: false };
         let made = WaitQueue::new()
             .and_then(|queue| Ok((queue, SpinLock::new(lock_class!(c"holon-file-seen"), seen)?)));
         match made {
-            Ok((queue, seen)) => Ok(Arc::new(Self {
-                slot,
-                file,
-                info,
-                queue,
-                seen,
-            })),
+            Ok((queue, seen)) => Ok(Arc::new(Self { slot, file, info, queue, seen })),
             Err(errno) => {
                 calls::close(slot, file);
                 Err(errno)
@@ -153,14 +139,7 @@ impl Client {
     }
 
     fn ask(&self, op: Op, arg0: u64, arg1: u64) -> Ask {
-        Ask {
-            slot: self.slot,
-            file: self.file,
-            op,
-            flags: Flags::default(),
-            arg0,
-            arg1,
-        }
+        Ask { slot: self.slot, file: self.file, op, flags: Flags::default(), arg0, arg1 }
     }
 
     fn call(&self, ask: Ask, data: &[u8], ends: Ends) -> Result<Answer> {
@@ -210,10 +189,7 @@ impl Client {
     fn write_piece(&self, data: &[u8], at: At, done: usize, b: Blocking) -> Result<usize> {
         let ask = self.piece(Op::WRITE, data.len(), at, done, b);
         let (len, _) = self.call(ask, data, Ends::Cancelled)?;
-        usize::try_from(len)
-            .ok()
-            .filter(|len| *len <= data.len())
-            .ok_or(Errno::EPROTO)
+        usize::try_from(len).ok().filter(|len| *len <= data.len()).ok_or(Errno::EPROTO)
     }
 
     fn poll_now(self: &Arc<Self>, events: u32) {
@@ -316,15 +292,12 @@ impl Operations for Handle {
     fn ioctl(&self, cmd: u32, arg: u64) -> Result<u64> {
         let ask = self.0.ask(Op::IOCTL, cmd.into(), 0);
         match ioctl_arg(cmd).ok_or(Errno::ENOTTY)? {
-            IoctlArg::Number => self
-                .0
-                .call(Ask { arg1: arg, ..ask }, &[], Ends::Killed)
-                .map(|(value, _)| value),
+            IoctlArg::Number => {
+                self.0.call(Ask { arg1: arg, ..ask }, &[], Ends::Killed).map(|(value, _)| value)
+            }
             IoctlArg::In(len) => {
                 let data = UserSlice::new(arg, len).read_all(len)?;
-                self.0
-                    .call(ask, &data, Ends::Killed)
-                    .map(|(value, _)| value)
+                self.0.call(ask, &data, Ends::Killed).map(|(value, _)| value)
             }
             IoctlArg::Out(len) => {
                 let (value, data) = self.0.call(ask, &[], Ends::Killed)?;
@@ -350,9 +323,7 @@ impl Operations for Handle {
         if !self.0.positioned() {
             return Ok(self.0.info);
         }
-        let (_, data) = self
-            .0
-            .call(self.0.ask(Op::FSTAT, 0, 0), &[], Ends::Killed)?;
+        let (_, data) = self.0.call(self.0.ask(Op::FSTAT, 0, 0), &[], Ends::Killed)?;
         let (status, _) = Status::decode(&data).map_err(|_| Errno::EPROTO)?;
         info_of(&status, self.0.info.flags)
     }

@@ -71,11 +71,7 @@ static SERVED: TextFn = |out: &mut dyn Write| {
 };
 
 static REMOTE: TextFn = |out: &mut dyn Write| {
-    let _ = write!(
-        out,
-        "{}",
-        FILES.get().map_or(0, |files| files.clients.len())
-    );
+    let _ = write!(out, "{}", FILES.get().map_or(0, |files| files.clients.len()));
 };
 
 /// Registers the table. `served`: files here that others hold; `remote`: files elsewhere.
@@ -83,13 +79,7 @@ pub(super) fn table() -> Result<Table> {
     let mut entries: Vec<Entry> = Vec::new();
     entries.try_reserve(ALL.len() + 2)?;
     entries.extend(ALL.iter().map(|counter| counter.entry()));
-    entries.push(Entry {
-        name: c"served",
-        value: Value::Text(&SERVED),
-    });
-    entries.push(Entry {
-        name: c"remote",
-        value: Value::Text(&REMOTE),
-    });
+    entries.push(Entry { name: c"served", value: Value::Text(&SERVED) });
+    entries.push(Entry { name: c"remote", value: Value::Text(&REMOTE) });
     Table::new(c"holon/files", &entries)
 }

@@ -54,38 +54,20 @@ pub(crate) fn hand_over(file: &FileRef) -> Result<HandOver> {
     let info = file.describe();
     if let Some(stand_in) = rfile::operations_of(file) {
         let (slot, id) = stand_in.place();
-        let info = Info {
-            flags: info.flags,
-            ..stand_in.origin()
-        };
-        let keep = Keep::Remote {
-            _file: file.clone(),
-        };
-        return Ok(HandOver {
-            holder: slot_of(slot)?,
-            file: FileId(id),
-            info,
-            keep,
-        });
+        let info = Info { flags: info.flags, ..stand_in.origin() };
+        let keep = Keep::Remote { _file: file.clone() };
+        return Ok(HandOver { holder: slot_of(slot)?, file: FileId(id), info, keep });
     }
     if !info.steps || info.kind == Kind::Remote {
         return Err(Errno::EOPNOTSUPP);
     }
     let holder = net::own_slot().ok_or(Errno::ENOTCONN)?;
     let id = files()?.table.add(file, holder)?;
-    Ok(HandOver {
-        holder,
-        file: id,
-        info,
-        keep: Keep::Served,
-    })
+    Ok(HandOver { holder, file: id, info, keep: Keep::Served })
 }
 
 pub(super) fn slot_of(number: u32) -> Result<Slot> {
-    u8::try_from(number)
-        .ok()
-        .and_then(Slot::new)
-        .ok_or(Errno::EINVAL)
+    u8::try_from(number).ok().and_then(Slot::new).ok_or(Errno::EINVAL)
 }
 
 /// The file that was handed over: the very file on its own node, else a stand-in.
@@ -118,13 +100,8 @@ fn make(holder: Slot, file: FileId, info: Info, name: &CString) -> Result<FileRe
 }
 
 fn name_of(bytes: &[u8]) -> Result<CString> {
-    let bytes = bytes
-        .get(..bytes.len().min(NAME_LEN_MAX))
-        .unwrap_or_default();
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(bytes.len());
+    let bytes = bytes.get(..bytes.len().min(NAME_LEN_MAX)).unwrap_or_default();
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let mut name = alloc::vec::Vec::new();
     name.try_reserve_exact(end + 1)?;
     name.extend_from_slice(&bytes[..end]);

@@ -21,12 +21,7 @@ const EXPORTS_MAX: usize = 1024;
 /// The calls. Opening is for the helper of a restore too, which has the device from its parent.
 pub(super) static RECORDS: &[Record] = &[
     Record::new(uapi::FILE_OPEN, "file_open", None, open),
-    Record::new(
-        uapi::FILE_EXPORT,
-        "file_export",
-        Some(CAP_SYS_ADMIN),
-        export,
-    ),
+    Record::new(uapi::FILE_EXPORT, "file_export", Some(CAP_SYS_ADMIN), export),
 ];
 
 fn open(_file: &OpenFile, arg: u64) -> Result<u64> {
@@ -53,9 +48,7 @@ pub(super) struct Exports {
 
 impl Exports {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self {
-            list: Mutex::new(lock_class!(c"holon-file-exports"), Vec::new())?,
-        })
+        Ok(Self { list: Mutex::new(lock_class!(c"holon-file-exports"), Vec::new())? })
     }
 
     fn add(&self, opener: u64, export: HandOver) -> Result {

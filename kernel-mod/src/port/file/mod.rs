@@ -57,11 +57,7 @@ pub(crate) static AREA: Area = Area {
     name: "files",
     load,
     unload,
-    held: || {
-        FILES
-            .get()
-            .map_or(0, |files| files.table.len() + files.clients.len())
-    },
+    held: || FILES.get().map_or(0, |files| files.table.len() + files.clients.len()),
     kind_class: Some(0x05),
     message,
     peer_down,

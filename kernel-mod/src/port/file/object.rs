@@ -148,11 +148,8 @@ impl Object {
             self.watch.kick_after_ms(RETRY_MS);
             return;
         }
-        let (tasks, cancels, gone) = (
-            take(&mut inbox.tasks),
-            take(&mut inbox.cancels),
-            take(&mut inbox.gone),
-        );
+        let (tasks, cancels, gone) =
+            (take(&mut inbox.tasks), take(&mut inbox.cancels), take(&mut inbox.gone));
         desk.tasks.extend(tasks);
         desk.tasks.retain_mut(|task| {
             let lost = |(slot, taken): &(Slot, u64)| *slot == task.from && task.number <= *taken;
@@ -168,8 +165,7 @@ impl Object {
             }
             true
         });
-        desk.pollers
-            .retain(|(slot, _)| !gone.iter().any(|(lost, _)| lost == slot));
+        desk.pollers.retain(|(slot, _)| !gone.iter().any(|(lost, _)| lost == slot));
     }
 
     /// One attempt for each request, in order of arrival. Who can wait is not tried behind another
@@ -226,8 +222,7 @@ impl Object {
         }
         if let Some(until) = desk.tasks.iter().filter_map(|task| task.until_ns).min() {
             let left_ms = until.saturating_sub(clock::now_ns()) / 1_000_000 + 1;
-            self.watch
-                .kick_after_ms(u32::try_from(left_ms).unwrap_or(u32::MAX));
+            self.watch.kick_after_ms(u32::try_from(left_ms).unwrap_or(u32::MAX));
         }
         desk.tasks.iter().any(|task| match task.want() {
             Some(Want::Input) => mask & INPUT != 0,
@@ -243,13 +238,7 @@ impl Object {
                 return true;
             }
             counters::EVENT_SENT.add(1);
-            server::event(
-                *slot,
-                Event {
-                    file: self.id,
-                    mask,
-                },
-            );
+            server::event(*slot, Event { file: self.id, mask });
             false
         });
     }

@@ -60,17 +60,11 @@ impl Answer {
             Ok(value) => i64::try_from(value).unwrap_or(i64::MAX),
             Err(errno) => errno.code().into(),
         };
-        Self {
-            result,
-            data: Vec::new(),
-        }
+        Self { result, data: Vec::new() }
     }
 
     fn bytes(data: Vec<u8>) -> Self {
-        Self {
-            result: data.len() as i64,
-            data,
-        }
+        Self { result: data.len() as i64, data }
     }
 
     /// What the file is, and its name where that is asked for.
@@ -195,9 +189,7 @@ impl Task {
     }
 
     fn read(&mut self, file: &FileRef) -> Step {
-        let len = usize::try_from(self.head.arg0)
-            .unwrap_or(usize::MAX)
-            .min(CHUNK_LEN_MAX);
+        let len = usize::try_from(self.head.arg0).unwrap_or(usize::MAX).min(CHUNK_LEN_MAX);
         let read = zeroed_vec(len).and_then(|mut buffer| {
             let len = file.step_read(&mut buffer, self.at())?;
             buffer.truncate(len);
@@ -253,8 +245,7 @@ impl Task {
     }
 
     fn ioctl(&self, file: &FileRef) -> Answer {
-        self.try_ioctl(file)
-            .unwrap_or_else(|errno| Answer::number(Err(errno)))
+        self.try_ioctl(file).unwrap_or_else(|errno| Answer::number(Err(errno)))
     }
 
     fn try_ioctl(&self, file: &FileRef) -> Result<Answer> {
@@ -272,9 +263,6 @@ impl Task {
             IoctlArg::Out(len) => copied_vec(&buffer[..len])?,
             IoctlArg::In(_) | IoctlArg::Number => Vec::new(),
         };
-        Ok(Answer {
-            result: i64::try_from(value).unwrap_or(0),
-            data,
-        })
+        Ok(Answer { result: i64::try_from(value).unwrap_or(0), data })
     }
 }

@@ -54,11 +54,7 @@ fn open(files: &'static Files, from: Slot, head: Request) -> Result {
 }
 
 fn reply_late(files: &'static Files, to: Slot, request: RequestId, result: Answer) {
-    if files
-        .late
-        .push(move || answer(to, request, &result))
-        .is_err()
-    {
+    if files.late.push(move || answer(to, request, &result)).is_err() {
         counters::REPLY_LOST.add(1);
     }
 }
@@ -75,9 +71,7 @@ pub(super) fn cancel(files: &'static Files, from: Slot, cancel: Cancel) {
 /// Gives references of a node back; they are taken by opening. On the driver thread.
 pub(super) fn change(files: &'static Files, from: Slot, change: Ref) {
     if change.delta < 0 {
-        files
-            .table
-            .give(change.file, from, change.delta.unsigned_abs());
+        files.table.give(change.file, from, change.delta.unsigned_abs());
     } else {
         counters::REFUSED.add(1);
     }
@@ -92,11 +86,7 @@ pub(super) fn node_lost(files: &'static Files, slot: Slot) {
 
 /// Sends a result. On a worker: waits for room in the queue to the peer.
 pub(super) fn answer(to: Slot, request: RequestId, answer: &Answer) {
-    let head = Reply {
-        request,
-        result: answer.result,
-    }
-    .encode();
+    let head = Reply { request, result: answer.result }.encode();
     if send(to, Kind::FILE_REPLY, &[&head, &answer.data]).is_err() {
         counters::REPLY_LOST.add(1);
     }

@@ -20,10 +20,7 @@ struct Entry {
 
 impl Entry {
     fn count(&mut self, slot: Slot) -> Option<&mut u32> {
-        self.refs
-            .iter_mut()
-            .find(|(holder, _)| *holder == slot)
-            .map(|(_, count)| count)
+        self.refs.iter_mut().find(|(holder, _)| *holder == slot).map(|(_, count)| count)
     }
 
     fn take(&mut self, slot: Slot) -> Result {
@@ -60,11 +57,7 @@ impl Inner {
     fn prune(&mut self, ids: &[u64]) -> Vec<Entry> {
         let mut gone = Vec::new();
         for id in ids {
-            if self
-                .by_id
-                .get(id)
-                .is_some_and(|entry| entry.refs.is_empty())
-            {
+            if self.by_id.get(id).is_some_and(|entry| entry.refs.is_empty()) {
                 if let Some(entry) = self.by_id.remove(id) {
                     self.by_file.remove(&entry.object.file().identity());
                     gone.push(entry);
@@ -82,9 +75,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self {
-            inner: Mutex::new(lock_class!(c"holon-files"), Inner::default())?,
-        })
+        Ok(Self { inner: Mutex::new(lock_class!(c"holon-files"), Inner::default())? })
     }
 
     /// Files in it.
@@ -108,10 +99,7 @@ impl Table {
                 break id;
             }
         };
-        let mut entry = Entry {
-            object: Object::new(file, FileId(id))?,
-            refs: Vec::new(),
-        };
+        let mut entry = Entry { object: Object::new(file, FileId(id))?, refs: Vec::new() };
         entry.take(slot)?;
         inner.by_file.insert(file.identity(), id);
         inner.by_id.insert(id, entry);
@@ -146,11 +134,7 @@ impl Table {
 
     /// The file with a number.
     pub(super) fn get(&self, id: u64) -> Option<Arc<Object>> {
-        self.inner
-            .lock()
-            .by_id
-            .get(&id)
-            .map(|entry| Arc::clone(&entry.object))
+        self.inner.lock().by_id.get(&id).map(|entry| Arc::clone(&entry.object))
     }
 
     /// Ends all references of a node; gives the files that it had and that others still have.

@@ -6,12 +6,7 @@ fn piece(sequence: u64, flags: (bool, bool), message_len: u32, data: &[u8]) -> F
     Fragment {
         class: Class::Bulk,
         sequence,
-        place: Place {
-            kind: Kind(7),
-            message_len,
-            is_first: flags.0,
-            is_last: flags.1,
-        },
+        place: Place { kind: Kind(7), message_len, is_first: flags.0, is_last: flags.1 },
         data,
     }
 }
@@ -26,64 +21,31 @@ fn joins_out_of_order_and_drops_duplicates() {
     let last = piece(2, (false, true), 6, b"ef");
     assert_eq!(take(&mut queue, &last), Ok(Taken::New));
     assert_eq!(take(&mut queue, &last), Ok(Taken::Again));
-    assert_eq!(
-        queue.ack().map(|ack| (ack.next, ack.bitmap)),
-        Some((0, 0b10))
-    );
-    assert_eq!(
-        take(&mut queue, &piece(1, (false, false), 6, b"cd")),
-        Ok(Taken::New)
-    );
+    assert_eq!(queue.ack().map(|ack| (ack.next, ack.bitmap)), Some((0, 0b10)));
+    assert_eq!(take(&mut queue, &piece(1, (false, false), 6, b"cd")), Ok(Taken::New));
     assert!(!queue.is_ready());
-    assert_eq!(
-        take(&mut queue, &piece(0, (true, false), 6, b"ab")),
-        Ok(Taken::New)
-    );
+    assert_eq!(take(&mut queue, &piece(0, (true, false), 6, b"ab")), Ok(Taken::New));
     assert_eq!(queue.pop(), Some((Kind(7), b"abcdef".to_vec())));
     assert_eq!(take(&mut queue, &last), Ok(Taken::Again));
     assert_eq!(queue.ack().map(|ack| (ack.next, ack.bitmap)), Some((3, 0)));
-    assert_eq!(
-        take(&mut queue, &piece(131, (true, true), 1, b"x")),
-        Ok(Taken::Refused)
-    );
-    assert_eq!(
-        take(&mut queue, &piece(130, (true, true), 1, b"x")),
-        Ok(Taken::New)
-    );
+    assert_eq!(take(&mut queue, &piece(131, (true, true), 1, b"x")), Ok(Taken::Refused));
+    assert_eq!(take(&mut queue, &piece(130, (true, true), 1, b"x")), Ok(Taken::New));
 }
 
 #[test]
 fn contradictions_are_violations() {
     let bad: [&[Fragment<'_>]; 6] = [
-        &[
-            piece(0, (true, false), 4, b"ab"),
-            piece(1, (false, false), 4, b"cde"),
-        ],
+        &[piece(0, (true, false), 4, b"ab"), piece(1, (false, false), 4, b"cde")],
         &[piece(0, (false, true), 4, b"ab")],
-        &[
-            piece(0, (true, false), 4, b"ab"),
-            piece(1, (true, false), 4, b"ab"),
-        ],
-        &[
-            piece(0, (true, false), 4, b"ab"),
-            piece(1, (false, true), 5, b"ab"),
-        ],
-        &[
-            piece(0, (true, false), 4, b"ab"),
-            piece(1, (false, true), 4, b"c"),
-        ],
-        &[
-            piece(0, (true, false), 4, b"ab"),
-            piece(1, (false, false), 4, b"cd"),
-        ],
+        &[piece(0, (true, false), 4, b"ab"), piece(1, (true, false), 4, b"ab")],
+        &[piece(0, (true, false), 4, b"ab"), piece(1, (false, true), 5, b"ab")],
+        &[piece(0, (true, false), 4, b"ab"), piece(1, (false, true), 4, b"c")],
+        &[piece(0, (true, false), 4, b"ab"), piece(1, (false, false), 4, b"cd")],
     ];
     for fragments in bad {
         let mut queue = RecvQueue::new(Class::Bulk).expect("memory");
         let mut results = fragments.iter().map(|fragment| take(&mut queue, fragment));
-        assert!(
-            results.any(|result| result == Err(Violation)),
-            "{fragments:?}"
-        );
+        assert!(results.any(|result| result == Err(Violation)), "{fragments:?}");
     }
 }
 

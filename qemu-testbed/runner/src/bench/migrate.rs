@@ -19,32 +19,18 @@ struct Move {
 pub(super) fn run(cluster: &mut Cluster) -> Result<Vec<Bar>> {
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
-    println!(
-        "{:>6} {:>16} {:>16} {:>16}",
-        "MB", "Holon stop ms", "Holon total ms", "CRIU stop ms"
-    );
+    println!("{:>6} {:>16} {:>16} {:>16}", "MB", "Holon stop ms", "Holon total ms", "CRIU stop ms");
     for size in SIZES_MB {
         let holon = holon(cluster, size)?;
         let criu = criu(cluster, size)?;
-        println!(
-            "{size:6} {:16.1} {:16.1} {criu:16.1}",
-            holon.stopped, holon.total
-        );
+        println!("{size:6} {:16.1} {:16.1} {criu:16.1}", holon.stopped, holon.total);
         ours.push(holon.stopped);
         theirs.push(criu);
     }
-    let bar = |what: &str, ratio, at_most| Bar {
-        what: what.into(),
-        ratio,
-        at_most,
-    };
+    let bar = |what: &str, ratio, at_most| Bar { what: what.into(), ratio, at_most };
     Ok(vec![
         bar("stop time: 256 MB to 16 MB", ours[2] / ours[0], 4.0),
-        bar(
-            "stop time at 256 MB: Holon to CRIU",
-            ours[2] / theirs[2],
-            0.2,
-        ),
+        bar("stop time at 256 MB: Holon to CRIU", ours[2] / theirs[2], 0.2),
     ])
 }
 
@@ -58,19 +44,14 @@ fn holon(cluster: &mut Cluster, size: u32) -> Result<Move> {
         ready(cluster, out)?;
         cluster.migrate(&id, 2)?;
         cluster.fetched(1, &id)?;
-        let event = cluster
-            .event(1, "migrate-done", &id)?
-            .context("no event tells of the move")?;
+        let event = cluster.event(1, "migrate-done", &id)?.context("no event tells of the move")?;
         stopped.push(event.freeze_us.context("no stop time")? as f64 / 1e3);
         total.push(event.total_us.context("no total time")? as f64 / 1e3);
         intact(cluster, out)?;
         cluster.sh(1, &format!("clusterctl job kill {job}"))?;
         cluster.ended(1, job, SOON)?;
     }
-    Ok(Move {
-        stopped: median(&mut stopped),
-        total: median(&mut total),
-    })
+    Ok(Move { stopped: median(&mut stopped), total: median(&mut total) })
 }
 
 /// From the dump's start on one node to the end of the restore on the other.
@@ -78,19 +59,17 @@ fn criu(cluster: &mut Cluster, size: u32) -> Result<f64> {
     let mut stopped = Vec::new();
     for _ in 0..ROUNDS {
         let out = "/root/criu.out";
+        cluster.sh(2, &format!("touch {out}; mkdir -p /run/criu; rm -rf /run/criu/*"))?;
         cluster.sh(
-            2,
-            &format!("touch {out}; mkdir -p /run/criu; rm -rf /run/criu/*"),
-        )?;
-        cluster.sh(1, &format!(
-            "mkdir -p /run/criu; rm -rf /run/criu/*; mountpoint -q /run/criu || \
+            1,
+            &format!(
+                "mkdir -p /run/criu; rm -rf /run/criu/*; mountpoint -q /run/criu || \
              mount -t tmpfs -o size=90% criu /run/criu; : >{out}; \
-             cd /root; setsid {PROGRAMS}/touch {size} </dev/null >{out} 2>&1 & echo $! >/root/criu.pid"
-        ))?;
-        cluster.sh(
-            2,
-            "mountpoint -q /run/criu || mount -t tmpfs -o size=90% criu /run/criu",
+             cd /root; setsid {PROGRAMS}/touch {size} </dev/null >{out} 2>&1 & \
+             echo $! >/root/criu.pid"
+            ),
         )?;
+        cluster.sh(2, "mountpoint -q /run/criu || mount -t tmpfs -o size=90% criu /run/criu")?;
         ready(cluster, out)?;
         cluster.sh(1, &format!("cat {out} >/root/criu.copy"))?;
         let copy = cluster.sh(1, &format!("cat {out}"))?;
@@ -122,10 +101,7 @@ fn criu(cluster: &mut Cluster, size: u32) -> Result<f64> {
 
 fn ready(cluster: &Cluster, out: &str) -> Result<()> {
     eventually("the memory to be touched", SOON, || {
-        Ok(cluster
-            .sh(1, &format!("cat {out}"))?
-            .contains("ready")
-            .then_some(()))
+        Ok(cluster.sh(1, &format!("cat {out}"))?.contains("ready").then_some(()))
     })
 }
 
@@ -136,9 +112,6 @@ fn intact(cluster: &Cluster, out: &str) -> Result<()> {
         let said = cluster.sh(1, &format!("cat {out}"))?;
         Ok((said.contains("intact") || said.contains("bad")).then_some(said))
     })?;
-    ensure!(
-        said.contains("intact"),
-        "after the move the program found: {said}"
-    );
+    ensure!(said.contains("intact"), "after the move the program found: {said}");
     Ok(())
 }

@@ -15,11 +15,7 @@ use crate::instance::up::Size;
 use crate::scenario::cluster::Cluster;
 
 /// CRIU keeps the image in memory beside the process.
-const SIZE: Size = Size {
-    nodes: 2,
-    mem_mb: 1536,
-    cpus: 1,
-};
+const SIZE: Size = Size { nodes: 2, mem_mb: 1536, cpus: 1 };
 const SEED: u64 = 1;
 
 /// A benchmark's name, and what runs it.
@@ -42,10 +38,7 @@ pub(crate) fn names() -> Vec<&'static str> {
 /// Runs those named, or all.
 pub(crate) fn run(dir: &Path, wanted: &[String], consent: Consent) -> Result<ExitCode> {
     if let Some(name) = wanted.iter().find(|name| !names().contains(&name.as_str())) {
-        bail!(
-            "there is no benchmark {name}; these are: {}",
-            names().join(" ")
-        );
+        bail!("there is no benchmark {name}; these are: {}", names().join(" "));
     }
     image::prepare(consent)?;
     let mut cluster = Cluster::up(dir, SIZE, SEED)?;
@@ -64,16 +57,9 @@ pub(crate) fn run(dir: &Path, wanted: &[String], consent: Consent) -> Result<Exi
         let kept = bar.ratio <= bar.at_most;
         good &= kept;
         let word = if kept { "" } else { "  MISSED" };
-        println!(
-            "{:60} {:8.3} {:8.3}{word}",
-            bar.what, bar.ratio, bar.at_most
-        );
+        println!("{:60} {:8.3} {:8.3}{word}", bar.what, bar.ratio, bar.at_most);
     }
-    Ok(if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The middle one.

@@ -19,20 +19,10 @@ pub(super) fn run(cluster: &mut Cluster) -> Result<Vec<Bar>> {
     let echo = echo(cluster)?;
     let fault = faults(cluster)?;
     println!("{:24} {:>12} {:>12}", "", "median us", "p99 us");
-    println!(
-        "{:24} {:12.1} {:12.1}",
-        "remote fault", fault.median, fault.p99
-    );
-    println!(
-        "{:24} {:12.1} {:12.1}",
-        "UDP echo of 4 KiB", echo.median, echo.p99
-    );
+    println!("{:24} {:12.1} {:12.1}", "remote fault", fault.median, fault.p99);
+    println!("{:24} {:12.1} {:12.1}", "UDP echo of 4 KiB", echo.median, echo.p99);
     let what = "median: remote fault to UDP echo of 4 KiB".into();
-    Ok(vec![Bar {
-        what,
-        ratio: fault.median / echo.median,
-        at_most: 3.0,
-    }])
+    Ok(vec![Bar { what, ratio: fault.median / echo.median, at_most: 3.0 }])
 }
 
 fn echo(cluster: &mut Cluster) -> Result<Latency> {
@@ -59,16 +49,10 @@ fn faults(cluster: &mut Cluster) -> Result<Latency> {
     for node in 1..=2 {
         cluster.sh(node, &format!("echo 0 >{STREAM}"))?;
     }
-    let job = cluster.run(
-        1,
-        &format!("-- sh -c 'exec {PROGRAMS}/faults {PAGES} >{OUT}'"),
-    )?;
+    let job = cluster.run(1, &format!("-- sh -c 'exec {PROGRAMS}/faults {PAGES} >{OUT}'"))?;
     let id = cluster.find(1, job, "faults")?;
     eventually("the pages to be touched", SOON, || {
-        Ok(cluster
-            .sh(1, &format!("cat {OUT}"))?
-            .contains("ready")
-            .then_some(()))
+        Ok(cluster.sh(1, &format!("cat {OUT}"))?.contains("ready").then_some(()))
     })?;
     cluster.migrate(&id, 2)?;
     cluster.sh(1, "pkill -USR1 -x faults")?;
@@ -85,19 +69,10 @@ fn faults(cluster: &mut Cluster) -> Result<Latency> {
 fn latency(line: &str) -> Result<Latency> {
     let words: Vec<_> = line.split_whitespace().collect();
     let after = |name: &str| -> Result<f64> {
-        let at = words
-            .iter()
-            .position(|word| *word == name)
-            .with_context(|| line.to_owned())?;
-        Ok(words
-            .get(at + 1)
-            .with_context(|| line.to_owned())?
-            .parse()?)
+        let at = words.iter().position(|word| *word == name).with_context(|| line.to_owned())?;
+        Ok(words.get(at + 1).with_context(|| line.to_owned())?.parse()?)
     };
-    Ok(Latency {
-        median: after("median_us")?,
-        p99: after("p99_us")?,
-    })
+    Ok(Latency { median: after("median_us")?, p99: after("p99_us")? })
 }
 
 #[cfg(test)]

@@ -36,11 +36,7 @@ impl Package {
         }
         fs::create_dir_all(stage.join("DEBIAN"))?;
         for (from, to) in &self.files {
-            install(
-                from,
-                &stage.join(to),
-                if to.ends_with(".ko") { 0o644 } else { 0o755 },
-            )?;
+            install(from, &stage.join(to), if to.ends_with(".ko") { 0o644 } else { 0o755 })?;
         }
         self.add_extra(&stage)?;
         fs::write(stage.join("DEBIAN/control"), self.control())?;
@@ -50,10 +46,7 @@ impl Package {
         // Uncompressed: guests unpack under emulation. Always the same bytes for the same files:
         // what guests are started from is found by them.
         command.env("SOURCE_DATE_EPOCH", "1");
-        command
-            .args(["--root-owner-group", "-Znone", "--build"])
-            .arg(&stage)
-            .arg(&path);
+        command.args(["--root-owner-group", "-Znone", "--build"]).arg(&stage).arg(&path);
         process::output(&mut command)?;
         fs::remove_dir_all(&stage)?;
         Ok(path)
@@ -97,9 +90,7 @@ impl Package {
 }
 
 fn is_unit(name: &str) -> bool {
-    [".service", ".socket", ".mount", ".target"]
-        .iter()
-        .any(|suffix| name.ends_with(suffix))
+    [".service", ".socket", ".mount", ".target"].iter().any(|suffix| name.ends_with(suffix))
 }
 
 fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {

@@ -21,10 +21,7 @@ pub(crate) fn packages(image: &Image) -> Result<Vec<PathBuf>> {
     let _lock = place::lock("build")?;
     let mut packages = Vec::new();
     if repo.join("kernel-mod/Makefile").exists() {
-        packages.push(module_package(
-            module::build(&image.root)?,
-            &image.root.kernel,
-        ));
+        packages.push(module_package(module::build(&image.root)?, &image.root.kernel));
     } else {
         ui::note("the tree has no module yet: guests get none");
     }
@@ -58,10 +55,7 @@ fn program_package(programs: &[(String, PathBuf)]) -> deb::Package {
         name: "holon-testbed",
         depends: "libc6".into(),
         summary: "Programs that Holon's scenarios run",
-        files: programs
-            .iter()
-            .map(|program| into_dir(program, "usr/lib/holon-testbed"))
-            .collect(),
+        files: programs.iter().map(|program| into_dir(program, "usr/lib/holon-testbed")).collect(),
         extra: place::recipe().join("pkg"),
         postinst: String::new(),
     }
@@ -100,10 +94,7 @@ fn tool_packages(tools: &[(String, PathBuf)]) -> [deb::Package; 2] {
             name: "clusterctl",
             depends: "libc6".into(),
             summary: "Command line of a Holon cluster",
-            files: ctl
-                .into_iter()
-                .map(|tool| into_dir(tool, "usr/bin"))
-                .collect(),
+            files: ctl.into_iter().map(|tool| into_dir(tool, "usr/bin")).collect(),
             extra: extra("clusterctl"),
             postinst: String::new(),
         },
@@ -112,14 +103,7 @@ fn tool_packages(tools: &[(String, PathBuf)]) -> [deb::Package; 2] {
 
 /// The daemon itself, and its helpers that nobody calls by hand.
 fn daemon_file(tool: &(String, PathBuf)) -> (PathBuf, String) {
-    into_dir(
-        tool,
-        if tool.0 == "holond" {
-            "usr/sbin"
-        } else {
-            "usr/libexec/holon"
-        },
-    )
+    into_dir(tool, if tool.0 == "holond" { "usr/sbin" } else { "usr/libexec/holon" })
 }
 
 fn into_dir((name, path): &(String, PathBuf), dir: &str) -> (PathBuf, String) {

@@ -17,14 +17,8 @@ use crate::ui::Step;
 const SHOWN_LINES: usize = 60;
 
 /// What the module is built from.
-const SOURCES: &[&str] = &[
-    "Cargo.toml",
-    "kernel-mod",
-    "netproto",
-    "vm-remote",
-    "ckpt",
-    "sched-migrate",
-];
+const SOURCES: &[&str] =
+    &["Cargo.toml", "kernel-mod", "netproto", "vm-remote", "ckpt", "sched-migrate"];
 
 /// Builds and gives the path of `holon.ko`. Quick if nothing has changed.
 pub(crate) fn build(root: &Root) -> Result<PathBuf> {
@@ -32,11 +26,7 @@ pub(crate) fn build(root: &Root) -> Result<PathBuf> {
     let (module, stamp) = (out.join("holon.ko"), out.join("built-from"));
     let mut key = Key::default();
     key.add(&root.key).add(INSIDE);
-    for source in SOURCES
-        .iter()
-        .map(|name| place::repo().join(name))
-        .filter(|path| path.exists())
-    {
+    for source in SOURCES.iter().map(|name| place::repo().join(name)).filter(|path| path.exists()) {
         key.add_tree(&source)?;
     }
     let key = key.finish();
@@ -55,26 +45,9 @@ fn make(root: &Root, out: &Path) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("create {}", out.display()))?;
     let log = out.join("build.log");
     let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "--net",
-        "--propagation",
-        "private",
-        "sh",
-        "-euc",
-        INSIDE,
-        "sh",
-    ]);
-    command
-        .arg(&root.path)
-        .arg(place::repo())
-        .arg(out)
-        .arg(&vendor)
-        .arg(&root.kernel);
-    command.env_clear().env(
-        "PATH",
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    );
+    command.args(["--mount", "--net", "--propagation", "private", "sh", "-euc", INSIDE, "sh"]);
+    command.arg(&root.path).arg(place::repo()).arg(out).arg(&vendor).arg(&root.kernel);
+    command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     let file = File::create(&log)?;
     command.stdout(file.try_clone()?).stderr(file);
     let status = command.status().context("run unshare")?;
@@ -82,10 +55,7 @@ fn make(root: &Root, out: &Path) -> Result<()> {
         let text = fs::read_to_string(&log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
-        bail!(
-            "{tail}\nthe module does not build; all of the output is in {}",
-            log.display()
-        );
+        bail!("{tail}\nthe module does not build; all of the output is in {}", log.display());
     }
     step.done();
     Ok(())
@@ -122,14 +92,8 @@ fn vendor(root: &Root) -> Result<PathBuf> {
         }
         let mut command = Command::new("cargo");
         // The library's manifest uses features that only its own toolchain may.
-        command
-            .env("RUSTC_BOOTSTRAP", "1")
-            .args(["vendor", "-q", "--locked", "--manifest-path"]);
-        command
-            .arg(&manifest)
-            .arg("-s")
-            .arg(library.join("Cargo.toml"))
-            .arg(&part);
+        command.env("RUSTC_BOOTSTRAP", "1").args(["vendor", "-q", "--locked", "--manifest-path"]);
+        command.arg(&manifest).arg("-s").arg(library.join("Cargo.toml")).arg(&part);
         process::output(&mut command)?;
         fs::rename(&part, &dir)?;
     }
@@ -139,14 +103,8 @@ fn vendor(root: &Root) -> Result<PathBuf> {
 /// Where rust-src keeps the library's workspace.
 fn library(root: &Path) -> Result<PathBuf> {
     let sources = root.join("usr/src");
-    let found = fs::read_dir(&sources)?
-        .flatten()
-        .map(|entry| entry.path().join("library"));
-    let mut found: Vec<_> = found
-        .filter(|path| path.join("Cargo.lock").exists())
-        .collect();
+    let found = fs::read_dir(&sources)?.flatten().map(|entry| entry.path().join("library"));
+    let mut found: Vec<_> = found.filter(|path| path.join("Cargo.lock").exists()).collect();
     found.sort();
-    found
-        .pop()
-        .with_context(|| format!("no rust-src in {}", sources.display()))
+    found.pop().with_context(|| format!("no rust-src in {}", sources.display()))
 }

@@ -21,22 +21,12 @@ pub(crate) fn build() -> Result<Vec<(String, PathBuf)>> {
         if source.extension().is_none_or(|extension| extension != "c") {
             continue;
         }
-        let name = source
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        for (name, flag) in [
-            (name.clone(), "-pthread"),
-            (format!("{name}-static"), "-static"),
-        ] {
+        let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        for (name, flag) in [(name.clone(), "-pthread"), (format!("{name}-static"), "-static")] {
             let program = out.join(&name);
             if is_older(&program, &source) {
                 let mut command = Command::new("gcc");
-                command
-                    .args(["-O2", "-Wall", "-Werror", flag, "-o"])
-                    .arg(&program)
-                    .arg(&source);
+                command.args(["-O2", "-Wall", "-Werror", flag, "-o"]).arg(&program).arg(&source);
                 process::output(command.arg("-lm"))?;
             }
             programs.push((name, program));

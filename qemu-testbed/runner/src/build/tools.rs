@@ -17,9 +17,7 @@ const CRATES: &[&str] = &["holond", "clusterctl"];
 pub(crate) fn build() -> Result<Vec<(String, PathBuf)>> {
     let step = Step::start("build the tools");
     let mut command = Command::new("cargo");
-    command
-        .current_dir(place::repo())
-        .args(["build", "--release", "--quiet"]);
+    command.current_dir(place::repo()).args(["build", "--release", "--quiet"]);
     command.arg("--message-format=json-render-diagnostics");
     for name in CRATES {
         command.args(["--package", name]);

@@ -19,10 +19,7 @@ pub(super) struct Story {
 impl Story {
     /// Begins one.
     pub(super) fn new(cluster: Cluster) -> Self {
-        Self {
-            cluster,
-            verified: 0,
-        }
+        Self { cluster, verified: 0 }
     }
 
     /// The cluster that it plays on.

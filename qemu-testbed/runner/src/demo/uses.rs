@@ -13,9 +13,7 @@ const RUN: Duration = Duration::from_secs(300);
 /// Starts a job on a node and gives its number.
 fn start(story: &mut Story, node: usize, words: &str) -> Result<u32> {
     let text = story.types(node, &format!("clusterctl run -d {words}"))?;
-    text.trim()
-        .parse()
-        .with_context(|| format!("`clusterctl run -d` printed {text:?}"))
+    text.trim().parse().with_context(|| format!("`clusterctl run -d` printed {text:?}"))
 }
 
 /// Moves a process, and looks from a third node whether it is there, under the same PID.
@@ -40,11 +38,8 @@ fn counted(story: &mut Story, file: &str, lines: u32) -> Result<()> {
 
 /// A counter makes the round; 200 MB are moved while their program checks them.
 pub(super) fn moves(story: &mut Story) -> Result<()> {
-    let counter = start(
-        story,
-        1,
-        &format!("-- {PROGRAMS}/counter /root/counter.out 15000 300000"),
-    )?;
+    let counter =
+        start(story, 1, &format!("-- {PROGRAMS}/counter /root/counter.out 15000 300000"))?;
     let id = story.cluster().find(1, counter, "counter")?;
     story.types(2, "clusterctl ps")?;
     for to in [2, 3, 1] {
@@ -60,20 +55,13 @@ pub(super) fn moves(story: &mut Story) -> Result<()> {
     let job = start(story, 1, &command)?;
     let id = story.cluster().find(1, job, "pattern")?;
     eventually("the first round", RUN, || {
-        Ok(story
-            .cluster()
-            .sh(1, "cat /root/pattern.out")?
-            .contains("round 0")
-            .then_some(()))
+        Ok(story.cluster().sh(1, "cat /root/pattern.out")?.contains("round 0").then_some(()))
     })?;
     migrate(story, &id, 2)?;
     story.types(1, "clusterctl ps")?;
     story.cluster().ended(1, job, RUN)?;
     let said = story.types(1, "tail -n 1 /root/pattern.out")?;
-    story.verify(
-        "every word of the 200 MB was right, in each round",
-        said.trim() == "ok",
-    )?;
+    story.verify("every word of the 200 MB was right, in each round", said.trim() == "ok")?;
     story.types(1, "clusterctl events | tail -n 4")?;
     Ok(())
 }
@@ -100,10 +88,7 @@ pub(super) fn build(story: &mut Story) -> Result<()> {
         let count = after[node - 1].saturating_sub(before[node - 1]);
         story.verify(&format!("node{node} ran compilers ({count})"), count > 0)?;
     }
-    story.verify(
-        "the result is byte for byte that of the local build",
-        alone == together,
-    )
+    story.verify("the result is byte for byte that of the local build", alone == together)
 }
 
 /// How many placed programs each node has started so far, by its own journal of events.
@@ -121,19 +106,12 @@ fn ran(story: &mut Story, nodes: usize) -> Result<Vec<usize>> {
 
 /// node2 has work and is drained; its power is cut on the drain's word; the work goes on.
 pub(super) fn drain(story: &mut Story) -> Result<()> {
-    let job = start(
-        story,
-        1,
-        &format!("-- {PROGRAMS}/counter /root/drain.out 8000 300000"),
-    )?;
+    let job = start(story, 1, &format!("-- {PROGRAMS}/counter /root/drain.out 8000 300000"))?;
     let id = story.cluster().find(1, job, "counter")?;
     migrate(story, &id, 2)?;
     let text = story.types(1, "clusterctl drain node2")?;
     let word = "safe to power off: yes";
-    story.verify(
-        &format!("the drain ends with \"{word}\""),
-        text.contains(word),
-    )?;
+    story.verify(&format!("the drain ends with \"{word}\""), text.contains(word))?;
     let seen = story.cluster().process(3, &id)?;
     let left = seen.is_some_and(|process| process.node != "node2");
     story.verify(&format!("{id} has left node2"), left)?;
@@ -160,11 +138,7 @@ pub(super) fn death(story: &mut Story) -> Result<()> {
     let lost = start(story, 1, &format!("-- sh -c '{lost}'"))?;
     let id = story.cluster().find(1, lost, "counter /root/lost")?;
     migrate(story, &id, 3)?;
-    let other = start(
-        story,
-        1,
-        &format!("-- {PROGRAMS}/counter /root/other.out 8000 300000"),
-    )?;
+    let other = start(story, 1, &format!("-- {PROGRAMS}/counter /root/other.out 8000 300000"))?;
     let again =
         format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 2000 300000");
     let again = start(story, 1, &again)?;

@@ -17,11 +17,7 @@ pub(crate) struct Archive<W> {
 impl<W: Write> Archive<W> {
     /// Starts an archive.
     pub(crate) fn new(out: W) -> Self {
-        Self {
-            out,
-            written: 0,
-            inode: 0,
-        }
+        Self { out, written: 0, inode: 0 }
     }
 
     /// Adds a folder.

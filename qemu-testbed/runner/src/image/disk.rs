@@ -51,9 +51,7 @@ pub(crate) fn ssh_key() -> Result<PathBuf> {
     if !path.exists() {
         fs::create_dir_all(place::cache()?.join("ssh"))?;
         let mut command = Command::new("ssh-keygen");
-        command
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", "holon-testbed", "-f"])
-            .arg(&path);
+        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "holon-testbed", "-f"]).arg(&path);
         process::output(&mut command)?;
     }
     Ok(path)
@@ -66,8 +64,7 @@ pub(crate) fn ensure() -> Result<Image> {
     let recipe = place::recipe();
     let mut key = Key::default();
     key.add(VERSION).add(&root.key).add(&root.kernel);
-    key.add_tree(&recipe.join("overlay"))?
-        .add_tree(&recipe.join("init"))?;
+    key.add_tree(&recipe.join("overlay"))?.add_tree(&recipe.join("init"))?;
     let key = key.add_tree(&public_key)?.finish();
     let dir = place::cache()?.join(format!("image-{key}"));
     let image = Image { dir, key, root };
@@ -102,17 +99,11 @@ fn make(image: &Image) -> Result<()> {
 
     let overlay = place::recipe().join("overlay");
     process::output(
-        Command::new("cp")
-            .args(["-a", "--no-preserve=ownership"])
-            .arg(overlay.join("."))
-            .arg(root),
+        Command::new("cp").args(["-a", "--no-preserve=ownership"]).arg(overlay.join(".")).arg(root),
     )?;
     let ssh_dir = root.join("root/.ssh");
     fs::create_dir_all(&ssh_dir)?;
-    fs::copy(
-        ssh_key()?.with_extension("pub"),
-        ssh_dir.join("authorized_keys"),
-    )?;
+    fs::copy(ssh_key()?.with_extension("pub"), ssh_dir.join("authorized_keys"))?;
     process::output(Command::new("chown").args(["-R", "0:0"]).arg(&ssh_dir))?;
     process::output(Command::new("chmod").args(["-R", "go="]).arg(&ssh_dir))?;
     process::output(Command::new("ssh-keygen").args(["-A", "-f"]).arg(root))?;
@@ -127,34 +118,18 @@ fn make(image: &Image) -> Result<()> {
     index_module(&image.root)?;
 
     let boot = root.join("boot");
-    fs::copy(
-        boot.join(format!("vmlinuz-{}", image.root.kernel)),
-        half_made.join("vmlinuz"),
-    )
-    .context("copy the kernel")?;
+    fs::copy(boot.join(format!("vmlinuz-{}", image.root.kernel)), half_made.join("vmlinuz"))
+        .context("copy the kernel")?;
     initramfs::write(&image.root, &half_made.join("initramfs.cpio"))?;
 
     let disk = half_made.join("disk.raw");
     let mke2fs = ["/usr/sbin/mke2fs", "/sbin/mke2fs"]
         .into_iter()
         .find(|p| fs::exists(p).is_ok_and(|found| found));
-    let Some(mke2fs) = mke2fs else {
-        bail!("mke2fs (e2fsprogs) is missing")
-    };
+    let Some(mke2fs) = mke2fs else { bail!("mke2fs (e2fsprogs) is missing") };
     process::output(
         Command::new(mke2fs)
-            .args([
-                "-q",
-                "-F",
-                "-t",
-                "ext4",
-                "-m",
-                "0",
-                "-L",
-                "root",
-                "-E",
-                "lazy_itable_init=1",
-            ])
+            .args(["-q", "-F", "-t", "ext4", "-m", "0", "-L", "root", "-E", "lazy_itable_init=1"])
             .args(["-O", "^metadata_csum_seed,^orphan_file", "-d"])
             .arg(root)
             .arg(&disk)
@@ -173,19 +148,8 @@ fn index_module(root: &root::Root) -> Result<()> {
     let source = r#"const char name[] __attribute__((section(".modinfo"))) = "name=holon";"#;
     let source_path = root.path.join("tmp/holon.c");
     fs::write(&source_path, source)?;
-    process::output(
-        Command::new("gcc")
-            .arg("-c")
-            .arg(&source_path)
-            .arg("-o")
-            .arg(&placeholder),
-    )?;
-    process::output(
-        Command::new("chroot")
-            .arg(&root.path)
-            .arg("depmod")
-            .arg(&root.kernel),
-    )?;
+    process::output(Command::new("gcc").arg("-c").arg(&source_path).arg("-o").arg(&placeholder))?;
+    process::output(Command::new("chroot").arg(&root.path).arg("depmod").arg(&root.kernel))?;
     fs::remove_file(source_path)?;
     fs::remove_file(placeholder)?;
     Ok(())

@@ -27,18 +27,12 @@ pub(crate) fn write(root: &Root, path: &Path) -> Result<()> {
     }
     archive.device("dev/console", 5, 1)?;
     let busybox = root.path.join("usr/bin/busybox");
-    archive.file(
-        "bin/busybox",
-        &fs::read(&busybox).context("busybox-static in the root")?,
-    )?;
+    archive.file("bin/busybox", &fs::read(&busybox).context("busybox-static in the root")?)?;
     archive.file("init", &fs::read(place::recipe().join("init"))?)?;
     let mut order = String::new();
     for module in &modules {
         let name = name(module);
-        archive.file(
-            &format!("modules/{name}.ko"),
-            &read_module(&library.join(module))?,
-        )?;
+        archive.file(&format!("modules/{name}.ko"), &read_module(&library.join(module))?)?;
         order.push_str(&format!("{name}.ko\n"));
     }
     archive.file("modules/order", order.as_bytes())?;
@@ -96,16 +90,6 @@ mod tests {
                    kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio.ko.xz\n\
                    kernel/drivers/virtio/virtio_pci.ko.xz: kernel/drivers/virtio/virtio.ko.xz\n";
         let order: Vec<_> = load_order(dep).iter().map(|path| name(path)).collect();
-        assert_eq!(
-            order,
-            [
-                "virtio",
-                "virtio_pci",
-                "virtio_blk",
-                "crc16",
-                "jbd2",
-                "ext4"
-            ]
-        );
+        assert_eq!(order, ["virtio", "virtio_pci", "virtio_blk", "crc16", "jbd2", "ext4"]);
     }
 }

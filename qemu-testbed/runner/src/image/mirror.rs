@@ -63,11 +63,13 @@ mod tests {
 
     #[test]
     fn reads_both_formats() {
-        let list = "# deb http://no/ x main\ndeb [arch=amd64 signed-by=/k] http://a/debian bookworm main\n";
+        let list = "# deb http://no/ x main\n\
+                    deb [arch=amd64 signed-by=/k] http://a/debian bookworm main\n";
         assert_eq!(from_list(list).as_deref(), Some("http://a/debian"));
         let security =
             "Types: deb\nURIs: http://s/security\nSuites: bookworm-security\nComponents: main\n";
-        let archive = "Types: deb\nURIs: http://a/debian\nSuites: bookworm bookworm-updates\nComponents: main\n";
+        let archive = "Types: deb\nURIs: http://a/debian\n\
+                       Suites: bookworm bookworm-updates\nComponents: main\n";
         let text = format!("{security}\n{archive}");
         assert_eq!(from_deb822(&text).as_deref(), Some("http://a/debian"));
         assert_eq!(from_deb822(security), None);

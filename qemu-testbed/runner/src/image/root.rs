@@ -48,12 +48,7 @@ fn key() -> Result<String> {
     let recipe = place::recipe();
     let mut key = Key::default();
     key.add(VERSION);
-    for name in [
-        "suites.txt",
-        "packages.txt",
-        "packages-backports.txt",
-        "sources.txt",
-    ] {
+    for name in ["suites.txt", "packages.txt", "packages-backports.txt", "sources.txt"] {
         key.add_tree(&recipe.join(name))?;
     }
     Ok(key.add_tree(&recipe.join("customize.sh"))?.finish())
@@ -64,21 +59,14 @@ fn make(path: &Path) -> Result<()> {
     let step = Step::start("make the guest root from packages (once)");
     let recipe = place::recipe();
     let suites = words(&recipe.join("suites.txt"))?;
-    let Some(release) = suites.first() else {
-        bail!("suites.txt names no suite")
-    };
+    let Some(release) = suites.first() else { bail!("suites.txt names no suite") };
     let packages = words(&recipe.join("packages.txt"))?;
     let half_made = path.with_extension("part");
     remove(&half_made)?;
 
     let mut command = Command::new("mmdebstrap");
     command
-        .args([
-            "--quiet",
-            "--variant=minbase",
-            "--mode=root",
-            "--components=main",
-        ])
+        .args(["--quiet", "--variant=minbase", "--mode=root", "--components=main"])
         .args(
             ["man", "doc", "locale", "info"]
                 .map(|dir| format!("--dpkgopt=path-exclude=/usr/share/{dir}/*")),
@@ -109,39 +97,21 @@ fn sources(suites: &[String]) -> Vec<String> {
     let Some(mirror) = mirror::of_host() else {
         return Vec::new();
     };
-    let binary = suites
-        .iter()
-        .map(|suite| format!("deb {mirror} {suite} main"));
-    let source = suites
-        .iter()
-        .take(1)
-        .map(|suite| format!("deb-src {mirror} {suite} main"));
+    let binary = suites.iter().map(|suite| format!("deb {mirror} {suite} main"));
+    let source = suites.iter().take(1).map(|suite| format!("deb-src {mirror} {suite} main"));
     binary.chain(source).collect()
 }
 
 fn words(path: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let lines = text
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or(""));
-    Ok(lines
-        .flat_map(str::split_whitespace)
-        .map(str::to_owned)
-        .collect())
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or(""));
+    Ok(lines.flat_map(str::split_whitespace).map(str::to_owned).collect())
 }
 
 fn kernel(root: &Path) -> Result<String> {
     let mut kernels: Vec<String> = fs::read_dir(root.join("boot"))?
         .flatten()
-        .filter_map(|entry| {
-            Some(
-                entry
-                    .file_name()
-                    .to_str()?
-                    .strip_prefix("vmlinuz-")?
-                    .to_owned(),
-            )
-        })
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_prefix("vmlinuz-")?.to_owned()))
         .collect();
     kernels.sort();
     kernels.pop().context("the guest root has no kernel")

@@ -54,20 +54,13 @@ impl Template {
 
     /// What nodes start from.
     pub(crate) fn memory(&self) -> Memory {
-        Memory::Restore {
-            memory: self.dir.join("memory"),
-            state: self.state(),
-        }
+        Memory::Restore { memory: self.dir.join("memory"), state: self.state() }
     }
 
     /// Keeps it from being cleared away as long as the file is open.
     pub(crate) fn hold(&self) -> Result<File> {
         let path = self.dir.join(IN_USE);
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
+        let file = File::options().write(true).create(true).truncate(false).open(&path)?;
         file.lock_shared()?;
         file.set_modified(SystemTime::now())?;
         Ok(file)
@@ -82,10 +75,7 @@ impl Template {
 pub(crate) fn plain(image: &Image, shape: Shape) -> Result<Template> {
     let mut key = Key::default();
     key.add(VERSION).add(&image.key).add(qemu::fingerprint()?);
-    let key = key
-        .add(shape.mem_mb.to_le_bytes())
-        .add(shape.cpus.to_le_bytes())
-        .finish();
+    let key = key.add(shape.mem_mb.to_le_bytes()).add(shape.cpus.to_le_bytes()).finish();
     let what = format!(
         "boot a guest of {} MB and {} CPU to start nodes from (once)",
         shape.mem_mb, shape.cpus
@@ -107,33 +97,19 @@ pub(crate) fn with_packages(image: &Image, shape: Shape, packages: &[PathBuf]) -
     for package in packages {
         key.add_tree(package)?;
     }
-    let base = plain
-        .dir
-        .file_name()
-        .context("a template without a name")?
-        .to_string_lossy();
+    let base = plain.dir.file_name().context("a template without a name")?.to_string_lossy();
     let base = base.trim_start_matches("template-");
     let key = format!("{base}{WITH}{}", key.finish());
     prune()?;
-    ensure(
-        &key,
-        "install the packages in a guest to start nodes from",
-        |part| {
-            qemu::overlay(&plain.disk(), "qcow2", &part.join("disk.qcow2"))?;
-            let memory = part.join("memory");
-            let mut copy = Command::new("cp");
-            copy.args(["--sparse=always", "--no-preserve=mode"])
-                .arg(plain.dir.join("memory"));
-            process::output(copy.arg(&memory))?;
-            let memory = Memory::Derive {
-                memory,
-                state: plain.state(),
-            };
-            make(&guest(image, shape, part, memory)?, |ssh| {
-                install(ssh, packages)
-            })
-        },
-    )
+    ensure(&key, "install the packages in a guest to start nodes from", |part| {
+        qemu::overlay(&plain.disk(), "qcow2", &part.join("disk.qcow2"))?;
+        let memory = part.join("memory");
+        let mut copy = Command::new("cp");
+        copy.args(["--sparse=always", "--no-preserve=mode"]).arg(plain.dir.join("memory"));
+        process::output(copy.arg(&memory))?;
+        let memory = Memory::Derive { memory, state: plain.state() };
+        make(&guest(image, shape, part, memory)?, |ssh| install(ssh, packages))
+    })
 }
 
 fn ensure(key: &str, what: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Template> {
@@ -182,11 +158,7 @@ fn guest(image: &Image, shape: Shape, part: &Path, memory: Memory) -> Result<Gue
 fn make(guest: &Guest, work: impl Fn(&Ssh) -> Result<()>) -> Result<()> {
     let (mut child, qmp) = qemu::launch(guest)?;
     let control = guest.qmp.with_file_name("ssh");
-    let ssh = Ssh {
-        key: disk::ssh_key()?,
-        port: guest.ssh_port,
-        control,
-    };
+    let ssh = Ssh { key: disk::ssh_key()?, port: guest.ssh_port, control };
     let mut save = |mut qmp: Qmp| -> Result<()> {
         ssh.await_banner(BOOT_MAX, || matches!(child.try_wait(), Ok(None)))?;
         ssh.open_shared()?;
@@ -210,10 +182,7 @@ fn settle(ssh: &Ssh) -> Result<()> {
     let state = String::from_utf8_lossy(&running.stdout).trim().to_owned();
     if state != "running" {
         let failed = ssh.sh("systemctl list-units --failed --plain --no-legend");
-        bail!(
-            "the guest boots into state {state:?}: {}",
-            failed.unwrap_or_default()
-        );
+        bail!("the guest boots into state {state:?}: {}", failed.unwrap_or_default());
     }
     Ok(())
 }

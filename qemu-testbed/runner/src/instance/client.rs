@@ -24,15 +24,9 @@ impl Instance {
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let config = Config::load(dir)?;
         let stream = UnixStream::connect(config.control()).with_context(|| {
-            format!(
-                "the testbed in {} has ended (`cargo testbed down` clears up)",
-                dir.display()
-            )
+            format!("the testbed in {} has ended (`cargo testbed down` clears up)", dir.display())
         })?;
-        Ok(Self {
-            config,
-            connection: BufReader::new(stream),
-        })
+        Ok(Self { config, connection: BufReader::new(stream) })
     }
 
     /// Another connection to the same instance, for another thread.
@@ -96,14 +90,8 @@ impl Instance {
     /// How to reach a node, if it is on.
     pub(crate) fn ssh(&mut self, node: usize) -> Result<Ssh> {
         let status = self.status()?;
-        match node
-            .checked_sub(1)
-            .and_then(|index| status.nodes.get(index))
-        {
-            None => bail!(
-                "there is no node{node}: this cluster has {}",
-                status.nodes.len()
-            ),
+        match node.checked_sub(1).and_then(|index| status.nodes.get(index)) {
+            None => bail!("there is no node{node}: this cluster has {}", status.nodes.len()),
             Some(NodeState::Off) => bail!("node{node} is off (`cargo testbed start {node}`)"),
             Some(NodeState::Paused) => bail!("node{node} is paused"),
             Some(NodeState::Running) => self.ssh_unchecked(node),
@@ -114,11 +102,7 @@ impl Instance {
     pub(crate) fn ssh_unchecked(&self, node: usize) -> Result<Ssh> {
         let port = self.config.ssh_ports.get(node.wrapping_sub(1)).copied();
         let port = port.with_context(|| format!("there is no node{node}"))?;
-        Ok(Ssh {
-            key: disk::ssh_key()?,
-            port,
-            control: self.config.socket(node, "ssh"),
-        })
+        Ok(Ssh { key: disk::ssh_key()?, port, control: self.config.socket(node, "ssh") })
     }
 
     fn done(&mut self, request: &Request) -> Result<()> {
@@ -133,10 +117,7 @@ impl Instance {
         self.connection.get_mut().write_all(line.as_bytes())?;
         let mut answer = String::new();
         if self.connection.read_line(&mut answer)? == 0 {
-            bail!(
-                "the supervisor has ended; see {}/supervisor.log",
-                self.config.dir.display()
-            );
+            bail!("the supervisor has ended; see {}/supervisor.log", self.config.dir.display());
         }
         Ok(serde_json::from_str(&answer)?)
     }

@@ -41,10 +41,7 @@ impl Config {
     pub(crate) fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("instance.json");
         let Ok(text) = fs::read(&path) else {
-            bail!(
-                "no cluster is up in {} (`cargo testbed up` makes one)",
-                dir.display()
-            );
+            bail!("no cluster is up in {} (`cargo testbed up` makes one)", dir.display());
         };
         serde_json::from_slice(&text).with_context(|| path.display().to_string())
     }
@@ -77,8 +74,7 @@ pub(crate) fn socket_dir(dir: &Path) -> PathBuf {
     let mut key = Key::default();
     let name = format!("holon-{}", key.add(dir.as_os_str().as_bytes()).finish());
     let base = std::env::var_os("XDG_RUNTIME_DIR").filter(|base| Path::new(base).is_dir());
-    base.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
-        .join(name)
+    base.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from).join(name)
 }
 
 /// From what a node starts.
@@ -106,11 +102,7 @@ pub(crate) enum Request {
     /// Let it run again.
     Resume { node: usize },
     /// Set the faults from one node to another.
-    Link {
-        from: usize,
-        to: usize,
-        faults: Faults,
-    },
+    Link { from: usize, to: usize, faults: Faults },
     /// Take all faults away.
     LinkClear,
     /// Tell all.

@@ -17,14 +17,10 @@ const JOIN_MAX_S: u32 = 60;
 /// Makes all nodes ready, side by side.
 pub(crate) fn all(instance: &Instance) -> Result<()> {
     let nodes: Vec<usize> = (1..=instance.config.nodes).collect();
-    side_by_side(instance, &nodes, |instance, node| {
-        prepare(instance, node, Boot::Warm)
-    })?;
+    side_by_side(instance, &nodes, |instance, node| prepare(instance, node, Boot::Warm))?;
     if instance.config.has_holond {
         let seen = instance.config.nodes;
-        side_by_side(instance, &nodes, |instance, node| {
-            await_members(instance, node, seen)
-        })?;
+        side_by_side(instance, &nodes, |instance, node| await_members(instance, node, seen))?;
     }
     Ok(())
 }
@@ -36,11 +32,7 @@ pub(crate) fn one(instance: &mut Instance, node: usize, boot: Boot) -> Result<()
         return Ok(());
     }
     let status = instance.status()?;
-    let seen = status
-        .nodes
-        .iter()
-        .filter(|state| **state == NodeState::Running)
-        .count();
+    let seen = status.nodes.iter().filter(|state| **state == NodeState::Running).count();
     await_members(instance, node, seen)
 }
 
@@ -61,9 +53,7 @@ fn side_by_side(
             })
             .collect();
         let join = |thread: thread::ScopedJoinHandle<'_, Result<()>>| {
-            thread
-                .join()
-                .unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+            thread.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
         };
         threads.into_iter().map(join).collect()
     });
@@ -80,12 +70,8 @@ fn prepare(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     ssh.open_shared()?;
     if boot == Boot::Warm {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-        let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?
-            .trim()
-            .replace('-', "");
-        ssh.sh(&format!(
-            "/usr/local/lib/testbed/identity {node} {now:.3} {id}"
-        ))?;
+        let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().replace('-', "");
+        ssh.sh(&format!("/usr/local/lib/testbed/identity {node} {now:.3} {id}"))?;
     }
     let config = &instance.config;
     if boot == Boot::Warm && config.has_holond {
@@ -107,10 +93,7 @@ const CLUSTER_TOML: &str = "[holon]\ntimescale = 4\nplace = [\"cc1\", \"cc1plus\
 
 fn nodes_toml(nodes: usize) -> String {
     let node = |n: usize| {
-        format!(
-            "[[node]]\nslot = {}\nname = \"node{n}\"\naddr = \"10.77.0.{n}\"\n",
-            n - 1
-        )
+        format!("[[node]]\nslot = {}\nname = \"node{n}\"\naddr = \"10.77.0.{n}\"\n", n - 1)
     };
     let nodes: String = (1..=nodes).map(node).collect();
     format!("{CLUSTER_TOML}{nodes}")

@@ -37,9 +37,7 @@ struct Supervisor {
 /// thread: children end with the thread that made them.
 pub(crate) fn run(dir: &Path) -> Result<()> {
     let config = Config::load(dir)?;
-    let sockets: Vec<_> = (1..=config.nodes)
-        .map(|node| config.socket(node, "net"))
-        .collect();
+    let sockets: Vec<_> = (1..=config.nodes).map(|node| config.socket(node, "net")).collect();
     let captures = dir.join("capture");
     fs::create_dir_all(&captures)?;
     let switch = Switch::start(&sockets, &captures, config.seed)?;
@@ -51,18 +49,8 @@ pub(crate) fn run(dir: &Path) -> Result<()> {
     let nodes = (0..config.nodes).map(|_| None).collect();
     let paused = vec![false; config.nodes];
     let image = disk::ensure()?;
-    let template = Template {
-        dir: config.template.clone(),
-    }
-    .hold()?;
-    let mut supervisor = Supervisor {
-        config,
-        image,
-        switch,
-        nodes,
-        paused,
-        _template: template,
-    };
+    let template = Template { dir: config.template.clone() }.hold()?;
+    let mut supervisor = Supervisor { config, image, switch, nodes, paused, _template: template };
     supervisor.serve(&inbox);
     supervisor.clean();
     Ok(())
@@ -105,10 +93,7 @@ impl Supervisor {
 
     fn index(&self, node: usize) -> Result<usize> {
         if node == 0 || node > self.config.nodes {
-            bail!(
-                "there is no node{node}: this cluster has {}",
-                self.config.nodes
-            );
+            bail!("there is no node{node}: this cluster has {}", self.config.nodes);
         }
         Ok(node - 1)
     }
@@ -118,9 +103,7 @@ impl Supervisor {
         if self.state(index) != NodeState::Off {
             bail!("node{node} runs already");
         }
-        let template = Template {
-            dir: self.config.template.clone(),
-        };
+        let template = Template { dir: self.config.template.clone() };
         let disk = self.config.file(node, "qcow2");
         if boot == Boot::Warm || !disk.exists() {
             qemu::overlay(&template.disk(), "qcow2", &disk)?;
@@ -149,9 +132,7 @@ impl Supervisor {
 
     fn kill(&mut self, node: usize) -> Result<()> {
         let index = self.index(node)?;
-        let Some(mut child) = self.nodes[index].take() else {
-            bail!("node{node} is off already")
-        };
+        let Some(mut child) = self.nodes[index].take() else { bail!("node{node} is off already") };
         child.kill()?;
         child.wait()?;
         Ok(())
@@ -182,15 +163,9 @@ impl Supervisor {
     }
 
     fn status(&mut self) -> Result<Status> {
-        let nodes = (0..self.config.nodes)
-            .map(|index| self.state(index))
-            .collect();
+        let nodes = (0..self.config.nodes).map(|index| self.state(index)).collect();
         let links = self.switch.report()?;
-        Ok(Status {
-            nodes,
-            links,
-            supervisor_pid: std::process::id(),
-        })
+        Ok(Status { nodes, links, supervisor_pid: std::process::id() })
     }
 
     fn end_nodes(&mut self) {

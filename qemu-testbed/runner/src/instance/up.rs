@@ -51,10 +51,7 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
     fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
     let dir = &dir.canonicalize()?;
     if Instance::open(dir).is_ok() {
-        bail!(
-            "a cluster is up in {} already (`cargo testbed down` ends it)",
-            dir.display()
-        );
+        bail!("a cluster is up in {} already (`cargo testbed down` ends it)", dir.display());
     }
     let image = image::prepare(crate::host::Consent::Ask)?;
     let packages = match payload {
@@ -62,16 +59,11 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
         Payload::LastBuild => crate::build::last()?,
         Payload::Bare => Vec::new(),
     };
-    let shape = template::Shape {
-        mem_mb: size.mem_mb,
-        cpus: size.cpus,
-    };
+    let shape = template::Shape { mem_mb: size.mem_mb, cpus: size.cpus };
     let template = template::with_packages(&image, shape, &packages)?;
 
     let step = Step::start(format!("start {} nodes (seed {seed})", size.nodes));
-    let ssh_ports = (0..size.nodes)
-        .map(|_| qemu::free_port())
-        .collect::<Result<_>>()?;
+    let ssh_ports = (0..size.nodes).map(|_| qemu::free_port()).collect::<Result<_>>()?;
     let config = Config {
         dir: dir.to_owned(),
         sockets: control::socket_dir(dir),
@@ -81,9 +73,7 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
         seed,
         ssh_ports,
         template: template.dir,
-        has_holond: packages
-            .iter()
-            .any(|package| package.ends_with("holond.deb")),
+        has_holond: packages.iter().any(|package| package.ends_with("holond.deb")),
     };
     let mut instance = supervise(&config)?;
     instance.tie()?;
@@ -131,10 +121,7 @@ fn supervise(config: &Config) -> Result<Instance> {
     // By this name, for a rebuild may have replaced the file that we were started from.
     let mut command = Command::new("/proc/self/exe");
     command.arg("--dir").arg(&config.dir).arg("supervise");
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let session = || setsid().map(drop).map_err(Into::into);
     // SAFETY: between fork and exec the closure only makes one system call.
     unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, session) };
@@ -162,14 +149,8 @@ fn await_end(pid: u32) -> Result<()> {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
         return Ok(());
     };
-    let mut waiting = [rustix::event::PollFd::new(
-        &process,
-        rustix::event::PollFlags::IN,
-    )];
-    let limit = rustix::event::Timespec {
-        tv_sec: 10,
-        tv_nsec: 0,
-    };
+    let mut waiting = [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)];
+    let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
     if rustix::event::poll(&mut waiting, Some(&limit))? == 0 {
         rustix::process::kill_process(pid, Signal::KILL)?;
     }

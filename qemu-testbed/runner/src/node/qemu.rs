@@ -100,16 +100,9 @@ pub(crate) fn launch(guest: &Guest) -> Result<(Child, Qmp)> {
 
 fn spawn(guest: &Guest) -> Result<Child> {
     let _ = fs::remove_file(&guest.qmp);
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(&guest.log)?;
+    let log = fs::File::options().create(true).append(true).open(&guest.log)?;
     let mut command = Command::new(PROGRAM);
-    command
-        .args(arguments(guest))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
+    command.args(arguments(guest)).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     process::bind_to_parent(&mut command);
     command.spawn().with_context(|| format!("start {PROGRAM}"))
 }
@@ -122,10 +115,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
         true => ("kvm", "host"),
         false => ("tcg,thread=multi", "max,la57=off,svm=off"),
     };
-    put(
-        "-machine",
-        "q35,usb=off,vmport=off,memory-backend=ram0".into(),
-    );
+    put("-machine", "q35,usb=off,vmport=off,memory-backend=ram0".into());
     put("-accel", accelerator.into());
     put("-cpu", cpu.into());
     put("-smp", guest.cpus.to_string());
@@ -133,42 +123,21 @@ fn arguments(guest: &Guest) -> Vec<String> {
     put("-object", memory(guest));
     put("-kernel", guest.image.kernel().display().to_string());
     put("-initrd", guest.image.initramfs().display().to_string());
-    put(
-        "-append",
-        format!("{KERNEL_ARGS} holon.node={}", guest.node),
-    );
+    put("-append", format!("{KERNEL_ARGS} holon.node={}", guest.node));
     let disk = guest.disk.display();
-    put(
-        "-drive",
-        format!("file={disk},format=qcow2,if=none,id=disk0,cache=unsafe,discard=unmap"),
-    );
+    put("-drive", format!("file={disk},format=qcow2,if=none,id=disk0,cache=unsafe,discard=unmap"));
     put("-device", "virtio-blk-pci,drive=disk0".into());
     put("-device", "virtio-rng-pci".into());
     put("-device", "vmgenid,guid=auto".into());
     let forward = format!("hostfwd=tcp:127.0.0.1:{}-:22", guest.ssh_port);
-    put(
-        "-netdev",
-        format!("user,id=mgmt,ipv6=off,restrict=on,{forward}"),
-    );
-    put(
-        "-device",
-        "virtio-net-pci,netdev=mgmt,mac=52:54:00:88:00:01,romfile=".into(),
-    );
+    put("-netdev", format!("user,id=mgmt,ipv6=off,restrict=on,{forward}"));
+    put("-device", "virtio-net-pci,netdev=mgmt,mac=52:54:00:88:00:01,romfile=".into());
     put("-netdev", cluster(&guest.cluster));
-    put(
-        "-device",
-        "virtio-net-pci,netdev=cluster,mac=52:54:00:77:00:00,romfile=".into(),
-    );
+    put("-device", "virtio-net-pci,netdev=cluster,mac=52:54:00:77:00:00,romfile=".into());
     let serial = guest.serial.display();
-    put(
-        "-chardev",
-        format!("file,id=serial0,path={serial},append=on"),
-    );
+    put("-chardev", format!("file,id=serial0,path={serial},append=on"));
     put("-serial", "chardev:serial0".into());
-    put(
-        "-qmp",
-        format!("unix:{},server=on,wait=off", guest.qmp.display()),
-    );
+    put("-qmp", format!("unix:{},server=on,wait=off", guest.qmp.display()));
     if matches!(guest.memory, Memory::Restore { .. } | Memory::Derive { .. }) {
         put("-incoming", "defer".into());
     }
@@ -182,26 +151,19 @@ fn memory(guest: &Guest) -> String {
     match &guest.memory {
         Memory::Fresh => format!("memory-backend-ram,{size}"),
         Memory::Template(memory) | Memory::Derive { memory, .. } => {
-            format!(
-                "memory-backend-file,{size},share=on,mem-path={}",
-                memory.display()
-            )
+            format!("memory-backend-file,{size},share=on,mem-path={}", memory.display())
         }
         Memory::Restore { memory, .. } => {
-            format!(
-                "memory-backend-file,{size},share=off,mem-path={}",
-                memory.display()
-            )
+            format!("memory-backend-file,{size},share=off,mem-path={}", memory.display())
         }
     }
 }
 
 fn cluster(cluster: &Cluster) -> String {
     match cluster {
-        Cluster::Switch(socket) => format!(
-            "stream,id=cluster,server=off,addr.type=unix,addr.path={}",
-            socket.display()
-        ),
+        Cluster::Switch(socket) => {
+            format!("stream,id=cluster,server=off,addr.type=unix,addr.path={}", socket.display())
+        }
         Cluster::Unplugged => "user,id=cluster,ipv6=off,restrict=on".into(),
     }
 }
@@ -210,19 +172,9 @@ fn cluster(cluster: &Cluster) -> String {
 /// guest boots.
 fn has_kvm() -> bool {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = cpu
-        .lines()
-        .find(|line| line.starts_with("flags"))
-        .unwrap_or_default();
-    let shown = flags
-        .split_whitespace()
-        .any(|flag| flag == "vmx" || flag == "svm");
-    shown
-        && fs::File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/kvm")
-            .is_ok()
+    let flags = cpu.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    let shown = flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
+    shown && fs::File::options().read(true).write(true).open("/dev/kvm").is_ok()
 }
 
 /// What a saved state depends on besides the image: QEMU itself and how it is called.
@@ -241,10 +193,7 @@ pub(crate) fn fingerprint() -> Result<&'static str> {
 pub(crate) fn overlay(base: &Path, format: &str, path: &Path) -> Result<()> {
     let _ = fs::remove_file(path);
     let mut command = Command::new("qemu-img");
-    command
-        .args(["create", "-q", "-f", "qcow2", "-F", format, "-b"])
-        .arg(base)
-        .arg(path);
+    command.args(["create", "-q", "-f", "qcow2", "-F", format, "-b"]).arg(base).arg(path);
     process::output(&mut command)?;
     Ok(())
 }

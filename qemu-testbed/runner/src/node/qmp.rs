@@ -35,9 +35,7 @@ impl Qmp {
             }
         };
         stream.set_read_timeout(Some(ANSWER_MAX))?;
-        let mut qmp = Self {
-            reader: BufReader::new(stream),
-        };
+        let mut qmp = Self { reader: BufReader::new(stream) };
         qmp.receive().context("QEMU's greeting")?;
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
@@ -45,10 +43,7 @@ impl Qmp {
 
     /// Executes a command and gives what it returned.
     pub(crate) fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
-        let line = format!(
-            "{}\n",
-            json!({ "execute": command, "arguments": arguments })
-        );
+        let line = format!("{}\n", json!({ "execute": command, "arguments": arguments }));
         self.reader.get_mut().write_all(line.as_bytes())?;
         loop {
             let mut answer = self.receive().with_context(|| format!("QMP {command}"))?;
@@ -65,10 +60,7 @@ impl Qmp {
     pub(crate) fn save(&mut self, state: &Path) -> Result<()> {
         self.execute("stop", json!({}))?;
         self.leave_memory_file_alone()?;
-        let target = format!(
-            "exec:cat >{}",
-            crate::process::quote(&state.to_string_lossy())
-        );
+        let target = format!("exec:cat >{}", crate::process::quote(&state.to_string_lossy()));
         self.execute("migrate", json!({ "uri": target }))?;
         self.await_migration()
     }
@@ -76,10 +68,7 @@ impl Qmp {
     /// Reads a saved state into a QEMU that waits for it, and lets the guest run.
     pub(crate) fn restore(&mut self, state: &Path) -> Result<()> {
         self.leave_memory_file_alone()?;
-        let source = format!(
-            "exec:cat {}",
-            crate::process::quote(&state.to_string_lossy())
-        );
+        let source = format!("exec:cat {}", crate::process::quote(&state.to_string_lossy()));
         self.execute("migrate-incoming", json!({ "uri": source }))?;
         self.await_migration()?;
         self.execute("cont", json!({}))?;
@@ -89,10 +78,7 @@ impl Qmp {
     /// What is in a memory file is neither written to the state nor read from it.
     fn leave_memory_file_alone(&mut self) -> Result<()> {
         let capability = json!({ "capability": "x-ignore-shared", "state": true });
-        self.execute(
-            "migrate-set-capabilities",
-            json!({ "capabilities": [capability] }),
-        )?;
+        self.execute("migrate-set-capabilities", json!({ "capabilities": [capability] }))?;
         Ok(())
     }
 

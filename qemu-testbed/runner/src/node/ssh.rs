@@ -70,11 +70,7 @@ impl Ssh {
     /// The ssh command that runs `words` in the guest.
     pub(crate) fn exec(&self, words: &[String], terminal: Terminal) -> Command {
         let mut command = self.command("ssh", "-p");
-        command.arg(if terminal == Terminal::Yes {
-            "-tt"
-        } else {
-            "-T"
-        });
+        command.arg(if terminal == Terminal::Yes { "-tt" } else { "-T" });
         command.arg("root@127.0.0.1").arg(remote_line(words));
         command
     }
@@ -92,24 +88,14 @@ impl Ssh {
     /// Copies a file or folder into the guest.
     pub(crate) fn push(&self, from: &Path, to: &str) -> Result<()> {
         let remote = format!("root@127.0.0.1:{to}");
-        process::output(
-            self.command("scp", "-P")
-                .args(["-q", "-r", "-p"])
-                .arg(from)
-                .arg(remote),
-        )?;
+        process::output(self.command("scp", "-P").args(["-q", "-r", "-p"]).arg(from).arg(remote))?;
         Ok(())
     }
 
     /// Copies a file or folder from the guest.
     pub(crate) fn pull(&self, from: &str, to: &Path) -> Result<()> {
         let remote = format!("root@127.0.0.1:{from}");
-        process::output(
-            self.command("scp", "-P")
-                .args(["-q", "-r", "-p"])
-                .arg(remote)
-                .arg(to),
-        )?;
+        process::output(self.command("scp", "-P").args(["-q", "-r", "-p"]).arg(remote).arg(to))?;
         Ok(())
     }
 
@@ -138,9 +124,7 @@ impl Ssh {
         ] {
             command.arg("-o").arg(option);
         }
-        command
-            .arg("-o")
-            .arg(format!("ControlPath={}", self.control.display()));
+        command.arg("-o").arg(format!("ControlPath={}", self.control.display()));
         command
     }
 }

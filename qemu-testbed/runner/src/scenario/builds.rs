@@ -9,7 +9,8 @@ use super::cluster::{eventually, Cluster, Event, SOON};
 /// Emulated compilers take their time.
 const BUILD: Duration = Duration::from_secs(900);
 /// A digest of everything that a build leaves behind.
-const DIGEST: &str = "find . -name '*.o' -o -name '*.lo' -o -name 'libz.*' -type f | sort | xargs sha256sum | sha256sum";
+const DIGEST: &str = "find . -name '*.o' -o -name '*.lo' -o -name 'libz.*' -type f | \
+                      sort | xargs sha256sum | sha256sum";
 
 /// The compilers run everywhere; the bytes are those of a build on one node.
 pub(crate) fn build(cluster: &mut Cluster) -> Result<()> {
@@ -37,11 +38,7 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     cluster.kill(3)?;
     cluster.ended(1, job, BUILD)?;
     check(cluster, &wanted)?;
-    let again = cluster
-        .events(1)?
-        .into_iter()
-        .rev()
-        .find(|e| e.kind == "placed-again");
+    let again = cluster.events(1)?.into_iter().rev().find(|e| e.kind == "placed-again");
     again.context("no event says that a lost child ran again")?;
     cluster.start(3)
 }
@@ -53,14 +50,8 @@ fn local_digest(cluster: &Cluster) -> Result<String> {
         return Ok(String::from_utf8_lossy(&known.stdout).trim().to_owned());
     }
     fresh(cluster)?;
-    cluster.sh(
-        1,
-        "cd /root/build && make -j2 libz.a libz.so.1 >/root/build.local 2>&1",
-    )?;
-    cluster.sh(
-        1,
-        &format!("cd /root/build && {DIGEST} | tee /root/build.digest"),
-    )
+    cluster.sh(1, "cd /root/build && make -j2 libz.a libz.so.1 >/root/build.local 2>&1")?;
+    cluster.sh(1, &format!("cd /root/build && {DIGEST} | tee /root/build.digest"))
 }
 
 fn fresh(cluster: &Cluster) -> Result<()> {
@@ -83,10 +74,7 @@ fn check(cluster: &Cluster, wanted: &str) -> Result<()> {
     let status = cluster.sh(1, "cat /root/build.status; tail -n 5 /root/build.log")?;
     ensure!(status.starts_with("0\n"), "make failed: {status}");
     let got = cluster.sh(1, &format!("cd /root/build && {DIGEST}"))?;
-    ensure!(
-        got == wanted,
-        "the build's bytes differ from a local build's"
-    );
+    ensure!(got == wanted, "the build's bytes differ from a local build's");
     Ok(())
 }
 

@@ -63,9 +63,8 @@ pub(crate) fn consoles(cluster: &mut Cluster) -> Result<()> {
     for node in 1..=config.nodes {
         let console = fs::read(config.file(node, "serial.log"))?;
         let console = String::from_utf8_lossy(&console);
-        if let Some(line) = console
-            .lines()
-            .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+        if let Some(line) =
+            console.lines().find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
         {
             bail!("node{node}'s kernel printed: {}", line.trim());
         }

@@ -83,9 +83,8 @@ impl Cluster {
     pub(crate) fn up(dir: &Path, size: Size, seed: u64) -> Result<Self> {
         up::down(dir)?;
         let instance = up::up(dir, size, seed, Payload::Holon)?;
-        let ssh = (1..=size.nodes)
-            .map(|node| instance.ssh_unchecked(node))
-            .collect::<Result<_>>()?;
+        let ssh =
+            (1..=size.nodes).map(|node| instance.ssh_unchecked(node)).collect::<Result<_>>()?;
         Ok(Self { instance, ssh })
     }
 
@@ -108,9 +107,7 @@ impl Cluster {
     pub(crate) fn sh(&self, node: usize, line: &str) -> Result<String> {
         let output = self.capture(node, line)?;
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout)
-                .trim_end()
-                .to_owned());
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         }
         bail!(
             "node{node}: `{line}` ended with {}: {}{}",
@@ -128,10 +125,7 @@ impl Cluster {
     /// Starts a shell line on a node and goes on.
     pub(crate) fn begin(&self, node: usize, line: &str) -> Result<Running> {
         let mut command = self.ssh[node - 1].exec(&[line.to_owned()], Terminal::No);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(Running(command.spawn().context("run ssh")?))
     }
 
@@ -145,11 +139,7 @@ impl Cluster {
         let text = self.sh(node, &format!("clusterctl {words} -o json"))?;
         let list: List<T> =
             serde_json::from_str(&text).with_context(|| format!("clusterctl {words}: {text}"))?;
-        ensure!(
-            list.kind == kind,
-            "clusterctl {words} printed a {}",
-            list.kind
-        );
+        ensure!(list.kind == kind, "clusterctl {words} printed a {}", list.kind);
         Ok(list.items)
     }
 
@@ -160,10 +150,7 @@ impl Cluster {
 
     /// One process, if it is there.
     pub(crate) fn process(&self, node: usize, id: &str) -> Result<Option<Process>> {
-        Ok(self
-            .processes(node)?
-            .into_iter()
-            .find(|process| process.id == id))
+        Ok(self.processes(node)?.into_iter().find(|process| process.id == id))
     }
 
     /// All events that a node knows.
@@ -180,8 +167,7 @@ impl Cluster {
     /// Starts a job in the background and gives its number.
     pub(crate) fn run(&self, node: usize, words: &str) -> Result<u32> {
         let text = self.sh(node, &format!("clusterctl run -d {words}"))?;
-        text.parse()
-            .with_context(|| format!("`clusterctl run -d` printed {text:?}"))
+        text.parse().with_context(|| format!("`clusterctl run -d` printed {text:?}"))
     }
 
     /// Waits until the job has a process that runs the program which `words` begins with, and whose
@@ -205,14 +191,8 @@ impl Cluster {
         self.sh(from, &format!("clusterctl migrate {id} --to node{to}"))?;
         let wanted = format!("node{to}");
         for node in 1..=self.len() {
-            let seen = self
-                .process(node, id)?
-                .with_context(|| format!("{id} is gone"))?;
-            ensure!(
-                seen.node == wanted,
-                "node{node} sees {id} on {}, not {wanted}",
-                seen.node
-            );
+            let seen = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
+            ensure!(seen.node == wanted, "node{node} sees {id} on {}, not {wanted}", seen.node);
         }
         Ok(())
     }
@@ -220,9 +200,7 @@ impl Cluster {
     /// Waits until a process has all its memory where it runs.
     pub(crate) fn fetched(&self, node: usize, id: &str) -> Result<()> {
         eventually(&format!("all memory of {id}"), SOON, || {
-            let process = self
-                .process(node, id)?
-                .with_context(|| format!("{id} is gone"))?;
+            let process = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
             Ok((process.remote_bytes == 0).then_some(()))
         })
     }
@@ -254,11 +232,9 @@ impl Cluster {
     pub(crate) fn sees_up(&self, node: usize, count: usize) -> Result<()> {
         let line =
             "clusterctl status -o json | jq '[.nodes[] | select(.state == \"up\")] | length'";
-        eventually(
-            &format!("{count} nodes up, seen by node{node}"),
-            SOON,
-            || Ok((self.sh(node, line)?.parse() == Ok(count)).then_some(())),
-        )
+        eventually(&format!("{count} nodes up, seen by node{node}"), SOON, || {
+            Ok((self.sh(node, line)?.parse() == Ok(count)).then_some(()))
+        })
     }
 }
 

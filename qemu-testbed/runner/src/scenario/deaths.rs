@@ -9,26 +9,16 @@ use super::drains::finished;
 
 /// The target dies while a process is handed to it: the process runs on where it was.
 pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(
-        1,
-        &format!("-- {PROGRAMS}/counter /root/target.out 10000 300000"),
-    )?;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/target.out 10000 300000"))?;
     let id = cluster.find(1, job, "counter")?;
     // The target hears the request and answers nothing: the hand-off is under way when it dies.
     cluster.instance().pause(3)?;
     let moving = cluster.begin(1, &format!("clusterctl migrate {id} --to node3"))?;
-    eventually("the hand-off to begin", SOON, || {
-        cluster.event(1, "migrate-start", &id)
-    })?;
+    eventually("the hand-off to begin", SOON, || cluster.event(1, "migrate-start", &id))?;
     cluster.kill(3)?;
     let output = moving.finish()?;
-    ensure!(
-        !output.status.success(),
-        "a move to a dead node was reported as done"
-    );
-    let process = cluster
-        .process(2, &id)?
-        .with_context(|| format!("{id} is gone"))?;
+    ensure!(!output.status.success(), "a move to a dead node was reported as done");
+    let process = cluster.process(2, &id)?.with_context(|| format!("{id} is gone"))?;
     ensure!(process.node == "node1", "{id} is on {}", process.node);
     finished(cluster, 1, job, "/root/target.out", 10_000)?;
     cluster.start(3)
@@ -36,29 +26,19 @@ pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
 
 /// The source dies while it still has most of the memory: the process ends with that reason.
 pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(
-        2,
-        &format!("-- sh -c 'exec {PROGRAMS}/touch 128 >/root/touch.out'"),
-    )?;
+    let job = cluster.run(2, &format!("-- sh -c 'exec {PROGRAMS}/touch 128 >/root/touch.out'"))?;
     let id = cluster.find(1, job, "touch")?;
     eventually("the memory to be touched", SOON, || {
-        Ok(cluster
-            .sh(2, "cat /root/touch.out")?
-            .contains("ready")
-            .then_some(()))
+        Ok(cluster.sh(2, "cat /root/touch.out")?.contains("ready").then_some(()))
     })?;
-    let bystander = cluster.run(
-        1,
-        &format!("-- {PROGRAMS}/counter /root/source.out 10000 300000"),
-    )?;
+    let bystander =
+        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/source.out 10000 300000"))?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=0")?;
     cluster.migrate(&id, 3)?;
     cluster.kill(2)?;
     cluster.sees_up(1, 2)?;
     cluster.ended(1, job, SOON)?;
-    let lost = cluster
-        .event(3, "origin-lost", &id)?
-        .or(cluster.event(3, "memory-lost", &id)?);
+    let lost = cluster.event(3, "origin-lost", &id)?.or(cluster.event(3, "memory-lost", &id)?);
     lost.context("no event names the process that was lost")?;
     finished(cluster, 1, bystander, "/root/source.out", 10_000)?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=1")?;
@@ -72,10 +52,8 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     let job = cluster.run(1, &format!("-- sh -c '{script}'"))?;
     let id = cluster.find(1, job, "counter")?;
     cluster.migrate(&id, 3)?;
-    let bystander = cluster.run(
-        1,
-        &format!("-- {PROGRAMS}/counter /root/other.out 10000 300000"),
-    )?;
+    let bystander =
+        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/other.out 10000 300000"))?;
     let again = cluster.run(
         1,
         &format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 10000 300000"),
@@ -86,13 +64,8 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     cluster.sees_up(2, 2)?;
     cluster.ended(1, job, SOON)?;
     let status = cluster.sh(1, "cat /root/body.status")?;
-    ensure!(
-        status == "245",
-        "the shell's wait saw status {status}, not 245"
-    );
-    cluster
-        .event(1, "node-lost", &id)?
-        .context("no event says that the process was lost")?;
+    ensure!(status == "245", "the shell's wait saw status {status}, not 245");
+    cluster.event(1, "node-lost", &id)?.context("no event says that the process was lost")?;
     let moved = eventually("the job to run again elsewhere", SOON, || {
         Ok(cluster.processes(1)?.into_iter().find(|p| p.job == again))
     })?;

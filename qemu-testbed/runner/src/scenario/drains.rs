@@ -6,32 +6,17 @@ use super::cluster::{Cluster, PROGRAMS};
 
 /// node2 has a body and keeps another's unfetched memory; after the drain it is powered off.
 pub(crate) fn drain(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(
-        1,
-        &format!("-- {PROGRAMS}/counter /root/drain.out 10000 300000"),
-    )?;
-    let bystander = cluster.run(
-        3,
-        &format!("-- {PROGRAMS}/counter /root/by.out 10000 300000"),
-    )?;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/drain.out 10000 300000"))?;
+    let bystander = cluster.run(3, &format!("-- {PROGRAMS}/counter /root/by.out 10000 300000"))?;
     let id = cluster.find(1, job, "counter")?;
     cluster.migrate(&id, 2)?;
 
     let text = cluster.sh(1, "clusterctl drain node2 2>/root/drain.progress")?;
-    ensure!(
-        text.contains("safe to power off: yes"),
-        "drain ended with: {text}"
-    );
+    ensure!(text.contains("safe to power off: yes"), "drain ended with: {text}");
     let progress = cluster.sh(1, "cat /root/drain.progress")?;
-    ensure!(
-        progress.contains(&id),
-        "the progress does not name {id}: {progress}"
-    );
+    ensure!(progress.contains(&id), "the progress does not name {id}: {progress}");
     let process = cluster.process(3, &id)?;
-    ensure!(
-        process.is_some_and(|p| p.node != "node2"),
-        "{id} is still on node2"
-    );
+    ensure!(process.is_some_and(|p| p.node != "node2"), "{id} is still on node2");
 
     let refused = cluster.capture(1, &format!("clusterctl migrate {id} --to node2"))?;
     ensure!(!refused.status.success(), "a drained node took a process");
@@ -55,9 +40,6 @@ pub(crate) fn finished(
     cluster.ended(node, job, std::time::Duration::from_secs(240))?;
     let check = format!("awk '$1 != NR {{ bad = 1 }} END {{ print NR, bad + 0 }}' {file}");
     let seen = cluster.sh(node, &check)?;
-    ensure!(
-        seen == format!("{lines} 0"),
-        "{file} has (lines, bad): {seen}"
-    );
+    ensure!(seen == format!("{lines} 0"), "{file} has (lines, bad): {seen}");
     Ok(())
 }

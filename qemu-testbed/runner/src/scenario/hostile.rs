@@ -19,18 +19,9 @@ pub(crate) fn refused(cluster: &mut Cluster) -> Result<()> {
         })?;
         let output = cluster.capture(2, &format!("clusterctl migrate {id} --to node3"))?;
         let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
-        ensure!(
-            output.status.code() == Some(5),
-            "status {:?}: {said}",
-            output.status
-        );
-        ensure!(
-            said.contains(word),
-            "the refusal does not name {word}: {said}"
-        );
-        let process = cluster
-            .process(1, &id)?
-            .with_context(|| format!("{id} is gone"))?;
+        ensure!(output.status.code() == Some(5), "status {:?}: {said}", output.status);
+        ensure!(said.contains(word), "the refusal does not name {word}: {said}");
+        let process = cluster.process(1, &id)?.with_context(|| format!("{id} is gone"))?;
         ensure!(process.node == "node1", "{id} is on {}", process.node);
         cluster.sh(1, &format!("clusterctl job kill {job}"))?;
     }
@@ -38,10 +29,7 @@ pub(crate) fn refused(cluster: &mut Cluster) -> Result<()> {
 }
 
 fn to_where_it_cannot(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(
-        1,
-        &format!("-- {PROGRAMS}/counter /root/stay.out 100000 300000"),
-    )?;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/stay.out 100000 300000"))?;
     let id = cluster.find(1, job, "counter")?;
     for (target, code) in [("node9", 3), ("node1", 5)] {
         let output = cluster.capture(1, &format!("clusterctl migrate {id} --to {target}"))?;
@@ -59,9 +47,7 @@ fn to_where_it_cannot(cluster: &mut Cluster) -> Result<()> {
         done += i32::from(moving.finish()?.status.success());
     }
     ensure!(done >= 1, "of two moves at once none was done");
-    let process = cluster
-        .process(1, &id)?
-        .with_context(|| format!("{id} is gone"))?;
+    let process = cluster.process(1, &id)?.with_context(|| format!("{id} is gone"))?;
     ensure!(process.node == "node2", "{id} is on {}", process.node);
     cluster.sh(1, &format!("clusterctl job kill {job}"))?;
     Ok(())
@@ -72,25 +58,16 @@ pub(crate) fn bad_input(cluster: &mut Cluster) -> Result<()> {
     let before = bad_datagrams(cluster)?;
     cluster.sh(2, &format!("{PROGRAMS}/garbage udp 10.77.0.1 7788 3000"))?;
     let after = bad_datagrams(cluster)?;
-    ensure!(
-        after >= before + 1000,
-        "{before} bad datagrams before, {after} after"
-    );
+    ensure!(after >= before + 1000, "{before} bad datagrams before, {after} after");
     cluster.sh(1, &format!("{PROGRAMS}/garbage ioctl /dev/holon 20000"))?;
     for node in 1..=cluster.len() {
         cluster.sees_up(node, cluster.len())?;
     }
-    let job = cluster.run(
-        1,
-        &format!("-- {PROGRAMS}/counter /root/after.out 100 1000"),
-    )?;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/after.out 100 1000"))?;
     super::drains::finished(cluster, 1, job, "/root/after.out", 100)
 }
 
 fn bad_datagrams(cluster: &Cluster) -> Result<u64> {
     let text = cluster.sh(1, "cat /proc/sys/holon/stats/*bad*")?;
-    Ok(text
-        .lines()
-        .filter_map(|line| line.trim().parse::<u64>().ok())
-        .sum())
+    Ok(text.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum())
 }

@@ -27,60 +27,18 @@ pub(crate) struct Scenario {
 
 /// All of them, in the order in which they share a cluster: those that kill nodes come last.
 pub(crate) const ALL: &[Scenario] = &[
-    Scenario {
-        name: "move-counter",
-        run: moves::counter,
-    },
-    Scenario {
-        name: "move-pattern",
-        run: moves::pattern,
-    },
-    Scenario {
-        name: "move-vector",
-        run: moves::vector,
-    },
-    Scenario {
-        name: "move-calls",
-        run: waits::calls,
-    },
-    Scenario {
-        name: "move-signals",
-        run: waits::signals,
-    },
-    Scenario {
-        name: "move-pipeline",
-        run: waits::pipeline,
-    },
-    Scenario {
-        name: "move-refused",
-        run: hostile::refused,
-    },
-    Scenario {
-        name: "bad-input",
-        run: hostile::bad_input,
-    },
-    Scenario {
-        name: "build",
-        run: builds::build,
-    },
-    Scenario {
-        name: "drain",
-        run: drains::drain,
-    },
-    Scenario {
-        name: "hand-off-target-killed",
-        run: deaths::target_killed,
-    },
-    Scenario {
-        name: "source-killed",
-        run: deaths::source_killed,
-    },
-    Scenario {
-        name: "node-killed",
-        run: deaths::node_killed,
-    },
-    Scenario {
-        name: "build-node-killed",
-        run: builds::node_killed,
-    },
+    Scenario { name: "move-counter", run: moves::counter },
+    Scenario { name: "move-pattern", run: moves::pattern },
+    Scenario { name: "move-vector", run: moves::vector },
+    Scenario { name: "move-calls", run: waits::calls },
+    Scenario { name: "move-signals", run: waits::signals },
+    Scenario { name: "move-pipeline", run: waits::pipeline },
+    Scenario { name: "move-refused", run: hostile::refused },
+    Scenario { name: "bad-input", run: hostile::bad_input },
+    Scenario { name: "build", run: builds::build },
+    Scenario { name: "drain", run: drains::drain },
+    Scenario { name: "hand-off-target-killed", run: deaths::target_killed },
+    Scenario { name: "source-killed", run: deaths::source_killed },
+    Scenario { name: "node-killed", run: deaths::node_killed },
+    Scenario { name: "build-node-killed", run: builds::node_killed },
 ];

@@ -12,20 +12,12 @@ const RUN: Duration = Duration::from_secs(240);
 /// A busy counter goes to two other nodes and home; its file is complete, in order, by one PID.
 pub(crate) fn counter(cluster: &mut Cluster) -> Result<()> {
     let lines = 20_000;
-    let job = cluster.run(
-        1,
-        &format!("-- {PROGRAMS}/counter /root/counter.out {lines} 300000"),
-    )?;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/counter.out {lines} 300000"))?;
     let id = cluster.find(2, job, "counter")?;
     for to in [2, 3, 1] {
         cluster.migrate(&id, to)?;
-        let event = cluster
-            .event(1, "migrate-done", &id)?
-            .context("no event tells of the move")?;
-        ensure!(
-            event.freeze_us.is_some_and(|us| us > 0),
-            "the event has no stop time"
-        );
+        let event = cluster.event(1, "migrate-done", &id)?.context("no event tells of the move")?;
+        ensure!(event.freeze_us.is_some_and(|us| us > 0), "the event has no stop time");
         let before = last_line(cluster, "/root/counter.out")?;
         eventually("the counter to go on", SOON, || {
             Ok((last_line(cluster, "/root/counter.out")? > before).then_some(()))
@@ -39,10 +31,7 @@ pub(crate) fn counter(cluster: &mut Cluster) -> Result<()> {
     )?;
     ensure!(bad.is_empty(), "the file has a wrong line: {bad}");
     let written = last_line(cluster, "/root/counter.out")?;
-    ensure!(
-        written == lines,
-        "the file ends with {written}, not {lines}"
-    );
+    ensure!(written == lines, "the file ends with {written}, not {lines}");
     Ok(())
 }
 
@@ -57,10 +46,7 @@ pub(crate) fn pattern(cluster: &mut Cluster) -> Result<()> {
     let job = cluster.run(1, &command)?;
     let id = cluster.find(1, job, "pattern")?;
     eventually("the first round", SOON, || {
-        Ok(cluster
-            .sh(1, "cat /root/pattern.out")?
-            .contains("round 0")
-            .then_some(()))
+        Ok(cluster.sh(1, "cat /root/pattern.out")?.contains("round 0").then_some(()))
     })?;
     cluster.migrate(&id, 2)?;
     cluster.fetched(1, &id)?;

@@ -24,10 +24,8 @@ pub(crate) fn calls(cluster: &mut Cluster) -> Result<()> {
 
 fn read_on_a_pipe(cluster: &mut Cluster) -> Result<()> {
     cluster.sh(1, "rm -f /root/line && mkfifo /root/line")?;
-    let job = cluster.run(
-        1,
-        &format!("-- sh -c 'cat /root/line | {PROGRAMS}/calls read 0 >/root/read.out'"),
-    )?;
+    let job = cluster
+        .run(1, &format!("-- sh -c 'cat /root/line | {PROGRAMS}/calls read 0 >/root/read.out'"))?;
     let id = cluster.find(1, job, "calls read")?;
     cluster.migrate(&id, 3)?;
     cluster.sh(1, "echo hello >/root/line")?;
@@ -39,10 +37,7 @@ fn read_on_a_pipe(cluster: &mut Cluster) -> Result<()> {
 
 /// Signals, stop and continue reach a body through its surrogate; the parent's wait sees its end.
 pub(crate) fn signals(cluster: &mut Cluster) -> Result<()> {
-    cluster.sh(
-        1,
-        "cd /root && rm -f go sig.out sig.status sig.state && mkfifo go",
-    )?;
+    cluster.sh(1, "cd /root && rm -f go sig.out sig.status sig.state && mkfifo go")?;
     let script = format!(
         "cd /root; {PROGRAMS}/signals >sig.out & p=$!; exec 3<>go; \
          read x <&3; kill -USR1 $p; \
@@ -70,10 +65,7 @@ pub(crate) fn signals(cluster: &mut Cluster) -> Result<()> {
 
 fn said(cluster: &Cluster, word: &str) -> Result<()> {
     eventually(&format!("{word:?} from the program"), SOON, || {
-        Ok(cluster
-            .sh(1, "cat /root/sig.out")?
-            .contains(word)
-            .then_some(()))
+        Ok(cluster.sh(1, "cat /root/sig.out")?.contains(word).then_some(()))
     })
 }
 

@@ -40,13 +40,7 @@ impl Fabric {
         let directions = (0..ports * ports)
             .map(|index| Direction::new(seed, index / ports, index % ports))
             .collect();
-        Self {
-            ports,
-            directions,
-            learnt: HashMap::new(),
-            flights: BinaryHeap::new(),
-            serial: 0,
-        }
+        Self { ports, directions, learnt: HashMap::new(), flights: BinaryHeap::new(), serial: 0 }
     }
 
     /// The direction from one port to another.
@@ -116,13 +110,7 @@ impl Fabric {
             } else {
                 self.serial += 1;
                 let (due_ns, serial) = (passage.due_ns, self.serial);
-                self.flights.push(Reverse(Flight {
-                    due_ns,
-                    serial,
-                    from,
-                    to,
-                    frame,
-                }));
+                self.flights.push(Reverse(Flight { due_ns, serial, from, to, frame }));
             }
         }
     }
@@ -180,10 +168,7 @@ mod tests {
     #[test]
     fn a_one_way_cut_leaves_the_other_way() {
         let mut fabric = Fabric::new(2, 1);
-        fabric.direction(0, 1).set(Faults {
-            down: true,
-            ..Faults::default()
-        });
+        fabric.direction(0, 1).set(Faults { down: true, ..Faults::default() });
         assert!(send(&mut fabric, 0, 0, &frame(2, 1, 0)).is_empty());
         assert_eq!(send(&mut fabric, 0, 1, &frame(1, 2, 0)), [0]);
         fabric.clear();
@@ -193,10 +178,7 @@ mod tests {
     #[test]
     fn delayed_frames_keep_their_order_and_come_when_due() {
         let mut fabric = Fabric::new(2, 1);
-        fabric.direction(0, 1).set(Faults {
-            delay_ms: 5,
-            ..Faults::default()
-        });
+        fabric.direction(0, 1).set(Faults { delay_ms: 5, ..Faults::default() });
         for tag in 0..4 {
             assert!(send(&mut fabric, 0, 0, &frame(2, 1, tag)).is_empty());
         }
@@ -210,15 +192,10 @@ mod tests {
     #[test]
     fn reordering_lets_later_frames_overtake() {
         let mut fabric = Fabric::new(2, 9);
-        fabric.direction(0, 1).set(Faults {
-            reorder: 0.3,
-            ..Faults::default()
-        });
+        fabric.direction(0, 1).set(Faults { reorder: 0.3, ..Faults::default() });
         let mut tags = Vec::new();
         for tag in 0..50u8 {
-            fabric.ingress(u64::from(tag), 0, &frame(2, 1, tag), |_, _, f| {
-                tags.push(f[20])
-            });
+            fabric.ingress(u64::from(tag), 0, &frame(2, 1, tag), |_, _, f| tags.push(f[20]));
         }
         fabric.poll_due(u64::MAX, |_, _, f| tags.push(f[20]));
         assert_eq!(tags.len(), 50);

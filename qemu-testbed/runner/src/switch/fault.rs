@@ -129,13 +129,7 @@ impl Direction {
         self.counters.frames += 1;
         self.counters.bytes += len as u64;
         if self.faults.is_none() {
-            return [
-                Some(Passage {
-                    due_ns: now_ns,
-                    corrupt: None,
-                }),
-                None,
-            ];
+            return [Some(Passage { due_ns: now_ns, corrupt: None }), None];
         }
         let f = self.faults;
         let lost = self.prng.unit() < f.loss;
@@ -166,17 +160,8 @@ impl Direction {
         }
         self.counters.corrupted += u64::from(damaged);
         self.counters.duplicated += u64::from(doubled);
-        let passage = Passage {
-            due_ns,
-            corrupt: damaged.then_some(bit),
-        };
-        [
-            Some(passage),
-            doubled.then_some(Passage {
-                due_ns,
-                corrupt: None,
-            }),
-        ]
+        let passage = Passage { due_ns, corrupt: damaged.then_some(bit) };
+        [Some(passage), doubled.then_some(Passage { due_ns, corrupt: None })]
     }
 }
 
@@ -207,9 +192,7 @@ mod tests {
     fn run(seed: u64, faults: Faults) -> (Vec<Verdict>, Counters) {
         let mut direction = Direction::new(seed, 0, 1);
         direction.set(faults);
-        let verdicts = (0..10_000)
-            .map(|i| direction.judge(i * 1000, 100))
-            .collect();
+        let verdicts = (0..10_000).map(|i| direction.judge(i * 1000, 100)).collect();
         (verdicts, direction.counters)
     }
 
@@ -229,11 +212,7 @@ mod tests {
 
     #[test]
     fn rates_are_what_was_asked_for() {
-        let faults = Faults {
-            loss: 0.2,
-            dup: 0.1,
-            ..Faults::default()
-        };
+        let faults = Faults { loss: 0.2, dup: 0.1, ..Faults::default() };
         let (_, counters) = run(1, faults);
         assert!((1800..2200).contains(&counters.dropped), "{counters:?}");
         assert!((700..900).contains(&counters.duplicated), "{counters:?}");
@@ -242,35 +221,15 @@ mod tests {
     #[test]
     fn other_faults_do_not_change_which_frames_are_lost() {
         let lost = |faults| -> Vec<bool> {
-            run(3, faults)
-                .0
-                .iter()
-                .map(|verdict| verdict[0].is_none())
-                .collect()
+            run(3, faults).0.iter().map(|verdict| verdict[0].is_none()).collect()
         };
-        let only_loss = Faults {
-            loss: 0.3,
-            ..Faults::default()
-        };
-        assert_eq!(
-            lost(only_loss),
-            lost(Faults {
-                corrupt: 0.5,
-                dup: 0.5,
-                ..only_loss
-            })
-        );
+        let only_loss = Faults { loss: 0.3, ..Faults::default() };
+        assert_eq!(lost(only_loss), lost(Faults { corrupt: 0.5, dup: 0.5, ..only_loss }));
     }
 
     #[test]
     fn down_passes_nothing() {
-        let (verdicts, counters) = run(
-            1,
-            Faults {
-                down: true,
-                ..Faults::default()
-            },
-        );
+        let (verdicts, counters) = run(1, Faults { down: true, ..Faults::default() });
         assert!(verdicts.iter().all(|verdict| *verdict == [None, None]));
         assert_eq!(counters.dropped, 10_000);
     }
@@ -278,10 +237,7 @@ mod tests {
     #[test]
     fn rate_spaces_frames_and_drops_beyond_the_queue() {
         let mut direction = Direction::new(1, 0, 1);
-        direction.set(Faults {
-            rate_mbit: 8,
-            ..Faults::default()
-        });
+        direction.set(Faults { rate_mbit: 8, ..Faults::default() });
         let due = |d: &mut Direction| d.judge(0, 1000)[0].map(|passage| passage.due_ns);
         assert_eq!(due(&mut direction), Some(MS_NS));
         assert_eq!(due(&mut direction), Some(2 * MS_NS));

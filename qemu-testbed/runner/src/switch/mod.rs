@@ -23,11 +23,7 @@ pub(crate) use fault::{Counters, Faults};
 /// What the supervisor asks of the switch.
 #[derive(Debug)]
 enum Command {
-    Set {
-        from: Port,
-        to: Port,
-        faults: Faults,
-    },
+    Set { from: Port, to: Port, faults: Faults },
     Clear,
     Report(Sender<Vec<LinkReport>>),
 }
@@ -58,14 +54,12 @@ impl Switch {
         let (commands, inbox) = mpsc::channel();
         let mut state = run::Loop::new(sockets, captures, seed, inbox)?;
         let waker = state.waker();
-        thread::Builder::new()
-            .name("switch".into())
-            .spawn(move || {
-                if let Err(error) = state.run() {
-                    eprintln!("switch: {error:#}");
-                    std::process::exit(1);
-                }
-            })?;
+        thread::Builder::new().name("switch".into()).spawn(move || {
+            if let Err(error) = state.run() {
+                eprintln!("switch: {error:#}");
+                std::process::exit(1);
+            }
+        })?;
         Ok(Self { commands, waker })
     }
 
@@ -87,9 +81,7 @@ impl Switch {
     }
 
     fn send(&self, command: Command) -> Result<()> {
-        self.commands
-            .send(command)
-            .map_err(|_| anyhow!("the switch has stopped"))?;
+        self.commands.send(command).map_err(|_| anyhow!("the switch has stopped"))?;
         self.waker.wake()?;
         Ok(())
     }

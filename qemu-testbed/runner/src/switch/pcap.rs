@@ -28,12 +28,7 @@ impl Capture {
         let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
         let mut file = BufWriter::with_capacity(1 << 16, file);
         file.write_all(&header())?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            len: 0,
-            dirty: true,
-        })
+        Ok(Self { path: path.to_owned(), file, len: 0, dirty: true })
     }
 
     /// Adds a frame.
@@ -41,9 +36,7 @@ impl Capture {
         if self.len > FILE_LEN_MAX {
             self.rotate()?;
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let kept = &frame[..frame.len().min(SNAP_LEN)];
         let mut record = [0u8; 16];
         record[0..4].copy_from_slice(&(now.as_secs() as u32).to_le_bytes());

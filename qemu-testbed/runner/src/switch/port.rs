@@ -67,8 +67,7 @@ impl Connection {
             self.overflowed += 1;
             return;
         }
-        self.outgoing
-            .extend_from_slice(&(frame.len() as u32).to_be_bytes());
+        self.outgoing.extend_from_slice(&(frame.len() as u32).to_be_bytes());
         self.outgoing.extend_from_slice(frame);
     }
 
@@ -128,8 +127,6 @@ mod tests {
         let (mut near, far) = std::os::unix::net::UnixStream::pair().expect("socket pair");
         far.set_nonblocking(true).expect("non-blocking");
         near.write_all(&[0xff; 8]).expect("write");
-        assert!(Connection::new(UnixStream::from_std(far))
-            .read(|_| ())
-            .is_err());
+        assert!(Connection::new(UnixStream::from_std(far)).read(|_| ()).is_err());
     }
 }

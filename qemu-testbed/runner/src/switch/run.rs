@@ -66,8 +66,7 @@ impl Loop {
             let mut listener =
                 UnixListener::bind(path).with_context(|| format!("bind {}", path.display()))?;
             let token = Token(ports + port);
-            poll.registry()
-                .register(&mut listener, token, Interest::READABLE)?;
+            poll.registry().register(&mut listener, token, Interest::READABLE)?;
             listeners.push(listener);
         }
         let mut files = HashMap::new();
@@ -83,10 +82,7 @@ impl Loop {
             waker,
             inbox,
             listeners,
-            wires: Wires {
-                connections,
-                captures: files,
-            },
+            wires: Wires { connections, captures: files },
             readable: vec![false; ports],
             fabric: Fabric::new(ports, seed),
             started: Instant::now(),
@@ -120,8 +116,7 @@ impl Loop {
             }
             let now_ns = self.now_ns();
             let wires = &mut self.wires;
-            self.fabric
-                .poll_due(now_ns, |from, to, frame| wires.deliver(from, to, frame));
+            self.fabric.poll_due(now_ns, |from, to, frame| wires.deliver(from, to, frame));
             self.transmit();
         }
     }
@@ -138,12 +133,7 @@ impl Loop {
             .fabric
             .next_due_ns()
             .map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(self.now_ns())));
-        let dirty = self
-            .wires
-            .captures
-            .values()
-            .any(Capture::is_dirty)
-            .then_some(CAPTURE_FLUSH);
+        let dirty = self.wires.captures.values().any(Capture::is_dirty).then_some(CAPTURE_FLUSH);
         [due, dirty].into_iter().flatten().min()
     }
 
@@ -194,12 +184,7 @@ impl Loop {
             .map(|(from, to)| {
                 let direction = self.fabric.direction(from, to);
                 let (faults, counters) = (direction.faults(), direction.counters);
-                LinkReport {
-                    from,
-                    to,
-                    faults,
-                    counters,
-                }
+                LinkReport { from, to, faults, counters }
             })
             .collect()
     }
@@ -212,9 +197,7 @@ impl Loop {
         };
         let (fabric, wires) = (&mut self.fabric, &mut self.wires);
         let result = connection.read(|frame| {
-            fabric.ingress(now_ns, port, frame, |from, to, frame| {
-                wires.deliver(from, to, frame)
-            });
+            fabric.ingress(now_ns, port, frame, |from, to, frame| wires.deliver(from, to, frame));
         });
         match result {
             Ok(more) => {
@@ -245,12 +228,7 @@ impl Loop {
     }
 
     fn flush_captures(&mut self) {
-        for capture in self
-            .wires
-            .captures
-            .values_mut()
-            .filter(|capture| capture.is_dirty())
-        {
+        for capture in self.wires.captures.values_mut().filter(|capture| capture.is_dirty()) {
             let _ = capture.flush();
         }
     }

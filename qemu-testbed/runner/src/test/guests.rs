@@ -17,11 +17,7 @@ use crate::ui;
 
 /// No scenario takes longer; one that does hangs. Its guests' power is cut, which ends it.
 const SCENARIO_MAX: Duration = Duration::from_secs(20 * 60);
-const SIZE: Size = Size {
-    nodes: 3,
-    mem_mb: 768,
-    cpus: 1,
-};
+const SIZE: Size = Size { nodes: 3, mem_mb: 768, cpus: 1 };
 const SEED: u64 = 1;
 /// The last test of each cluster, always run.
 const CLEAN: &str = "guests-clean";
@@ -33,10 +29,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Runs those that are wanted.
 pub(super) fn run(tally: &mut Tally, dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    let mut left = ALL
-        .iter()
-        .filter(|scenario| wanted(scenario.name))
-        .peekable();
+    let mut left = ALL.iter().filter(|scenario| wanted(scenario.name)).peekable();
     let mut round = 0;
     while left.peek().is_some() {
         let started = Instant::now();
@@ -100,9 +93,6 @@ fn keep_evidence(dir: &Path, round: usize) {
         Ok(())
     });
     if moved.is_ok() {
-        ui::note(format!(
-            "consoles and captures of this cluster are in {}",
-            to.display()
-        ));
+        ui::note(format!("consoles and captures of this cluster are in {}", to.display()));
     }
 }

@@ -32,15 +32,7 @@ pub(super) fn run(tally: &mut Tally, wanted: impl Fn(&str) -> bool) -> Result<()
 }
 
 fn lint() -> Result<()> {
-    cargo(&[
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])
+    cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
 fn cargo(args: &[&str]) -> Result<()> {
@@ -50,13 +42,8 @@ fn cargo(args: &[&str]) -> Result<()> {
 /// Every test of the workspace counts by itself.
 fn unit(tally: &mut Tally, started: Instant) -> Result<()> {
     let mut command = Command::new("cargo");
-    command
-        .current_dir(place::repo())
-        .args(["test", "--workspace", "--no-fail-fast"]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("run cargo")?;
+    command.current_dir(place::repo()).args(["test", "--workspace", "--no-fail-fast"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("run cargo")?;
     let stdout = child.stdout.take().context("no pipe")?;
     let (mut passed, mut failed) = (0, 0);
     for line in BufReader::new(stdout).lines() {
@@ -65,10 +52,7 @@ fn unit(tally: &mut Tally, started: Instant) -> Result<()> {
             passed += ok;
             failed += bad;
         }
-        if let Some(name) = line
-            .strip_prefix("test ")
-            .and_then(|l| l.strip_suffix(" ... FAILED"))
-        {
+        if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
             tally.failures.push(name.to_owned());
         }
         println!("{line}");

@@ -43,14 +43,8 @@ impl Tally {
 /// Runs the tests whose names begin with one of `names`; all of them without a name.
 pub(crate) fn run(dir: &Path, names: &[String], consent: Consent) -> Result<ExitCode> {
     for name in names {
-        if !all_names()
-            .iter()
-            .any(|known| known.starts_with(name.as_str()))
-        {
-            bail!(
-                "there is no test {name}; these are: {}",
-                all_names().join(" ")
-            );
+        if !all_names().iter().any(|known| known.starts_with(name.as_str())) {
+            bail!("there is no test {name}; these are: {}", all_names().join(" "));
         }
     }
     let wanted =
@@ -63,11 +57,7 @@ pub(crate) fn run(dir: &Path, names: &[String], consent: Consent) -> Result<Exit
         println!("failed: {name}");
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
-    Ok(if tally.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// All names, in the order in which they run.

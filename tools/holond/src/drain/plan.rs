@@ -37,20 +37,13 @@ pub(crate) fn make(
     drained: u32,
     candidates: &[Candidate],
 ) -> Vec<Item> {
-    let mut room: Vec<(u32, NodeInfo, u32)> = candidates
-        .iter()
-        .map(|c| (c.slot, c.info.clone(), 0))
-        .collect();
+    let mut room: Vec<(u32, NodeInfo, u32)> =
+        candidates.iter().map(|c| (c.slot, c.info.clone(), 0)).collect();
     let mut items = Vec::new();
     for (row, obstacle) in rows {
         let fate = match obstacle {
             Some(reason) => Fate::Stays(reason),
-            None => choose(
-                row.id,
-                row.local_bytes + row.remote_bytes,
-                drained,
-                &mut room,
-            ),
+            None => choose(row.id, row.local_bytes + row.remote_bytes, drained, &mut room),
         };
         items.push(Item { row, fate });
     }
@@ -61,17 +54,9 @@ fn choose(id: ProcessId, bytes: u64, drained: u32, room: &mut [(u32, NodeInfo, u
     let origin = id.origin_slot();
     let fits = |c: &(u32, NodeInfo, u32)| c.0 == origin && c.1.mem_free > bytes;
     let back = origin != drained && room.iter().any(fits);
-    let chosen = if back {
-        Some(origin)
-    } else {
-        nodes::best(room, bytes)
-    };
+    let chosen = if back { Some(origin) } else { nodes::best(room, bytes) };
     let Some(slot) = chosen else {
-        let why = if room.is_empty() {
-            "no other node is up"
-        } else {
-            "no node has the memory"
-        };
+        let why = if room.is_empty() { "no other node is up" } else { "no node has the memory" };
         return Fate::Stays(why.into());
     };
     if let Some(target) = room.iter_mut().find(|c| c.0 == slot) {
@@ -90,20 +75,10 @@ pub(crate) fn lines(
     name: &dyn Fn(u32) -> String,
 ) -> Vec<String> {
     let mut out = vec![format!("Plan for {node} (reason: \"{reason}\")")];
-    let moving: Vec<&Item> = items
-        .iter()
-        .filter(|i| matches!(i.fate, Fate::Moves(_)))
-        .collect();
-    let bytes: u64 = moving
-        .iter()
-        .map(|i| i.row.local_bytes + i.row.remote_bytes)
-        .sum();
+    let moving: Vec<&Item> = items.iter().filter(|i| matches!(i.fate, Fate::Moves(_))).collect();
+    let bytes: u64 = moving.iter().map(|i| i.row.local_bytes + i.row.remote_bytes).sum();
     out.push(format!("  processes that run here     {:>4}", items.len()));
-    out.push(format!(
-        "  of these will move          {:>4}   {} MiB",
-        moving.len(),
-        bytes >> 20
-    ));
+    out.push(format!("  of these will move          {:>4}   {} MiB", moving.len(), bytes >> 20));
     for item in items {
         let row = &item.row;
         let fate = match &item.fate {
@@ -113,10 +88,7 @@ pub(crate) fn lines(
         out.push(format!("     {} {}  {fate}", row.id, short(&row.command)));
     }
     if left.jobs > 0 {
-        out.push(format!(
-            "  jobs whose home is here     {:>4}   their home stays",
-            left.jobs
-        ));
+        out.push(format!("  jobs whose home is here     {:>4}   their home stays", left.jobs));
     }
     if left.spaces > 0 {
         out.push(format!(
@@ -145,11 +117,7 @@ pub(crate) fn obstacles(left: &Left, stays: &[Stays]) -> Vec<String> {
             out.push(format!("{count} {}", if count == 1 { one } else { many }));
         }
     };
-    say(
-        left.jobs,
-        "job has its home here",
-        "jobs have their home here",
-    );
+    say(left.jobs, "job has its home here", "jobs have their home here");
     say(left.running, "process runs here", "processes run here");
     say(
         left.surrogates,
@@ -193,14 +161,7 @@ mod tests {
     }
 
     fn candidate(slot: u32, cpus: u32, mem_free: u64) -> Candidate {
-        Candidate {
-            slot,
-            info: NodeInfo {
-                cpus,
-                mem_free,
-                ..NodeInfo::default()
-            },
-        }
+        Candidate { slot, info: NodeInfo { cpus, mem_free, ..NodeInfo::default() } }
     }
 
     #[test]
@@ -230,15 +191,9 @@ mod tests {
             Fate::Stays(why) => why.clone(),
             Fate::Moves(slot) => format!("moves to {slot}"),
         };
-        assert_eq!(
-            stays(make(vec![(row(2, 10), None)], 0, &[])),
-            "no other node is up"
-        );
+        assert_eq!(stays(make(vec![(row(2, 10), None)], 0, &[])), "no other node is up");
         let small = [candidate(1, 1, 5)];
-        assert_eq!(
-            stays(make(vec![(row(2, 10), None)], 0, &small)),
-            "no node has the memory"
-        );
+        assert_eq!(stays(make(vec![(row(2, 10), None)], 0, &small)), "no node has the memory");
     }
 
     #[test]
@@ -252,20 +207,12 @@ mod tests {
     #[test]
     fn the_plan_reads_well() {
         let items = make(
-            vec![
-                (row(2, 5 << 20), None),
-                (row(3, 0), Some("it has a socket (socket)".into())),
-            ],
+            vec![(row(2, 5 << 20), None), (row(3, 0), Some("it has a socket (socket)".into()))],
             1,
             &[candidate(0, 1, 1 << 30)],
         );
-        let left = Left {
-            jobs: 1,
-            ..Left::default()
-        };
-        let text = lines("node2", "fan", &items, &left, &|slot| {
-            format!("node{}", slot + 1)
-        });
+        let left = Left { jobs: 1, ..Left::default() };
+        let text = lines("node2", "fan", &items, &left, &|slot| format!("node{}", slot + 1));
         assert_eq!(
             text,
             [
@@ -282,17 +229,10 @@ mod tests {
     #[test]
     fn safe_only_if_nothing_is_left() {
         assert!(obstacles(&Left::default(), &[]).is_empty());
-        let left = Left {
-            jobs: 1,
-            surrogates: 2,
-            ..Left::default()
-        };
+        let left = Left { jobs: 1, surrogates: 2, ..Left::default() };
         assert_eq!(
             obstacles(&left, &[]),
-            [
-                "1 job has its home here",
-                "2 surrogates here stand for processes elsewhere"
-            ]
+            ["1 job has its home here", "2 surrogates here stand for processes elsewhere"]
         );
     }
 }

@@ -42,11 +42,7 @@ pub(crate) fn serve(
     let what = format!("can't drain {name}");
     let slot = find(node, name, &what)?;
     if !node.is_up(slot) {
-        return Err(ApiError::new(
-            Code::Refused,
-            what,
-            "it is down: nothing can be moved off it",
-        ));
+        return Err(ApiError::new(Code::Refused, what, "it is down: nothing can be moved off it"));
     }
     let begin = Instant::now();
     if !dry_run {
@@ -54,35 +50,20 @@ pub(crate) fn serve(
     }
     let (moved, stays) = (0, Vec::new());
     let end = begin + time;
-    let mut drain = Drain {
-        node,
-        connection,
-        name,
-        slot,
-        end,
-        moved,
-        stays,
-    };
+    let mut drain = Drain { node, connection, name, slot, end, moved, stays };
     let items = drain.plan()?;
     let left = drain.left()?;
     let lines = plan::lines(name, reason, &items, &left, &|slot| node.config.name(slot));
     drain.say(&Reply::Plan { lines })?;
     if dry_run {
-        return drain.say(&Reply::Done {
-            note: "nothing was changed (--dry-run)".into(),
-        });
+        return drain.say(&Reply::Done { note: "nothing was changed (--dry-run)".into() });
     }
     note(node, "drain-start", name, Some(reason.into()));
     drain.move_off(items)?;
     let left = drain.wait_for_fetches()?;
     let because = plan::obstacles(&left, &drain.stays);
     let safe = because.is_empty();
-    note(
-        node,
-        "drain-done",
-        name,
-        (!safe).then(|| because.join("; ")),
-    );
+    note(node, "drain-done", name, (!safe).then(|| because.join("; ")));
     let result = DrainResult {
         api_version: API_VERSION.into(),
         kind: "DrainResult".into(),
@@ -102,11 +83,8 @@ pub(crate) fn undrain(node: &Arc<Node>, name: &str) -> Result<Reply, ApiError> {
     let slot = find(node, name, &format!("can't undrain {name}"))?;
     let was = node.state().cordons.contains_key(&slot);
     cordon(node, slot, None);
-    let note = if was {
-        format!("{name} takes work again")
-    } else {
-        format!("{name} was not drained")
-    };
+    let note =
+        if was { format!("{name} takes work again") } else { format!("{name} was not drained") };
     Ok(Reply::Done { note })
 }
 
@@ -123,33 +101,21 @@ fn cordon(node: &Arc<Node>, slot: u32, reason: Option<String>) {
     let request = PeerRequest::Cordon { slot, reason };
     for (peer, reply) in node.ask_each(&node.all_up(), &request, ANSWER_TIME) {
         if let Err(error) = reply {
-            log::warn!(
-                "{} was not told of the cordon: {error}",
-                node.config.name(peer)
-            );
+            log::warn!("{} was not told of the cordon: {error}", node.config.name(peer));
         }
     }
 }
 
 fn note(node: &Node, kind: &str, from: &str, reason: Option<String>) {
     let from = Some(from.to_owned());
-    node.note(EventRow {
-        kind: kind.into(),
-        from,
-        reason,
-        ..EventRow::default()
-    });
+    node.note(EventRow { kind: kind.into(), from, reason, ..EventRow::default() });
 }
 
 impl Drain<'_> {
     fn say(&self, reply: &Reply) -> Result<(), ApiError> {
         self.connection.send(reply).map_err(|_| {
             // Nobody listens: stop moving. The cordon stays, as the client was told.
-            ApiError::new(
-                Code::Cancelled,
-                "the drain was broken off",
-                "the client is gone",
-            )
+            ApiError::new(Code::Cancelled, "the drain was broken off", "the client is gone")
         })
     }
 
@@ -158,32 +124,16 @@ impl Drain<'_> {
     }
 
     fn rows(&self) -> Result<Vec<ProcessRow>, ApiError> {
-        match self
-            .node
-            .ask(self.slot, PeerRequest::Rows, &[], ANSWER_TIME)
-        {
+        match self.node.ask(self.slot, PeerRequest::Rows, &[], ANSWER_TIME) {
             Ok(PeerReply::Rows { rows }) => Ok(rows),
-            other => Err(unexpected(
-                self.node,
-                self.slot,
-                "can't list its processes",
-                other,
-            )),
+            other => Err(unexpected(self.node, self.slot, "can't list its processes", other)),
         }
     }
 
     fn left(&self) -> Result<Left, ApiError> {
-        match self
-            .node
-            .ask(self.slot, PeerRequest::Left, &[], ANSWER_TIME)
-        {
+        match self.node.ask(self.slot, PeerRequest::Left, &[], ANSWER_TIME) {
             Ok(PeerReply::Left(left)) => Ok(left),
-            other => Err(unexpected(
-                self.node,
-                self.slot,
-                "can't count what is left",
-                other,
-            )),
+            other => Err(unexpected(self.node, self.slot, "can't count what is left", other)),
         }
     }
 
@@ -195,10 +145,7 @@ impl Drain<'_> {
         match self.node.ask(self.slot, request, &[], ANSWER_TIME) {
             Ok(PeerReply::Explained(explanation)) if explanation.movable => None,
             Ok(PeerReply::Explained(explanation)) => {
-                let texts = explanation
-                    .reasons
-                    .iter()
-                    .map(|r| format!("{} ({})", r.text, r.name));
+                let texts = explanation.reasons.iter().map(|r| format!("{} ({})", r.text, r.name));
                 Some(texts.collect::<Vec<_>>().join("; "))
             }
             Ok(_) => Some("its node answers nonsense".into()),
@@ -211,12 +158,7 @@ impl Drain<'_> {
         let state = self.node.state();
         let fit = |slot: &u32| *slot != self.slot && !state.cordons.contains_key(slot);
         let infos = state.infos.iter().filter(|(slot, _)| fit(slot));
-        infos
-            .map(|(slot, info)| Candidate {
-                slot: *slot,
-                info: info.clone(),
-            })
-            .collect()
+        infos.map(|(slot, info)| Candidate { slot: *slot, info: info.clone() }).collect()
     }
 
     fn plan(&self) -> Result<Vec<Item>, ApiError> {
@@ -263,11 +205,7 @@ impl Drain<'_> {
 
     fn stay(&mut self, row: &ProcessRow, reason: String) {
         let command = row.command.clone();
-        self.stays.push(Stays {
-            process: row.id,
-            command,
-            reason,
-        });
+        self.stays.push(Stays { process: row.id, command, reason });
     }
 
     fn move_one(&mut self, item: &Item, to: u32, i: usize, total: usize) -> Result<u32, ApiError> {
@@ -303,9 +241,7 @@ impl Drain<'_> {
             let left = self.left()?;
             let waiting = left.spaces + left.attempts;
             if waiting == 0 || Instant::now() > self.end {
-                let tidied = self
-                    .node
-                    .ask(self.slot, PeerRequest::Tidy, &[], ACTION_TIME);
+                let tidied = self.node.ask(self.slot, PeerRequest::Tidy, &[], ACTION_TIME);
                 if let Err(error) = tidied {
                     log::warn!("{} was not tidied: {error}", self.name);
                 }

@@ -147,9 +147,7 @@ impl Init {
         };
         match sys::fork_with_pid(pid) {
             Err(errno) => spawn::failed(SpawnStep::Fork, errno),
-            Ok(ForkResult::Parent { child }) => InitReply::Done {
-                pid: child.as_raw(),
-            },
+            Ok(ForkResult::Parent { child }) => InitReply::Done { pid: child.as_raw() },
             Ok(ForkResult::Child) => restore::run(device, image),
         }
     }
@@ -191,10 +189,7 @@ impl Init {
     }
 
     fn say(&mut self, reply: InitReply) {
-        let told = self
-            .daemon
-            .as_ref()
-            .is_some_and(|daemon| daemon.send(&reply).is_ok());
+        let told = self.daemon.as_ref().is_some_and(|daemon| daemon.send(&reply).is_ok());
         if !told && matches!(reply, InitReply::Exited { .. }) {
             self.untold.push(reply);
         }

@@ -68,10 +68,7 @@ fn pid_one(config: &InitConfig, listener: UnixListener) -> Result<()> {
     println!("{READY}");
     std::io::stdout().flush()?;
     // The pipe is done with: its end tells the daemon's reader so.
-    let null = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for fd in 0..2 {
         sys::place_fd(std::os::fd::AsFd::as_fd(&null), fd)?;
     }

@@ -37,9 +37,7 @@ pub(super) fn spawn(spec: &SpawnSpec, streams: &[OwnedFd]) -> InitReply {
             let mut message = [0; 5];
             // The pipe closes by itself at the exec: nothing to read means that it worked.
             match report.read_exact(&mut message) {
-                Err(_) => InitReply::Done {
-                    pid: child.as_raw(),
-                },
+                Err(_) => InitReply::Done { pid: child.as_raw() },
                 Ok(()) => {
                     let (step, code) = message.split_at(1);
                     let mut errno = [0; 4];
@@ -56,10 +54,7 @@ pub(super) fn spawn(spec: &SpawnSpec, streams: &[OwnedFd]) -> InitReply {
 }
 
 pub(super) fn failed(step: SpawnStep, errno: Errno) -> InitReply {
-    InitReply::Failed {
-        step,
-        errno: errno as i32,
-    }
+    InitReply::Failed { step, errno: errno as i32 }
 }
 
 /// In the child: everything up to the exec.
@@ -97,9 +92,7 @@ fn become_command(
 }
 
 fn c_strings(args: &[Arg]) -> Result<Vec<CString>, Errno> {
-    args.iter()
-        .map(|arg| CString::new(arg.as_bytes()).map_err(|_| Errno::EINVAL))
-        .collect()
+    args.iter().map(|arg| CString::new(arg.as_bytes()).map_err(|_| Errno::EINVAL)).collect()
 }
 
 /// `execve` with a search along the command's own `PATH`.

@@ -39,22 +39,10 @@ fn elsewhere(view: &ViewConfig) -> Result<()> {
     mount(Some(&view.tree), root, NONE, MsFlags::MS_BIND, NONE)
         .with_context(|| format!("can't bind {}", view.tree.display()))?;
     proc_at(&root.join("proc"))?;
-    mount(
-        Some("/sys"),
-        &root.join("sys"),
-        NONE,
-        MsFlags::MS_BIND | MsFlags::MS_REC,
-        NONE,
-    )
-    .context("can't bind /sys")?;
-    mount(
-        Some("tmpfs"),
-        &root.join("run"),
-        Some("tmpfs"),
-        quiet(),
-        Some("mode=755,size=16m"),
-    )
-    .context("can't mount /run")?;
+    mount(Some("/sys"), &root.join("sys"), NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+        .context("can't bind /sys")?;
+    mount(Some("tmpfs"), &root.join("run"), Some("tmpfs"), quiet(), Some("mode=755,size=16m"))
+        .context("can't mount /run")?;
     devices(&root.join("dev"))?;
     chdir(root).context("chdir")?;
     pivot_root(".", ".").context("pivot_root")?;
@@ -64,14 +52,8 @@ fn elsewhere(view: &ViewConfig) -> Result<()> {
 
 fn devices(dev: &Path) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount(
-        Some("tmpfs"),
-        dev,
-        Some("tmpfs"),
-        flags,
-        Some("mode=755,size=64k"),
-    )
-    .context("can't mount /dev")?;
+    mount(Some("tmpfs"), dev, Some("tmpfs"), flags, Some("mode=755,size=64k"))
+        .context("can't mount /dev")?;
     for name in ["null", "zero", "full", "random", "urandom", "tty"] {
         let node = dev.join(name);
         File::create(&node).with_context(|| format!("can't make /dev/{name}"))?;

@@ -81,9 +81,7 @@ fn main_ended(node: &Arc<Node>, job: u32, status: i32) {
 
 /// Ends a job of ours whose command has ended, if no process of it is left anywhere.
 pub(crate) fn finish_if_empty(node: &Arc<Node>, job: u32) {
-    let is_finishing = node
-        .job(job)
-        .is_some_and(|r| r.state == JobState::Finishing);
+    let is_finishing = node.job(job).is_some_and(|r| r.state == JobState::Finishing);
     let is_empty_here = node.inits.get(job).is_none_or(|init| init.is_empty());
     if !is_finishing || !is_empty_here {
         return;
@@ -116,12 +114,7 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     node.tell_peers(PeerRequest::Forget { job });
     let status = record.status.map(|status| format!("status {status}"));
     node.note(EventRow {
-        kind: if state == JobState::Lost {
-            "job-lost"
-        } else {
-            "job-ended"
-        }
-        .into(),
+        kind: if state == JobState::Lost { "job-lost" } else { "job-ended" }.into(),
         job: Some(job),
         reason: reason.or(status),
         ..EventRow::default()
@@ -163,12 +156,7 @@ fn init_gone(node: &Arc<Node>, job: u32) {
         if let Some(session) = node.sessions.of_job(job) {
             session.finish(&node, killed, Some("the job was ended as a whole".into()));
         }
-        over(
-            &node,
-            job,
-            JobState::Ended,
-            Some("its init was killed".into()),
-        );
+        over(&node, job, JobState::Ended, Some("its init was killed".into()));
     });
 }
 
@@ -178,11 +166,7 @@ pub(crate) fn signal(node: &Node, job: u32, signal: i32) -> anyhow::Result<()> {
     let Some(init) = node.inits.get(job) else {
         return Ok(());
     };
-    match init.call(
-        &InitRequest::Signal { pid: -1, signal },
-        &[],
-        node.time(ANSWER_TIME),
-    )? {
+    match init.call(&InitRequest::Signal { pid: -1, signal }, &[], node.time(ANSWER_TIME))? {
         InitReply::Failed { errno, .. } if errno != libc::ESRCH => {
             anyhow::bail!("{}", nix::errno::Errno::from_raw(errno).desc())
         }
@@ -192,10 +176,7 @@ pub(crate) fn signal(node: &Node, job: u32, signal: i32) -> anyhow::Result<()> {
 
 /// The name of a process in an event.
 pub(crate) fn process(job: u32, pid: i32) -> ProcessId {
-    ProcessId {
-        job,
-        pid: pid.unsigned_abs(),
-    }
+    ProcessId { job, pid: pid.unsigned_abs() }
 }
 
 #[cfg(test)]

@@ -56,9 +56,7 @@ impl InitHandle {
         time: Duration,
     ) -> Result<InitReply> {
         let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        self.connection
-            .send_with(request, &[], fds)
-            .context("the job's init is gone")?;
+        self.connection.send_with(request, &[], fds).context("the job's init is gone")?;
         match replies.recv_timeout(time) {
             Ok(reply) => Ok(reply),
             Err(_) => {
@@ -110,12 +108,7 @@ impl Inits {
 
     /// The job's init, if it has one here.
     pub(crate) fn get(&self, job: u32) -> Option<Arc<InitHandle>> {
-        let slot = self
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&job)
-            .cloned()?;
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()?;
         let init = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         init
     }
@@ -138,17 +131,8 @@ impl Inits {
 
     /// Forgets the job's init. True if there was one.
     pub(crate) fn remove(&self, job: u32) -> bool {
-        let slot = self
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&job);
-        slot.is_some_and(|s| {
-            s.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .is_some()
-        })
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+        slot.is_some_and(|s| s.lock().unwrap_or_else(PoisonError::into_inner).take().is_some())
     }
 
     /// Jobs that have an init here.
@@ -188,10 +172,7 @@ pub(crate) fn make(
         }
         (_, said) => {
             forget_files(config.job);
-            bail!(
-                "the job's init failed: {}",
-                said.unwrap_or("see the daemon's log")
-            )
+            bail!("the job's init failed: {}", said.unwrap_or("see the daemon's log"))
         }
     }
 }
@@ -221,9 +202,7 @@ fn connect(
 /// Jobs whose inits an earlier daemon left here.
 pub(crate) fn left_behind() -> Vec<u32> {
     let entries = fs::read_dir(DIR).into_iter().flatten().flatten();
-    entries
-        .filter_map(|e| e.file_name().to_str()?.strip_suffix(".sock")?.parse().ok())
-        .collect()
+    entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".sock")?.parse().ok()).collect()
 }
 
 /// Connects to an init that an earlier daemon made.

@@ -45,10 +45,7 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
     for client in node.sessions.take_remotes_of(slot) {
         let _ = client.connection.send(&holon_api::request::Reply::Exited {
             status: holon_api::EXIT_NODE_LOST,
-            note: Some(format!(
-                "{}, the job's home, was lost",
-                node.config.name(slot)
-            )),
+            note: Some(format!("{}, the job's home, was lost", node.config.name(slot))),
         });
     }
     if !node.has_quorum() {
@@ -81,10 +78,7 @@ fn fence_own(node: &Arc<Node>) {
     let ours = node.state().jobs.alive_at(node.own());
     for record in ours {
         if record.restart == Restart::Exec {
-            log::warn!(
-                "no quorum: job {} may be started elsewhere, ended here",
-                record.job
-            );
+            log::warn!("no quorum: job {} may be started elsewhere, ended here", record.job);
             let node = node.clone();
             std::thread::spawn(move || {
                 let reason = "this node lost the quorum";
@@ -122,9 +116,7 @@ fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
             lost.revision += 1;
             lost.status = Some(holon_api::EXIT_NODE_LOST);
             node.state().jobs.merge(lost.clone());
-            node.tell_peers(PeerRequest::Jobs {
-                records: vec![lost],
-            });
+            node.tell_peers(PeerRequest::Jobs { records: vec![lost] });
             node.note(EventRow {
                 kind: "job-lost".into(),
                 job: Some(record.job),
@@ -152,9 +144,7 @@ fn take_over(node: &Arc<Node>, record: &JobRecord) {
     record.revision += 1;
     record.state = JobState::Starting;
     record.main_pid = 0;
-    let request = PeerRequest::TakeOver {
-        record: Box::new(record.clone()),
-    };
+    let request = PeerRequest::TakeOver { record: Box::new(record.clone()) };
     let job = record.job;
     match node.ask(home, request, &[], ACTION_TIME) {
         Ok(PeerReply::Done) => {}
@@ -169,9 +159,7 @@ pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holo
     if !node.state().jobs.merge(record.clone()) {
         return Ok(());
     }
-    node.tell_peers(PeerRequest::Jobs {
-        records: vec![record.clone()],
-    });
+    node.tell_peers(PeerRequest::Jobs { records: vec![record.clone()] });
     let Some(mut spec) = record.spec.as_deref().cloned() else {
         return Ok(());
     };

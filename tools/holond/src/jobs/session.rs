@@ -93,11 +93,8 @@ impl Sessions {
     /// Takes out the clients of a home that died.
     pub(crate) fn take_remotes_of(&self, home: u32) -> Vec<Remote> {
         let mut remotes = self.remotes();
-        let ids: Vec<u64> = remotes
-            .iter()
-            .filter(|(_, r)| r.home == home)
-            .map(|(id, _)| *id)
-            .collect();
+        let ids: Vec<u64> =
+            remotes.iter().filter(|(_, r)| r.home == home).map(|(id, _)| *id).collect();
         ids.iter().filter_map(|id| remotes.remove(id)).collect()
     }
 
@@ -108,10 +105,7 @@ impl Sessions {
 
     /// The session of a job of ours.
     pub(crate) fn of_job(&self, job: u32) -> Option<Arc<Session>> {
-        self.homes()
-            .values()
-            .find(|session| session.job == job)
-            .cloned()
+        self.homes().values().find(|session| session.job == job).cloned()
     }
 
     /// Forgets a session of ours.
@@ -154,19 +148,14 @@ pub(crate) fn begin(
     if let Some(input) = ours.input {
         session.start_input(node, input);
     }
-    for (from, output) in [
-        (ours.output, SessionOutput::Stdout),
-        (ours.errors, SessionOutput::Stderr),
-    ] {
+    for (from, output) in
+        [(ours.output, SessionOutput::Stdout), (ours.errors, SessionOutput::Stderr)]
+    {
         if let Some(from) = from {
             let (node, worker) = (node.clone(), session.clone());
             let done = done_seen.try_clone()?;
             let pump = std::thread::spawn(move || worker.pump(&node, from.into(), &output, &done));
-            session
-                .pumps
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(pump);
+            session.pumps.lock().unwrap_or_else(PoisonError::into_inner).push(pump);
         }
     }
     Ok(session)
@@ -237,10 +226,8 @@ impl Session {
         match &self.client {
             Client::Local(connection) => deliver(connection, output, bytes),
             Client::Peer(slot, session) => {
-                let request = PeerRequest::SessionOutput {
-                    session: *session,
-                    output: output.clone(),
-                };
+                let request =
+                    PeerRequest::SessionOutput { session: *session, output: output.clone() };
                 node.ask(*slot, request, bytes, PIECE_TIME).is_ok()
             }
         }
@@ -248,24 +235,14 @@ impl Session {
 
     /// The command has ended: sends what is left of its output, then its status.
     pub(crate) fn finish(&self, node: &Arc<Node>, status: i32, note: Option<String>) {
-        self.done
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let pumps: Vec<_> = self
-            .pumps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-            .collect();
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let pumps: Vec<_> =
+            self.pumps.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
         for pump in pumps {
             let _ = pump.join();
         }
         self.emit(node, &SessionOutput::Exited { status, note }, &[]);
-        self.input
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
         node.sessions.remove(self.id);
     }
 }
@@ -276,10 +253,9 @@ pub(crate) fn deliver(connection: &Connection, output: &SessionOutput, bytes: &[
         SessionOutput::Stdout => Reply::Stdout,
         SessionOutput::Stderr => Reply::Stderr,
         SessionOutput::StdinTaken => Reply::StdinTaken,
-        SessionOutput::Exited { status, note } => Reply::Exited {
-            status: *status,
-            note: note.clone(),
-        },
+        SessionOutput::Exited { status, note } => {
+            Reply::Exited { status: *status, note: note.clone() }
+        }
     };
     connection.send_with(&reply, bytes, &[]).is_ok()
 }

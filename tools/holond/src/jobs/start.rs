@@ -34,24 +34,17 @@ pub(crate) struct Restartables(Mutex<HashMap<u32, [OwnedFd; 3]>>);
 
 impl Restartables {
     fn keep(&self, job: u32, streams: [OwnedFd; 3]) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(job, streams);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job, streams);
     }
 
     /// Forgets a job.
     pub(crate) fn drop_job(&self, job: u32) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&job);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
     }
 
     fn raw(&self, job: u32) -> Option<[RawFd; 3]> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&job)
-            .map(|streams| [0, 1, 2].map(|i: usize| streams[i].as_raw_fd()))
+        all.get(&job).map(|streams| [0, 1, 2].map(|i: usize| streams[i].as_raw_fd()))
     }
 }
 
@@ -156,10 +149,7 @@ pub(crate) fn start_record(
     }
     note_started(node, job, pid);
     let session = session.map_or(0, |session| session.id);
-    Ok(Started {
-        process: ProcessId { job, pid },
-        session,
-    })
+    Ok(Started { process: ProcessId { job, pid }, session })
 }
 
 fn note_started(node: &Arc<Node>, job: u32, pid: u32) {
@@ -170,12 +160,7 @@ fn note_started(node: &Arc<Node>, job: u32, pid: u32) {
     });
     let Some(record) = changed else { return };
     node.note(EventRow {
-        kind: if record.restarts == 0 {
-            "job-started"
-        } else {
-            "job-restarted"
-        }
-        .into(),
+        kind: if record.restarts == 0 { "job-started" } else { "job-restarted" }.into(),
         job: Some(job),
         process: Some(ProcessId { job, pid }),
         to: Some(node.name().into()),
@@ -187,17 +172,11 @@ fn note_started(node: &Arc<Node>, job: u32, pid: u32) {
 
 /// Runs a job's command once more in its namespaces at home, where its streams still are.
 pub(crate) fn respawn(node: &Arc<Node>, record: &JobRecord) -> Result<(), ApiError> {
-    let spec = record
-        .spec
-        .as_deref()
-        .ok_or_else(|| cant("its command is not known"))?;
+    let spec = record.spec.as_deref().ok_or_else(|| cant("its command is not known"))?;
     let mut spec = spec.clone();
     set_account_env(&mut spec, &record.account);
     let init = ensure_init(node, record).map_err(|e| cant(format!("{e:#}")))?;
-    let raw = node
-        .restartables
-        .raw(record.job)
-        .ok_or_else(|| cant("its streams are gone"))?;
+    let raw = node.restartables.raw(record.job).ok_or_else(|| cant("its streams are gone"))?;
     let pid = spawn(node, &init, &spec, &record.account, &raw)?;
     node.state().jobs.change(record.job, |r| r.restarts += 1);
     note_started(node, record.job, pid);
@@ -214,10 +193,7 @@ fn streams(
     match (spec.terminal, <[OwnedFd; 3]>::try_from(fds)) {
         _ if !has_client => stdio::detached(job, account.uid, account.gid),
         (Some(size), _) => stdio::terminal(size, account.uid),
-        (None, Ok(command)) => Ok(Stdio {
-            command,
-            ours: Ours::default(),
-        }),
+        (None, Ok(command)) => Ok(Stdio { command, ours: Ours::default() }),
         (None, Err(_)) => stdio::pipes(),
     }
 }
@@ -234,8 +210,7 @@ fn set_account_env(spec: &mut RunSpec, account: &Account) {
         ("SHELL=", &account.shell),
     ];
     for (name, value) in values {
-        spec.env
-            .retain(|e| !e.as_bytes().starts_with(name.as_bytes()));
+        spec.env.retain(|e| !e.as_bytes().starts_with(name.as_bytes()));
         spec.env.push(Arg::Text(format!("{name}{value}")));
     }
 }
@@ -297,15 +272,10 @@ pub(crate) fn ensure_init(node: &Arc<Node>, record: &JobRecord) -> Result<Arc<In
             anyhow::bail!("job {job} is over");
         }
         let is_home = record.home == node.own();
-        let home = node
-            .config
-            .node(record.home)
-            .context("the job's home is no node")?;
+        let home = node.config.node(record.home).context("the job's home is no node")?;
         let view = match is_home {
             true => None,
-            false => Some(ViewConfig {
-                tree: node.homes.get(node, record.home)?.path.clone(),
-            }),
+            false => Some(ViewConfig { tree: node.homes.get(node, record.home)?.path.clone() }),
         };
         let config = InitConfig {
             job,
@@ -330,10 +300,7 @@ pub(crate) fn register(node: &Node, record: &JobRecord, init: &InitHandle) -> Re
     match device.job_add(record.job, record.home, init.pid, place) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(Errno::ENOTTY) => {
-            log::error!(
-                "the module can't move processes: job {} stays here",
-                record.job
-            );
+            log::error!("the module can't move processes: job {} stays here", record.job);
             Ok(())
         }
         Err(errno) => {
@@ -349,9 +316,7 @@ pub(crate) fn find_record(node: &Arc<Node>, job: u32, home: u32) -> Option<JobRe
         return Some(record);
     }
     match node.ask(home, PeerRequest::Job { job }, &[], ANSWER_TIME) {
-        Ok(PeerReply::Job {
-            record: Some(record),
-        }) => {
+        Ok(PeerReply::Job { record: Some(record) }) => {
             node.state().jobs.merge((*record).clone());
             Some(*record)
         }
@@ -374,10 +339,7 @@ pub(crate) fn restore(node: &Arc<Node>, event: &holon_uapi::proc::EvRestore) {
         Ok(init) => init,
         Err(error) => return failed(libc::EHOSTUNREACH, &format!("{error:#}")),
     };
-    let request = InitRequest::Restore {
-        image: event.image,
-        pid: event.pid,
-    };
+    let request = InitRequest::Restore { image: event.image, pid: event.pid };
     match init.call(&request, &[], node.time(ACTION_TIME)) {
         Ok(InitReply::Done { .. }) => {}
         Ok(InitReply::Failed { errno, .. }) => failed(errno, Errno::from_raw(errno).desc()),

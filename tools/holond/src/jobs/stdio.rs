@@ -51,10 +51,7 @@ pub(crate) fn detached(job: u32, uid: u32, gid: u32) -> Result<Stdio> {
     fchown(&log, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).context("chown")?;
     let null = File::open("/dev/null").context("/dev/null")?;
     let command = [null.into(), log.try_clone()?.into(), log.into()];
-    Ok(Stdio {
-        command,
-        ours: Ours::default(),
-    })
+    Ok(Stdio { command, ours: Ours::default() })
 }
 
 /// For a client elsewhere, without a terminal: pipes.
@@ -82,10 +79,7 @@ pub(crate) fn terminal(size: WindowSize, uid: u32) -> Result<Stdio> {
         nix::fcntl::fcntl(fd, flags).context("fcntl")?;
     }
     let command = [pty.slave.try_clone()?, pty.slave.try_clone()?, pty.slave];
-    let ours = Ours {
-        input: Some(pty.master.try_clone()?),
-        output: Some(pty.master),
-        errors: None,
-    };
+    let ours =
+        Ours { input: Some(pty.master.try_clone()?), output: Some(pty.master), errors: None };
     Ok(Stdio { command, ours })
 }

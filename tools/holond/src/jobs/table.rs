@@ -70,10 +70,7 @@ impl JobTable {
     /// of the cluster can't give the same.
     pub(crate) fn next_lonely_number(&self, slot: u32) -> u32 {
         let first = LONELY_FIRST + slot * LONELY_PER_SLOT;
-        let last = self
-            .records
-            .range(first..first + LONELY_PER_SLOT)
-            .next_back();
+        let last = self.records.range(first..first + LONELY_PER_SLOT).next_back();
         last.map_or(first, |(job, _)| job + 1)
     }
 
@@ -152,9 +149,7 @@ mod tests {
     fn later_records_win() {
         let mut table = JobTable::default();
         table.merge(record(3, 0));
-        let changed = table
-            .change(3, |r| r.state = JobState::Ended)
-            .expect("known");
+        let changed = table.change(3, |r| r.state = JobState::Ended).expect("known");
         assert!(!table.merge(record(3, 0)), "an old one");
         assert!(!table.merge(changed), "the same again");
         let mut taken_over = record(3, 1);

@@ -58,11 +58,7 @@ pub(crate) fn account(wanted: &str) -> Result<Account, ApiError> {
             home: "/".into(),
             shell: "/bin/sh".into(),
         }),
-        _ => Err(ApiError::new(
-            Code::RunFailed,
-            "can't run",
-            format!("no user \"{wanted}\""),
-        )),
+        _ => Err(ApiError::new(Code::RunFailed, "can't run", format!("no user \"{wanted}\""))),
     }
 }
 

@@ -56,18 +56,12 @@ impl Device {
     pub(crate) fn open() -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(PATH);
         let file = file.with_context(|| format!("can't open {PATH}"))?;
-        Ok(Self {
-            file,
-            unread: Mutex::default(),
-        })
+        Ok(Self { file, unread: Mutex::default() })
     }
 
     /// Takes a device file that this process was started with.
     pub(crate) fn from_fd(fd: std::os::fd::OwnedFd) -> Self {
-        Self {
-            file: fd.into(),
-            unread: Mutex::default(),
-        }
+        Self { file: fd.into(), unread: Mutex::default() }
     }
 
     /// Refuses a module of another interface; its version otherwise.
@@ -124,16 +118,10 @@ impl Device {
     /// Slots of peers that are in session.
     pub(crate) fn peers_up(&self) -> Result<Vec<u32>> {
         let mut peers = [uapi::Peer::new_zeroed(); 64];
-        let mut list = uapi::List {
-            ptr: address(peers.as_mut_ptr()),
-            count: 64,
-            flags: 0,
-        };
+        let mut list = uapi::List { ptr: address(peers.as_mut_ptr()), count: 64, flags: 0 };
         ioctl_record(self.as_fd(), uapi::PEER_LIST, &mut list).context("PEER_LIST")?;
         let count = usize::try_from(list.count).unwrap_or(0).min(peers.len());
-        let up = peers[..count]
-            .iter()
-            .filter(|peer| peer.state == uapi::PEER_UP);
+        let up = peers[..count].iter().filter(|peer| peer.state == uapi::PEER_UP);
         Ok(up.map(|peer| peer.slot).collect())
     }
 
@@ -144,13 +132,8 @@ impl Device {
             Ok(_) | Err(Errno::EBUSY) => {}
             Err(errno) => return Err(errno).context("QUIESCE"),
         }
-        let count = usize::try_from(record.count)
-            .unwrap_or(0)
-            .min(record.held.len());
-        Ok(record.held[..count]
-            .iter()
-            .map(|h| (text_of(&h.name), h.count))
-            .collect())
+        let count = usize::try_from(record.count).unwrap_or(0).min(record.held.len());
+        Ok(record.held[..count].iter().map(|h| (text_of(&h.name), h.count)).collect())
     }
 
     /// Waits for the next events.
@@ -162,10 +145,7 @@ impl Device {
                 other => break other?,
             }
         };
-        let mut unread = self
-            .unread
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut unread = self.unread.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         unread.extend_from_slice(&buffer[..got]);
         let (events, used) = event::decode(&unread);
         unread.drain(..used);
@@ -177,13 +157,8 @@ impl rpc::Send for Device {
     fn send(&self, slot: u32, part: &[u8]) -> std::io::Result<()> {
         let len = u32::try_from(part.len()).map_err(std::io::Error::other)?;
         for _ in 0..BUSY_TRIES_MAX {
-            let mut record = uapi::Send {
-                slot,
-                len,
-                ptr: address(part.as_ptr()),
-                flags: 0,
-                reserved: 0,
-            };
+            let mut record =
+                uapi::Send { slot, len, ptr: address(part.as_ptr()), flags: 0, reserved: 0 };
             match ioctl_record(self.as_fd(), uapi::SEND, &mut record) {
                 Ok(_) => return Ok(()),
                 // The link's queue is full. There is no event for its getting empty.

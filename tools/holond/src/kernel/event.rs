@@ -37,10 +37,7 @@ pub(crate) fn decode(bytes: &[u8]) -> (Vec<Event>, usize) {
         }
         match one(&head, payload) {
             Some(event) => events.push(event),
-            None => log::warn!(
-                "the module gave an event of unknown kind {}",
-                head.kind.get()
-            ),
+            None => log::warn!("the module gave an event of unknown kind {}", head.kind.get()),
         }
         rest = after;
     }
@@ -61,9 +58,7 @@ fn one(head: &Head, payload: &[u8]) -> Option<Event> {
     }
     match u32::from(kind) {
         proc::EV_RESTORE => Some(Event::Restore(EvRestore::read_from_prefix(payload).ok()?.0)),
-        proc::EV_MIGRATED => Some(Event::Migrated(
-            EvMigrated::read_from_prefix(payload).ok()?.0,
-        )),
+        proc::EV_MIGRATED => Some(Event::Migrated(EvMigrated::read_from_prefix(payload).ok()?.0)),
         proc::EV_PROCESS => Some(Event::Process(EvProcess::read_from_prefix(payload).ok()?.0)),
         _ => None,
     }

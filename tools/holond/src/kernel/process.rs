@@ -38,13 +38,7 @@ impl Device {
     /// Registers a job, whose init runs.
     pub(crate) fn job_add(&self, job: u32, home: u32, init_pid: i32, place: bool) -> Result<()> {
         let flags = if place { uapi::JOB_PLACE } else { 0 };
-        let mut record = uapi::JobAdd {
-            job,
-            home,
-            init_pid,
-            flags,
-            reserved: [0; 2],
-        };
+        let mut record = uapi::JobAdd { job, home, init_pid, flags, reserved: [0; 2] };
         ioctl_record(self.as_fd(), uapi::JOB_ADD, &mut record).map(drop)
     }
 
@@ -78,11 +72,7 @@ impl Device {
     /// Registers the helper for surrogates whose process comes home.
     pub(crate) fn helper_set(&self, binary: BorrowedFd<'_>, device: &Self) -> Result<()> {
         let (exec_fd, dev_fd) = (binary.as_raw_fd(), device.as_fd().as_raw_fd());
-        let mut record = uapi::HelperSet {
-            exec_fd,
-            dev_fd,
-            reserved: 0,
-        };
+        let mut record = uapi::HelperSet { exec_fd, dev_fd, reserved: 0 };
         ioctl_record(self.as_fd(), uapi::HELPER_SET, &mut record).map(drop)
     }
 
@@ -132,10 +122,7 @@ impl Device {
         text.truncate(usize::try_from(record.text_bytes).unwrap_or(0));
         let text = String::from_utf8_lossy(&text);
         let lines = text.trim_end_matches('\0').lines();
-        Ok(lines
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
-            .collect())
+        Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
     /// All process records of this node.
@@ -171,30 +158,16 @@ impl Device {
             Stop::Stopped(signal) => (1, signal.unsigned_abs()),
             Stop::Continued => (2, 0),
         };
-        let mut record = uapi::BodyState {
-            job,
-            pid,
-            state,
-            signo,
-        };
+        let mut record = uapi::BodyState { job, pid, state, signo };
         ioctl_record(self.as_fd(), uapi::BODY_STATE, &mut record).map(drop)
     }
 
     /// Binds the caller to an image.
     pub(crate) fn image_attach(&self, image: u64) -> Result<Image> {
-        let mut record = uapi::ImageAttach {
-            image,
-            job: 0,
-            pid: 0,
-            kind: 0,
-            source: 0,
-            manifest_bytes: 0,
-        };
+        let mut record =
+            uapi::ImageAttach { image, job: 0, pid: 0, kind: 0, source: 0, manifest_bytes: 0 };
         ioctl_record(self.as_fd(), uapi::IMAGE_ATTACH, &mut record)?;
-        Ok(Image {
-            id: image,
-            manifest_bytes: record.manifest_bytes,
-        })
+        Ok(Image { id: image, manifest_bytes: record.manifest_bytes })
     }
 
     /// Reads an image's manifest.
@@ -220,23 +193,13 @@ impl Device {
 
     /// Gives a restore up.
     pub(crate) fn image_fail(&self, image: u64, errno: i32, step: u32) -> Result<()> {
-        let mut record = uapi::ImageFail {
-            image,
-            errno: errno.unsigned_abs(),
-            step,
-        };
+        let mut record = uapi::ImageFail { image, errno: errno.unsigned_abs(), step };
         ioctl_record(self.as_fd(), uapi::IMAGE_FAIL, &mut record).map(drop)
     }
 
     /// A descriptor for a file that stands on another node (or on this one).
     pub(crate) fn file_open(&self, slot: u32, file: u64, flags: u32) -> Result<OwnedFd> {
-        let mut record = file_uapi::FileOpen {
-            slot,
-            flags,
-            file,
-            fd: -1,
-            reserved: 0,
-        };
+        let mut record = file_uapi::FileOpen { slot, flags, file, fd: -1, reserved: 0 };
         ioctl_record(self.as_fd(), file_uapi::FILE_OPEN, &mut record)?;
         take_fd(record.fd).map_err(|_| nix::errno::Errno::EBADF)
     }

@@ -82,9 +82,7 @@ pub(crate) struct Incoming {
 impl Default for Rpc {
     fn default() -> Self {
         // Numbers of an earlier life of this daemon must not match.
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self {
             next_id: AtomicU64::new(since.as_secs() << 24),
             waiting: Mutex::default(),
@@ -105,12 +103,7 @@ impl Rpc {
     ) -> Answer {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let json = serde_json::to_vec(request).map_err(|_| CallError::Nonsense)?;
-        let message = Message {
-            id,
-            kind: Kind::Request,
-            json,
-            blob: blob.to_vec(),
-        };
+        let message = Message { id, kind: Kind::Request, json, blob: blob.to_vec() };
         let parts = wire::cut(&message).ok_or(CallError::TooLong)?;
         let (answer, answered) = sync_channel(1);
         self.waiting().insert(id, Waiting { slot, answer });
@@ -143,22 +136,12 @@ impl Rpc {
         let Ok(json) = serde_json::to_vec(reply) else {
             return;
         };
-        let whole = Message {
-            id,
-            kind: Kind::Reply,
-            json,
-            blob: blob.to_vec(),
-        };
+        let whole = Message { id, kind: Kind::Reply, json, blob: blob.to_vec() };
         let parts = wire::cut(&whole).or_else(|| {
             let why = "the answer is too long to be sent";
             let error = PeerReply::Error(ApiError::new(Code::Failure, "can't answer", why));
             let json = serde_json::to_vec(&error).ok()?;
-            wire::cut(&Message {
-                id,
-                kind: Kind::Reply,
-                json,
-                blob: Vec::new(),
-            })
+            wire::cut(&Message { id, kind: Kind::Reply, json, blob: Vec::new() })
         });
         for part in parts.into_iter().flatten() {
             if link.send(slot, &part).is_err() {
@@ -173,21 +156,11 @@ impl Rpc {
             let mut joiners = self.joiners.lock().unwrap_or_else(PoisonError::into_inner);
             joiners.entry(slot).or_default().take(part)?
         };
-        let Message {
-            id,
-            kind,
-            json,
-            blob,
-        } = message;
+        let Message { id, kind, json, blob } = message;
         match kind {
             Kind::Request => {
                 let request = serde_json::from_slice(&json).map_err(|error| error.to_string());
-                Some(Incoming {
-                    slot,
-                    id,
-                    request,
-                    blob,
-                })
+                Some(Incoming { slot, id, request, blob })
             }
             Kind::Reply => {
                 let mut waiting = self.waiting();
@@ -207,10 +180,7 @@ impl Rpc {
 
     /// A peer died: nobody waits for it longer.
     pub(crate) fn peer_down(&self, slot: u32) {
-        self.joiners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&slot);
+        self.joiners.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
         self.waiting().retain(|_, w| {
             if w.slot == slot {
                 let _ = w.answer.try_send(Err(CallError::Down));
@@ -236,10 +206,7 @@ mod tests {
             if slot == 9 {
                 return Err(std::io::Error::other("down"));
             }
-            self.0
-                .lock()
-                .expect("not poisoned")
-                .push((slot, part.to_vec()));
+            self.0.lock().expect("not poisoned").push((slot, part.to_vec()));
             Ok(())
         }
     }
@@ -265,29 +232,12 @@ mod tests {
         let incoming = server.take(0, &part).expect("a question");
         assert!(matches!(incoming.request, Ok(PeerRequest::JobNumber)));
         assert_eq!(incoming.blob, b"blob");
-        server.reply(
-            &*wire,
-            0,
-            incoming.id,
-            &PeerReply::JobNumber { job: 3 },
-            &[],
-        );
-        let (_, part) = wire
-            .0
-            .lock()
-            .expect("not poisoned")
-            .pop()
-            .expect("an answer");
-        assert!(
-            asker.take(2, &part).is_none(),
-            "an answer of somebody else is no answer"
-        );
+        server.reply(&*wire, 0, incoming.id, &PeerReply::JobNumber { job: 3 }, &[]);
+        let (_, part) = wire.0.lock().expect("not poisoned").pop().expect("an answer");
+        assert!(asker.take(2, &part).is_none(), "an answer of somebody else is no answer");
         assert!(asker.take(1, &part).is_none());
         let answer = call.join().expect("no panic");
-        assert!(
-            matches!(answer, Ok((PeerReply::JobNumber { job: 3 }, _))),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Ok((PeerReply::JobNumber { job: 3 }, _))), "{answer:?}");
     }
 
     #[test]
@@ -295,9 +245,7 @@ mod tests {
         let wire = Arc::new(Wire(Mutex::default()));
         let rpc = Arc::new(Rpc::default());
         let short = Duration::from_millis(5);
-        let timed = rpc
-            .call(&*wire, 1, &PeerRequest::Info, &[], short)
-            .map(drop);
+        let timed = rpc.call(&*wire, 1, &PeerRequest::Info, &[], short).map(drop);
         assert_eq!(timed, Err(CallError::TimedOut));
         assert_eq!(
             rpc.call(&*wire, 9, &PeerRequest::Info, &[], LONG).map(drop),
@@ -317,12 +265,8 @@ mod tests {
     #[test]
     fn garbage_is_no_question() {
         let rpc = Rpc::default();
-        let message = Message {
-            id: 1,
-            kind: Kind::Request,
-            json: b"{]".to_vec(),
-            blob: Vec::new(),
-        };
+        let message =
+            Message { id: 1, kind: Kind::Request, json: b"{]".to_vec(), blob: Vec::new() };
         let part = wire::cut(&message).expect("short").remove(0);
         let incoming = rpc.take(0, &part).expect("a question, though a bad one");
         assert!(incoming.request.is_err());

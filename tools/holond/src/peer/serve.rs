@@ -22,8 +22,7 @@ pub(crate) fn on_incoming(node: &Arc<Node>, incoming: Incoming) {
             )),
         };
         if let Some(device) = &node.device {
-            node.rpc
-                .reply(&**device, incoming.slot, incoming.id, &reply, &[]);
+            node.rpc.reply(&**device, incoming.slot, incoming.id, &reply, &[]);
         }
     });
 }
@@ -45,18 +44,12 @@ pub(crate) fn handle(
             PeerReply::Hello(Box::new(own_hello(node)))
         }
         PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
-        PeerRequest::Rows => PeerReply::Rows {
-            rows: local::rows(node),
-        },
-        PeerRequest::Events { after_seq } => PeerReply::Events {
-            events: node.events.after(after_seq),
-        },
-        PeerRequest::JobNumber => PeerReply::JobNumber {
-            job: node.state().jobs.next_number(),
-        },
-        PeerRequest::Job { job } => PeerReply::Job {
-            record: node.job(job).map(Box::new),
-        },
+        PeerRequest::Rows => PeerReply::Rows { rows: local::rows(node) },
+        PeerRequest::Events { after_seq } => {
+            PeerReply::Events { events: node.events.after(after_seq) }
+        }
+        PeerRequest::JobNumber => PeerReply::JobNumber { job: node.state().jobs.next_number() },
+        PeerRequest::Job { job } => PeerReply::Job { record: node.job(job).map(Box::new) },
         PeerRequest::TakeOver { record } => {
             answer(lost::taken_over(node, *record), |()| PeerReply::Done)
         }
@@ -83,11 +76,7 @@ pub(crate) fn handle(
 /// Of [`handle`]: running commands and their streams.
 fn handle_session(node: &Arc<Node>, from: u32, request: PeerRequest, blob: Vec<u8>) -> PeerReply {
     match request {
-        PeerRequest::Run {
-            spec,
-            account,
-            session,
-        } => {
+        PeerRequest::Run { spec, account, session } => {
             let client = (session != 0).then_some(Client::Peer(from, session));
             let started = start::start(node, *spec, account, client, Vec::new());
             answer(started, |s| PeerReply::Started {
@@ -123,11 +112,7 @@ fn handle_session(node: &Arc<Node>, from: u32, request: PeerRequest, blob: Vec<u
 
 fn nonsense() -> PeerReply {
     let why = "it is of another kind";
-    PeerReply::Error(ApiError::new(
-        Code::Failure,
-        "can't understand the question",
-        why,
-    ))
+    PeerReply::Error(ApiError::new(Code::Failure, "can't understand the question", why))
 }
 
 /// Of [`handle`]: processes and what is left of them.
@@ -141,9 +126,7 @@ fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
         }
         PeerRequest::Signal { job, signal } => {
             let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't signal", e);
-            answer(end::signal(node, job, signal).map_err(error), |()| {
-                PeerReply::Done
-            })
+            answer(end::signal(node, job, signal).map_err(error), |()| PeerReply::Done)
         }
         PeerRequest::Forget { job } => {
             end::forget(node, job);
@@ -173,21 +156,14 @@ pub(crate) fn own_hello(node: &Node) -> Hello {
         version: env!("CARGO_PKG_VERSION").into(),
         records: state.jobs.all().cloned().collect(),
         job_max: state.jobs.number_max(),
-        cordons: state
-            .cordons
-            .iter()
-            .map(|(slot, why)| (*slot, why.clone()))
-            .collect(),
+        cordons: state.cordons.iter().map(|(slot, why)| (*slot, why.clone())).collect(),
     }
 }
 
 /// Learns what another node knows.
 pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
     if hello.version != env!("CARGO_PKG_VERSION") {
-        log::warn!(
-            "a peer's holond has version {}, this one another",
-            hello.version
-        );
+        log::warn!("a peer's holond has version {}, this one another", hello.version);
     }
     {
         let mut state = node.state();

@@ -100,12 +100,7 @@ impl Joiner {
             if self.unfinished.len() >= UNFINISHED_MAX {
                 self.unfinished.pop_first();
             }
-            let fresh = Unfinished {
-                parts,
-                next: 0,
-                json_len,
-                bytes: Vec::new(),
-            };
+            let fresh = Unfinished { parts, next: 0, json_len, bytes: Vec::new() };
             self.unfinished.insert(key, fresh);
         }
         let message = self.unfinished.get_mut(&key)?;
@@ -119,21 +114,10 @@ impl Joiner {
             return None;
         }
         let mut json = self.unfinished.remove(&key)?.bytes;
-        let json_len = usize::try_from(json_len)
-            .ok()
-            .filter(|len| *len <= json.len())?;
+        let json_len = usize::try_from(json_len).ok().filter(|len| *len <= json.len())?;
         let blob = json.split_off(json_len);
-        let kind = if kind == 0 {
-            Kind::Request
-        } else {
-            Kind::Reply
-        };
-        Some(Message {
-            id,
-            kind,
-            json,
-            blob,
-        })
+        let kind = if kind == 0 { Kind::Request } else { Kind::Reply };
+        Some(Message { id, kind, json, blob })
     }
 }
 
@@ -142,12 +126,7 @@ mod tests {
     use super::*;
 
     fn message(json: usize, blob: usize) -> Message {
-        Message {
-            id: 7,
-            kind: Kind::Reply,
-            json: vec![b'j'; json],
-            blob: vec![b'b'; blob],
-        }
+        Message { id: 7, kind: Kind::Reply, json: vec![b'j'; json], blob: vec![b'b'; blob] }
     }
 
     #[test]

@@ -61,9 +61,7 @@ fn session(manifest: &Manifest) -> nix::Result<()> {
 
 fn oom_score(wanted: i32, place: Place) -> nix::Result<()> {
     const PATH: &str = "/proc/self/oom_score_adj";
-    let now = std::fs::read_to_string(PATH)
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
+    let now = std::fs::read_to_string(PATH).ok().and_then(|text| text.trim().parse().ok());
     if now == Some(wanted) {
         return Ok(());
     }
@@ -102,13 +100,7 @@ fn drop_bounding(wanted: u64) -> nix::Result<()> {
 }
 
 fn capabilities(creds: &Creds) -> nix::Result<()> {
-    let Caps {
-        inheritable,
-        permitted,
-        effective,
-        ambient,
-        ..
-    } = creds.caps;
+    let Caps { inheritable, permitted, effective, ambient, .. } = creds.caps;
     if sys::securebits()? != creds.securebits {
         // The effective set was emptied by the change of user; setting needs CAP_SETPCAP.
         sys::set_capabilities(u64::MAX, u64::MAX, inheritable)?;

@@ -33,12 +33,7 @@ pub(super) fn open_all(device: &Device, files: &Files, spare_min: u32) -> nix::R
 
 fn open_one(device: &Device, kind: &FileKind) -> nix::Result<OwnedFd> {
     match kind {
-        FileKind::Path {
-            path,
-            flags,
-            position,
-            ..
-        } => {
+        FileKind::Path { path, flags, position, .. } => {
             let file = open_path(path, *flags)?;
             let is_plain = *flags & libc::O_PATH.unsigned_abs() == 0;
             if is_plain && *position > 0 {
@@ -48,12 +43,9 @@ fn open_one(device: &Device, kind: &FileKind) -> nix::Result<OwnedFd> {
             Ok(file)
         }
         FileKind::Dev { path, flags } => open_path(path, *flags),
-        FileKind::Remote {
-            holder,
-            file,
-            flags,
-            ..
-        } => device.file_open(u32::from(holder.get()), file.0, *flags),
+        FileKind::Remote { holder, file, flags, .. } => {
+            device.file_open(u32::from(holder.get()), file.0, *flags)
+        }
     }
 }
 

@@ -40,17 +40,13 @@ pub(super) enum Place {
 
 /// In a fresh child of a job's init: becomes the process, or ends.
 pub(crate) fn run(device: &Device, image: u64) -> ! {
-    let Ok(own) = device.as_fd().try_clone_to_owned() else {
-        std::process::exit(1)
-    };
+    let Ok(own) = device.as_fd().try_clone_to_owned() else { std::process::exit(1) };
     restore(Device::from_fd(own), image, Place::Fresh)
 }
 
 /// In a surrogate that execed `holon-restore`: becomes the process, or the surrogate again.
 pub fn run_at_home(image: u64, device_fd: i32) -> ! {
-    let Ok(own) = sys::take_fd(device_fd) else {
-        std::process::exit(1)
-    };
+    let Ok(own) = sys::take_fd(device_fd) else { std::process::exit(1) };
     restore(Device::from_fd(own), image, Place::Home)
 }
 
@@ -61,10 +57,7 @@ fn restore(device: Device, image: u64, place: Place) -> ! {
     let failed = match result {
         Ok(Ok(never)) => match never {},
         Ok(Err(failed)) => failed,
-        Err(_) => Failed {
-            step: uapi::FAIL_STEP_CONTEXT,
-            errno: Errno::EFAULT,
-        },
+        Err(_) => Failed { step: uapi::FAIL_STEP_CONTEXT, errno: Errno::EFAULT },
     };
     // At home this call does not come back: the task is the surrogate again.
     let _ = device.image_fail(image, failed.errno as i32, failed.step);
@@ -113,10 +106,7 @@ fn raise(device: &Device, min: u32) -> nix::Result<Device> {
 /// Execs a file that says which image to load.
 fn exec_image(image: &Image, manifest: &Manifest) -> nix::Result<Infallible> {
     let file: OwnedFd = memfd_create(c"holon-image", MFdFlags::MFD_CLOEXEC)?;
-    let high = fcntl(
-        &file,
-        FcntlArg::F_DUPFD_CLOEXEC(i32::try_from(OWN_FD_MIN).unwrap_or(0)),
-    )?;
+    let high = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(i32::try_from(OWN_FD_MIN).unwrap_or(0)))?;
     drop(file);
     let mut file: std::fs::File = sys::take_fd(high).map_err(|_| Errno::EBADF)?.into();
     let mut bytes = uapi::IMAGE_MAGIC.to_vec();
@@ -131,9 +121,7 @@ fn exec_image(image: &Image, manifest: &Manifest) -> nix::Result<Infallible> {
 /// Execs a program that was placed here. From here on a failure is the program's own.
 fn exec_program(exec: &ckpt::object::exec::Exec) -> ! {
     let strings = |list: &[ckpt::Bytes]| -> Vec<CString> {
-        list.iter()
-            .filter_map(|s| CString::new(s.as_slice()).ok())
-            .collect()
+        list.iter().filter_map(|s| CString::new(s.as_slice()).ok()).collect()
     };
     let (argv, envp) = (strings(&exec.argv), strings(&exec.envp));
     let errno = match CString::new(exec.path.as_slice()) {

@@ -17,12 +17,8 @@ const CODE_WORDS: [(&str, &str, &str); 9] = [
 ];
 
 /// Words that may stand nowhere: paths of the machines that we work on.
-const MACHINE_WORDS: [(&str, &str); 4] = [
-    ("/work/", "main"),
-    ("/work/", "shared"),
-    ("/tmp/", "holon/brief"),
-    ("/work/", "."),
-];
+const MACHINE_WORDS: [(&str, &str); 4] =
+    [("/work/", "main"), ("/work/", "shared"), ("/tmp/", "holon/brief"), ("/work/", ".")];
 
 /// Hosts that a text may refer to, with their subdomains.
 const HOSTS: [&str; 8] = [
@@ -43,11 +39,7 @@ const CODE: [&str; 8] = ["rs", "c", "h", "S", "sh", "py", "toml", ""];
 
 pub(super) fn check(file: &File, offences: &mut Vec<Offence>) {
     let mut push = |line: usize, what: String| {
-        offences.push(Offence {
-            path: file.path.clone(),
-            line,
-            what,
-        });
+        offences.push(Offence { path: file.path.clone(), line, what });
     };
     if ["rej", "orig", "swp", "bak"].contains(&file.extension()) {
         push(0, "left behind by a tool".to_string());
@@ -73,10 +65,7 @@ pub(super) fn check(file: &File, offences: &mut Vec<Offence>) {
         }
         let locked = file.name() == "Cargo.lock" && line.starts_with("source = ");
         if locked && !line.contains("github.com/rust-lang/crates.io-index") {
-            push(
-                index + 1,
-                "a package from elsewhere than the public index".to_string(),
-            );
+            push(index + 1, "a package from elsewhere than the public index".to_string());
         }
     }
 }
@@ -95,9 +84,7 @@ fn has_word(line: &str, word: &str) -> bool {
 /// The hosts of all addresses in a line that have a dot in them.
 fn hosts(line: &str) -> impl Iterator<Item = &str> {
     line.split("://").skip(1).filter_map(|rest| {
-        let host = rest
-            .split(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-'))
-            .next()?;
+        let host = rest.split(|c: char| !(c.is_alphanumeric() || c == '.' || c == '-')).next()?;
         let host = host.trim_end_matches('.');
         let number = host.chars().all(|c| c.is_ascii_digit() || c == '.');
         (host.contains('.') && !number).then_some(host)
@@ -109,8 +96,7 @@ fn is_known(host: &str) -> bool {
         return false;
     }
     HOSTS.iter().any(|known| {
-        host.strip_suffix(known)
-            .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        host.strip_suffix(known).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
     })
 }
 
@@ -131,10 +117,7 @@ mod tests {
             assert_eq!(count("a/src/x.rs", &line), 1, "{line}");
             assert_eq!(count("a.md", &line), 0, "{line}");
         }
-        assert_eq!(
-            count("a/src/x.rs", &format!("mktemp name.{}{}XX\n", "XX", "X")),
-            0
-        );
+        assert_eq!(count("a/src/x.rs", &format!("mktemp name.{}{}XX\n", "XX", "X")), 0);
         for (head, tail) in MACHINE_WORDS {
             assert_eq!(count("a.md", &format!("see {head}{tail}/x")), 1);
         }
@@ -142,20 +125,11 @@ mod tests {
 
     #[test]
     fn addresses() {
-        assert_eq!(
-            count(
-                "a.md",
-                "http://10.0.0.1:80/ http://node1/ https://docs.kernel.org/a"
-            ),
-            0
-        );
+        assert_eq!(count("a.md", "http://10.0.0.1:80/ http://node1/ https://docs.kernel.org/a"), 0);
         let registry = ["deb.", "debian.org"].concat();
         assert_eq!(count("a.md", &format!("http://{registry}/debian")), 1);
         let other = ["packages.", "inside.net"].concat();
-        assert_eq!(
-            count("a.toml", &format!("registry = \"https://{other}/\"")),
-            1
-        );
+        assert_eq!(count("a.toml", &format!("registry = \"https://{other}/\"")), 1);
         let lock = format!("source = \"registry+https://{other}/\"");
         assert_eq!(count("Cargo.lock", &lock), 2);
     }

@@ -20,11 +20,7 @@ pub(super) fn check(file: &File, offences: &mut Vec<Offence>) {
     };
     if !good {
         let what = format!("does not say that it is licensed \"{LICENCE}\"");
-        offences.push(Offence {
-            path: file.path.clone(),
-            line: 0,
-            what,
-        });
+        offences.push(Offence { path: file.path.clone(), line: 0, what });
     }
 }
 
@@ -50,15 +46,9 @@ mod tests {
 
     #[test]
     fn packages() {
-        assert!(is_good(
-            "a/Cargo.toml",
-            "[package]\nlicense.workspace = true\n"
-        ));
+        assert!(is_good("a/Cargo.toml", "[package]\nlicense.workspace = true\n"));
         assert!(is_good("Cargo.toml", "[workspace]\n"));
-        assert!(is_good(
-            "a/Cargo.toml",
-            &format!("[package]\nlicense = \"{LICENCE}\"\n")
-        ));
+        assert!(is_good("a/Cargo.toml", &format!("[package]\nlicense = \"{LICENCE}\"\n")));
         assert!(!is_good("a/Cargo.toml", "[package]\n"));
         assert!(!is_good("a/Cargo.toml", "[package]\nlicense = \"MIT\"\n"));
     }

@@ -17,11 +17,7 @@ pub(super) fn check(files: &[File], offences: &mut Vec<Offence>) {
         let declared = parents.iter().any(|parent| declares(&texts, parent, path));
         if !parents.is_empty() && !declared && !named() {
             let what = "is a module of nothing".to_string();
-            offences.push(Offence {
-                path: (*path).to_string(),
-                line: 0,
-                what,
-            });
+            offences.push(Offence { path: (*path).to_string(), line: 0, what });
         }
     }
 }
@@ -36,10 +32,7 @@ fn parents(path: &str) -> Vec<String> {
     if is_root {
         return Vec::new();
     }
-    let module = inner
-        .strip_suffix("/mod.rs")
-        .or(inner.strip_suffix(".rs"))
-        .unwrap_or(inner);
+    let module = inner.strip_suffix("/mod.rs").or(inner.strip_suffix(".rs")).unwrap_or(inner);
     match module.rsplit_once('/') {
         None => vec![root("lib.rs"), root("main.rs")],
         Some((dir, _)) => vec![root(&format!("{dir}.rs")), root(&format!("{dir}/mod.rs"))],
@@ -47,10 +40,7 @@ fn parents(path: &str) -> Vec<String> {
 }
 
 fn declares(texts: &BTreeMap<&str, &str>, parent: &str, path: &str) -> bool {
-    let module = path
-        .strip_suffix("/mod.rs")
-        .or(path.strip_suffix(".rs"))
-        .unwrap_or(path);
+    let module = path.strip_suffix("/mod.rs").or(path.strip_suffix(".rs")).unwrap_or(path);
     let name = module.rsplit('/').next().unwrap_or_default();
     let declaration = format!("mod {name};");
     texts
@@ -75,10 +65,7 @@ mod tests {
     fn dead_files_are_found() {
         let files = [
             File::new("a/src/lib.rs", "mod used;\npub mod dir;\n"),
-            File::new(
-                "a/src/used.rs",
-                "mod below;\n#[path = \"used_tests.rs\"]\nmod tests;\n",
-            ),
+            File::new("a/src/used.rs", "mod below;\n#[path = \"used_tests.rs\"]\nmod tests;\n"),
             File::new("a/src/used/below.rs", ""),
             File::new("a/src/dir/mod.rs", "pub(crate) mod leaf;\n"),
             File::new("a/src/dir/leaf.rs", ""),
@@ -90,10 +77,7 @@ mod tests {
         ];
         let mut offences = Vec::new();
         check(&files, &mut offences);
-        let found: Vec<_> = offences
-            .iter()
-            .map(|offence| offence.path.as_str())
-            .collect();
+        let found: Vec<_> = offences.iter().map(|offence| offence.path.as_str()).collect();
         assert_eq!(found, ["a/src/dead.rs", "a/src/dir/dead.rs"]);
     }
 }

@@ -19,61 +19,37 @@ const TAB_COLUMNS: usize = 8;
 
 pub(super) fn check(file: &File, offences: &mut Vec<Offence>) {
     let mut push = |line: usize, what: String| {
-        offences.push(Offence {
-            path: file.path.clone(),
-            line,
-            what,
-        });
+        offences.push(Offence { path: file.path.clone(), line, what });
     };
     let lock = file.name() == "Cargo.lock";
     if file.bytes.len() > BLOB_LEN_MAX && !lock {
-        push(
-            0,
-            format!("{} bytes: more than {BLOB_LEN_MAX}", file.bytes.len()),
-        );
+        push(0, format!("{} bytes: more than {BLOB_LEN_MAX}", file.bytes.len()));
     }
     let Some(text) = file.text().filter(|_| CODE.contains(&file.extension())) else {
         return;
     };
     for (index, line) in text.lines().enumerate() {
-        let columns: usize = line
-            .chars()
-            .map(|c| if c == '\t' { TAB_COLUMNS } else { 1 })
-            .sum();
+        let columns: usize = line.chars().map(|c| if c == '\t' { TAB_COLUMNS } else { 1 }).sum();
         if columns > COLUMNS_MAX {
-            push(
-                index + 1,
-                format!("{columns} columns: more than {COLUMNS_MAX}"),
-            );
+            push(index + 1, format!("{columns} columns: more than {COLUMNS_MAX}"));
         }
     }
     if file.is_test() {
         return;
     }
-    let lines: Vec<&str> = text
-        .lines()
-        .take_while(|line| !starts_tests(line))
-        .collect();
+    let lines: Vec<&str> = text.lines().take_while(|line| !starts_tests(line)).collect();
     if lines.len() > FILE_LINES_MAX {
-        push(
-            0,
-            format!("{} lines: more than {FILE_LINES_MAX}", lines.len()),
-        );
+        push(0, format!("{} lines: more than {FILE_LINES_MAX}", lines.len()));
     }
     let code = lines.iter().map(|line| line.trim_start());
-    let code = code
-        .filter(|line| !line.is_empty() && !line.starts_with("//"))
-        .count();
+    let code = code.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
     if matches!(file.name(), "lib.rs" | "mod.rs") && code > WIRING_LINES_MAX {
         let what = format!("{code} lines: more than {WIRING_LINES_MAX} to wire modules");
         push(0, what);
     }
     for (line, name, len) in functions(&lines, file.extension()) {
         if len > FUNCTION_LINES_MAX {
-            push(
-                line,
-                format!("{name} has {len} lines: more than {FUNCTION_LINES_MAX}"),
-            );
+            push(line, format!("{name} has {len} lines: more than {FUNCTION_LINES_MAX}"));
         }
     }
 }
@@ -100,10 +76,7 @@ fn functions<'a>(lines: &[&'a str], extension: &str) -> Vec<(usize, &'a str, usi
             "rs" => (index, line.len() - line.trim_start().len()),
             _ => (index + 1, 0),
         };
-        let end = lines
-            .iter()
-            .skip(first)
-            .position(|line| ends_at(line, indent));
+        let end = lines.iter().skip(first).position(|line| ends_at(line, indent));
         if let Some(end) = end {
             found.push((index + 1, name, end + 1));
         }
@@ -125,18 +98,9 @@ fn rust_function(line: &str) -> Option<&str> {
         if let Some(name) = rest.strip_prefix("fn ") {
             return name.split(['(', '<']).next();
         }
-        let qualifiers = [
-            "pub ",
-            "pub(crate) ",
-            "pub(super) ",
-            "const ",
-            "async ",
-            "unsafe ",
-            "extern \"C\" ",
-        ];
-        rest = qualifiers
-            .iter()
-            .find_map(|qualifier| rest.strip_prefix(qualifier))?;
+        let qualifiers =
+            ["pub ", "pub(crate) ", "pub(super) ", "const ", "async ", "unsafe ", "extern \"C\" "];
+        rest = qualifiers.iter().find_map(|qualifier| rest.strip_prefix(qualifier))?;
     }
 }
 
@@ -182,16 +146,9 @@ mod tests {
 
     #[test]
     fn a_function_without_a_body_is_short() {
-        let text = format!(
-            "    fn a(&self);\n{}    fn b() {{}}\n{}",
-            "x\n".repeat(99),
-            "x\n"
-        );
+        let text = format!("    fn a(&self);\n{}    fn b() {{}}\n{}", "x\n".repeat(99), "x\n");
         assert!(offences("a/src/x.rs", &text).is_empty());
-        let one = format!(
-            "    fn a(&self) -> u8 {{ 1 }}\n{}    }}\n",
-            "    x\n".repeat(99)
-        );
+        let one = format!("    fn a(&self) -> u8 {{ 1 }}\n{}    }}\n", "    x\n".repeat(99));
         assert!(offences("a/src/x.rs", &one).is_empty());
     }
 
@@ -205,19 +162,10 @@ mod tests {
 
     #[test]
     fn files_and_lines_are_measured() {
-        assert_eq!(
-            offences("a/src/x.rs", &"x\n".repeat(FILE_LINES_MAX + 1)).len(),
-            1
-        );
-        assert_eq!(
-            offences("a/src/lib.rs", &"x\n".repeat(WIRING_LINES_MAX + 1)).len(),
-            1
-        );
+        assert_eq!(offences("a/src/x.rs", &"x\n".repeat(FILE_LINES_MAX + 1)).len(), 1);
+        assert_eq!(offences("a/src/lib.rs", &"x\n".repeat(WIRING_LINES_MAX + 1)).len(), 1);
         assert!(offences("a/src/lib.rs", &"x\n".repeat(WIRING_LINES_MAX)).is_empty());
-        assert_eq!(
-            offences("a/tests/x.rs", &"x".repeat(COLUMNS_MAX + 1)).len(),
-            1
-        );
+        assert_eq!(offences("a/tests/x.rs", &"x".repeat(COLUMNS_MAX + 1)).len(), 1);
         assert!(offences("a/tests/x.rs", &"ä".repeat(COLUMNS_MAX)).is_empty());
         assert_eq!(offences("s/x.c", &"\t".repeat(13)).len(), 1);
         assert!(offences("README.md", &"x".repeat(1000)).is_empty());

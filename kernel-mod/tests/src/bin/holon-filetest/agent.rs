@@ -74,12 +74,7 @@ fn number<T: std::str::FromStr>(text: &str) -> io::Result<T> {
 
 fn unlinked() -> io::Result<OwnedFd> {
     let path = "/tmp/holon-filetest.tmp";
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
     fs::remove_file(path)?;
     Ok(file.into())
 }
@@ -92,10 +87,7 @@ impl Session {
     }
 
     fn file(&self, handle: &str) -> io::Result<Arc<OwnedFd>> {
-        self.files
-            .get(&number(handle)?)
-            .cloned()
-            .ok_or_else(|| bad("no such handle"))
+        self.files.get(&number(handle)?).cloned().ok_or_else(|| bad("no such handle"))
     }
 
     /// Exports `fd`; the answer: slot, number, handle of the other end, handle of the exported one.
@@ -128,8 +120,7 @@ impl Session {
     fn session(&mut self, master: OwnedFd, slave: OwnedFd) -> io::Result<String> {
         let leader = sys::session_leader(&slave)?;
         self.leaders.push(Leader(leader));
-        self.give(slave, Some(master))
-            .map(|answer| format!("{answer} {leader}"))
+        self.give(slave, Some(master)).map(|answer| format!("{answer} {leader}"))
     }
 
     fn job(&mut self, body: impl FnOnce() -> io::Result<String> + Send + 'static) -> String {
@@ -158,9 +149,8 @@ impl Session {
                 let (file, count) = (self.file(handle)?, number::<usize>(count)?);
                 Ok(self.job(move || {
                     let all = sys::read_to(&file, count * 4096)?;
-                    let whole = all
-                        .chunks(4096)
-                        .all(|record| record.iter().all(|b| *b == record[0]));
+                    let whole =
+                        all.chunks(4096).all(|record| record.iter().all(|b| *b == record[0]));
                     Ok(format!("{} {whole}", all.len()))
                 }))
             }
@@ -172,10 +162,8 @@ impl Session {
                 }))
             }
             ["text-after", ms, handle, text] => {
-                let (file, text) = (
-                    self.file(handle)?,
-                    text.replace("\\n", "\n").replace("\\s", " "),
-                );
+                let (file, text) =
+                    (self.file(handle)?, text.replace("\\n", "\n").replace("\\s", " "));
                 let pause = Duration::from_millis(number(ms)?);
                 Ok(self.job(move || {
                     thread::sleep(pause);
@@ -190,16 +178,12 @@ impl Session {
                 job.join().map_err(|_| bad("job panicked"))?
             }
             ["close", handle] => {
-                self.files
-                    .remove(&number(handle)?)
-                    .ok_or_else(|| bad("no such handle"))?;
+                self.files.remove(&number(handle)?).ok_or_else(|| bad("no such handle"))?;
                 Ok(String::new())
             }
             ["close-after", ms, handle] => {
-                let file = self
-                    .files
-                    .remove(&number(handle)?)
-                    .ok_or_else(|| bad("no such handle"))?;
+                let file =
+                    self.files.remove(&number(handle)?).ok_or_else(|| bad("no such handle"))?;
                 let pause = Duration::from_millis(number(ms)?);
                 Ok(self.job(move || {
                     thread::sleep(pause);
@@ -241,10 +225,7 @@ impl Session {
             }
             ["status", handle] => {
                 let stat = sys::stat(&*self.file(handle)?)?;
-                Ok(format!(
-                    "{} {} {} {}",
-                    stat.st_mode, stat.st_ino, stat.st_rdev, stat.st_dev
-                ))
+                Ok(format!("{} {} {} {}", stat.st_mode, stat.st_ino, stat.st_rdev, stat.st_dev))
             }
             // The file comes home: it must be the very same one.
             ["home", slot, file, handle] => {

@@ -32,11 +32,7 @@ fn poll(fd: &OwnedFd, events: i16, timeout: Duration) -> Result<i16, String> {
 fn poll_read(peer: &mut Peer) -> Outcome {
     let remote = peer.make("pipe-r", libc::O_RDONLY)?;
     same("nothing yet", poll(&remote.fd, POLLIN, NOW)?, 0)?;
-    same(
-        "still nothing",
-        poll(&remote.fd, POLLIN, Duration::from_millis(200))?,
-        0,
-    )?;
+    same("still nothing", poll(&remote.fd, POLLIN, Duration::from_millis(200))?, 0)?;
     for round in 0..20 {
         let begin = Instant::now();
         peer.tell(&format!("text-after 50 {} abc", remote.other))?;
@@ -54,11 +50,7 @@ fn poll_write(peer: &mut Peer) -> Outcome {
     let remote = peer.make("pipe-w", libc::O_WRONLY | libc::O_NONBLOCK)?;
     same("room", poll(&remote.fd, POLLOUT, NOW)?, POLLOUT)?;
     while sys::write(&remote.fd, &[0; 4096]).is_ok() {}
-    same(
-        "full",
-        poll(&remote.fd, POLLOUT, Duration::from_millis(100))?,
-        0,
-    )?;
+    same("full", poll(&remote.fd, POLLOUT, Duration::from_millis(100))?, 0)?;
     peer.tell(&format!("read {} 65536", remote.other))?;
     same("room again", poll(&remote.fd, POLLOUT, LONG)?, POLLOUT)
 }
@@ -85,10 +77,7 @@ fn epoll(peer: &mut Peer) -> Outcome {
     let remote = peer.make("pipe-r", libc::O_RDONLY)?;
     // SAFETY: no memory is involved.
     let set = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    let mut event = libc::epoll_event {
-        events: (libc::EPOLLIN | libc::EPOLLET) as u32,
-        u64: 7,
-    };
+    let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 7 };
     // SAFETY: a complete structure.
     let added =
         unsafe { libc::epoll_ctl(set, libc::EPOLL_CTL_ADD, remote.fd.as_raw_fd(), &mut event) };
@@ -136,11 +125,7 @@ pub(crate) fn wait_lost(peer: &mut Peer) -> Outcome {
     });
     println!("waiting for the loss");
     let begin = Instant::now();
-    fails(
-        "blocked read",
-        sys::read(&reader.fd, &mut [0; 16]),
-        libc::EIO,
-    )?;
+    fails("blocked read", sys::read(&reader.fd, &mut [0; 16]), libc::EIO)?;
     println!("lost after {} ms", begin.elapsed().as_millis());
     let (ready, polled) = poller.join().map_err(|_| "panicked")?;
     let ready = ready.map_err(told("poll"))?;

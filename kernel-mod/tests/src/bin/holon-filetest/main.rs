@@ -23,11 +23,7 @@ pub(crate) type Case = (&'static str, fn(&mut Peer) -> Outcome);
 
 fn test(address: &str, wanted: &[&str]) -> Outcome {
     let mut failed = 0;
-    for (name, case) in cases::ALL
-        .iter()
-        .chain(cases_poll::ALL)
-        .chain(cases_tty::ALL)
-    {
+    for (name, case) in cases::ALL.iter().chain(cases_poll::ALL).chain(cases_tty::ALL) {
         if !wanted.is_empty() && !wanted.contains(name) {
             continue;
         }

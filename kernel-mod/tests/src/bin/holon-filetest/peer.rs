@@ -79,18 +79,12 @@ impl Peer {
         commands.set_nodelay(true).map_err(told("connect"))?;
         let answers = BufReader::new(commands.try_clone().map_err(told("connect"))?);
         let device = Device::open().map_err(told("/dev/holon"))?;
-        Ok(Self {
-            commands,
-            answers,
-            device,
-        })
+        Ok(Self { commands, answers, device })
     }
 
     /// Tells the agent to do something; its answer.
     pub(crate) fn tell(&mut self, command: &str) -> Result<String, String> {
-        self.commands
-            .write_all(format!("{command}\n").as_bytes())
-            .map_err(told(command))?;
+        self.commands.write_all(format!("{command}\n").as_bytes()).map_err(told(command))?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer).map_err(told(command))?;
         let answer = answer.trim_end_matches('\n');
@@ -116,14 +110,7 @@ impl Peer {
         let leader = more.first().map_or(0, |pid| *pid as i32);
         let slot = slot as u32;
         let fd = self.device.take(slot, file, flags).map_err(told("open"))?;
-        Ok(Remote {
-            fd,
-            slot,
-            file,
-            other: other as u32,
-            own: own as u32,
-            leader,
-        })
+        Ok(Remote { fd, slot, file, other: other as u32, own: own as u32, leader })
     }
 
     /// Opens it once more.
@@ -166,17 +153,11 @@ pub(crate) fn run(address: &str, kind: &str, fd: &str, command: &[&str]) -> Outc
     let [program, arguments @ ..] = command else {
         return Err("no command".to_owned());
     };
-    peer.tell(&format!(
-        "text-after 300 {} {}",
-        remote.other, "hello\\sthere\\n"
-    ))?;
+    peer.tell(&format!("text-after 300 {} {}", remote.other, "hello\\sthere\\n"))?;
     if targets == [0, 1, 2] {
         return Err(Command::new(program).args(arguments).exec().to_string());
     }
-    let status = Command::new(program)
-        .args(arguments)
-        .status()
-        .map_err(told(program))?;
+    let status = Command::new(program).args(arguments).status().map_err(told(program))?;
     println!("{program}: {status}");
     expect("status", status.success())
 }

@@ -107,11 +107,7 @@ pub(crate) fn nonblock(fd: &OwnedFd, on: bool) -> io::Result<()> {
 
 /// Polls one descriptor; what is ready, 0 after the time.
 pub(crate) fn poll(fd: &OwnedFd, events: i16, timeout: Duration) -> io::Result<i16> {
-    let mut entry = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events,
-        revents: 0,
-    };
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     let ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: one entry.
     check(unsafe { libc::poll(&mut entry, 1, ms) }.into())?;
@@ -197,18 +193,10 @@ pub(crate) fn signals() -> u32 {
 
 /// SIGALRM to this process after a while.
 pub(crate) fn alarm(after: Duration) {
-    let value = libc::timeval {
-        tv_sec: after.as_secs() as i64,
-        tv_usec: i64::from(after.subsec_micros()),
-    };
-    let interval = libc::timeval {
-        tv_sec: 0,
-        tv_usec: 0,
-    };
-    let timer = libc::itimerval {
-        it_interval: interval,
-        it_value: value,
-    };
+    let value =
+        libc::timeval { tv_sec: after.as_secs() as i64, tv_usec: i64::from(after.subsec_micros()) };
+    let interval = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: interval, it_value: value };
     // SAFETY: a complete structure.
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
 }
@@ -225,35 +213,21 @@ impl Device {
     fn call<T>(&self, number: u32, value: &mut T) -> io::Result<usize> {
         // SAFETY: the structure is the number's.
         let rc = unsafe {
-            libc::ioctl(
-                self.0.as_raw_fd(),
-                u64::from(number),
-                std::ptr::from_mut(value),
-            )
+            libc::ioctl(self.0.as_raw_fd(), u64::from(number), std::ptr::from_mut(value))
         };
         check(rc.into())
     }
 
     /// Makes a file available; slot and number.
     pub(crate) fn export(&self, fd: &OwnedFd) -> io::Result<(u32, u64)> {
-        let mut export = FileExport {
-            fd: fd.as_raw_fd(),
-            slot: 0,
-            file: 0,
-        };
+        let mut export = FileExport { fd: fd.as_raw_fd(), slot: 0, file: 0 };
         self.call(FILE_EXPORT, &mut export)?;
         Ok((export.slot, export.file))
     }
 
     /// Opens a file that stands on a node.
     pub(crate) fn take(&self, slot: u32, file: u64, flags: i32) -> io::Result<OwnedFd> {
-        let mut open = FileOpen {
-            slot,
-            flags: flags as u32,
-            file,
-            fd: -1,
-            reserved: 0,
-        };
+        let mut open = FileOpen { slot, flags: flags as u32, file, fd: -1, reserved: 0 };
         self.call(FILE_OPEN, &mut open)?;
         Ok(owned(open.fd))
     }

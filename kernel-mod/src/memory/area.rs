@@ -1,0 +1,131 @@
+//! The area's record and state.
+
+use alloc::vec::Vec;
+
+use kapi::{
+    lock_class,
+    module::Unloading,
+    page::{self, pool_stat},
+    sysctl::Table,
+    thread::KThread,
+    Global, Mutex, Result,
+};
+use netproto::{msg::space::Done, page::PageDatagram, Kind, Message, Slot};
+use vm_remote::target::Loss;
+
+#[cfg(feature = "selftest")]
+use super::selftest;
+use super::{fault, fetch, knobs, serve, source, stream, target};
+use crate::{
+    areas::Area,
+    port::net::{self, Down},
+};
+
+/// The area's state.
+pub(super) struct Memory {
+    pub(super) fetches: fetch::Fetches,
+    pub(super) targets: target::Targets,
+    pub(super) sources: source::Sources,
+    pub(super) server: serve::Server,
+    pub(super) pool: Mutex<()>,
+    pub(super) threads: Mutex<Vec<KThread>>,
+    pub(super) table: Mutex<Option<Table>>,
+}
+
+static MEMORY: Global<Memory> = Global::new();
+
+pub(super) fn get() -> Result<&'static Memory> {
+    MEMORY.get().ok_or(kapi::Errno::ENODEV)
+}
+
+/// The area's record.
+pub(crate) static AREA: Area = Area {
+    name: "spaces",
+    load,
+    unload,
+    held,
+    kind_class: Some(0x04),
+    message,
+    peer_down,
+    #[cfg(feature = "selftest")]
+    ioctls: selftest::RECORDS,
+    ..Area::NONE
+};
+
+fn load() -> Result {
+    let memory = MEMORY.set(Memory {
+        fetches: fetch::Fetches::new()?,
+        targets: target::Targets::new()?,
+        sources: source::Sources::new()?,
+        server: serve::Server::new()?,
+        pool: Mutex::new(lock_class!(c"holon-pool"), ())?,
+        threads: Mutex::new(lock_class!(c"holon-memory-threads"), Vec::new())?,
+        table: Mutex::new(lock_class!(c"holon-memory-table"), None)?,
+    })?;
+    page::set_pager(&fault::FAULTS)?;
+    net::set_page_handler(page_datagram)?;
+    *memory.table.lock() = Some(knobs::table()?);
+    #[cfg(feature = "selftest")]
+    selftest::load()?;
+    let mut threads = memory.threads.lock();
+    threads.try_reserve(serve::THREADS + stream::THREADS)?;
+    serve::start(memory, &mut threads)?;
+    stream::start(memory, &mut threads)
+}
+
+fn unload(token: &Unloading) {
+    if let Some(memory) = MEMORY.get() {
+        drop(memory.table.lock().take());
+        let threads = core::mem::take(&mut *memory.threads.lock());
+        drop(threads);
+        memory.sources.finish();
+    }
+    #[cfg(feature = "selftest")]
+    selftest::unload(token);
+    if let Err(errno) = page::pool_release(token) {
+        log::error!("the pool can't be given back: {errno}");
+    }
+    page::clear_pager(token);
+    MEMORY.clear(token);
+}
+
+/// Spaces of both kinds; pages of the pool keep a space each.
+fn held() -> u64 {
+    let Some(memory) = MEMORY.get() else { return 0 };
+    let spaces = memory.targets.count() + memory.sources.count();
+    if spaces == 0 {
+        // None should be left: but if one is, the module's code is still needed.
+        return pool_stat().used;
+    }
+    spaces
+}
+
+/// On the driver thread: hands the datagram on, and never blocks.
+fn page_datagram(from: Slot, datagram: PageDatagram<'_>) {
+    let Some(memory) = MEMORY.get() else { return };
+    match datagram {
+        PageDatagram::Get(get) => memory.server.push(from, get),
+        PageDatagram::Data(data, content) => memory.fetches.answered(from, &data, content),
+    }
+}
+
+fn message(message: Message) {
+    let Some(memory) = MEMORY.get() else { return };
+    match message.kind {
+        Kind::SPACE_DONE => match Done::decode(&message.payload) {
+            Ok(done) => memory.sources.done(message.from, done.space),
+            Err(error) => log::warn!("slot {}: wrong SPACE_DONE: {error}", message.from),
+        },
+        Kind::SPACE_LOST => match netproto::msg::space::Lost::decode(&message.payload) {
+            Ok(lost) => memory.targets.lose_one(message.from, lost.space, &memory.fetches),
+            Err(error) => log::warn!("slot {}: wrong SPACE_LOST: {error}", message.from),
+        },
+        other => log::warn!("slot {}: unknown message {other:?}", message.from),
+    }
+}
+
+fn peer_down(slot: Slot, _down: Down) {
+    let Some(memory) = MEMORY.get() else { return };
+    memory.targets.lose_all(slot, Loss::PeerDown, &memory.fetches);
+    memory.sources.peer_down(slot);
+}
