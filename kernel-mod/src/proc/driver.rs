@@ -41,8 +41,10 @@ pub(super) fn run(proc: &'static Proc) {
 
 fn wait(proc: &Proc) {
     let deadline = proc.mover.lock().as_ref().and_then(|mover| mover.poll_timeout());
-    let left = deadline
-        .map(|deadline| Duration::from_nanos(deadline.as_ns().saturating_sub(clock::now_ns())));
+    let patience_ns = soonest_patience(proc);
+    let wanted_ns = deadline.map_or(u64::MAX, Instant::as_ns).min(patience_ns);
+    let left = (wanted_ns != u64::MAX)
+        .then(|| Duration::from_nanos(wanted_ns.saturating_sub(clock::now_ns())));
     if left == Some(Duration::ZERO) {
         return;
     }
@@ -68,8 +70,35 @@ fn step(proc: &'static Proc, assemblies: &mut Assemblies) -> bool {
         effects::perform_all(proc);
     }
     with_mover(proc, |mover, now| mover.handle_timeout(now));
+    give_up_late(proc);
     effects::perform_all(proc);
     any
+}
+
+/// When the first of the users who wait loses patience.
+fn soonest_patience(proc: &Proc) -> u64 {
+    let tables = proc.tables.lock();
+    let all = tables.leaving.iter().map(|(_, leaving)| leaving.patience_ns());
+    all.min().unwrap_or(u64::MAX)
+}
+
+/// Gives up what nobody waits for any more. What was promised to the target already goes on.
+fn give_up_late(proc: &Proc) {
+    let now_ns = clock::now_ns();
+    if soonest_patience(proc) > now_ns {
+        return;
+    }
+    let late = {
+        let tables = proc.tables.lock();
+        let mut all = tables.leaving.iter();
+        all.find(|(_, leaving)| leaving.patience_ns() <= now_ns)
+            .map(|(process, leaving)| (process, leaving.clone()))
+    };
+    if let Some((process, leaving)) = late {
+        leaving.set_patience(u64::MAX);
+        with_mover(proc, |mover, now| mover.abort(now, process));
+        proc.push(Input::Look);
+    }
 }
 
 /// Calls the machines, if the node is configured.

@@ -5,6 +5,7 @@ use core::{fmt::Write, time::Duration};
 
 use holon_uapi::proc as uapi;
 use kapi::{
+    clock,
     fileref::FileRef,
     own, park,
     task::{PidNs, Task},
@@ -144,7 +145,11 @@ fn migrate(_file: &OpenFile, arg: u64) -> Result<u64> {
         return Err(Errno::EPERM);
     }
     drop(looked);
-    call.attempt = start(proc, process, task, init, target)?;
+    let until_ns = match call.timeout_ms {
+        0 => u64::MAX,
+        given => clock::now_ns().saturating_add(u64::from(given) * 1_000_000),
+    };
+    call.attempt = start(proc, process, (task, init), target, until_ns)?;
     uaccess::write(arg, &call).map(|()| 0)
 }
 
@@ -152,12 +157,13 @@ fn migrate(_file: &OpenFile, arg: u64) -> Result<u64> {
 fn start(
     proc: &'static Proc,
     process: GlobalPid,
-    task: Task,
-    init: Task,
+    (task, init): (Task, Task),
     target: Slot,
+    until_ns: u64,
 ) -> Result<u64> {
     let id = proc.next_request();
     let leaving = Leaving::new(process, task.clone(), init, id, None)?;
+    leaving.set_patience(until_ns);
     let space = {
         let mut tables = proc.tables.lock();
         if tables.leaving.get(process).is_some() {

@@ -1,6 +1,7 @@
 //! A process on its way out: stopping it, what was made for its image, and how it goes on here.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use ckpt::Manifest;
 use kapi::{
@@ -76,6 +77,8 @@ pub(crate) struct Leaving {
     pub(crate) kept: Option<Arc<Kept>>,
     pub(crate) out: Mutex<Option<Box<Out>>>,
     pub(crate) live: Mutex<Option<Box<Live>>>,
+    /// When its user's patience ends, in ns; never for [`u64::MAX`].
+    patience_ns: AtomicU64,
     stopping: SpinLock<Stopping>,
     wake: WaitQueue,
     _hold: Hold,
@@ -108,10 +111,21 @@ impl Leaving {
             kept,
             out: Mutex::new(lock_class!(c"holon-out"), None)?,
             live: Mutex::new(lock_class!(c"holon-live"), None)?,
+            patience_ns: AtomicU64::new(u64::MAX),
             stopping: SpinLock::new(lock_class!(c"holon-stopping"), Stopping::default())?,
             wake: WaitQueue::new()?,
             _hold: Hold::new().ok_or(Errno::ESHUTDOWN)?,
         }))
+    }
+
+    /// The request is to be given up at this time, if it can be.
+    pub(crate) fn set_patience(&self, until_ns: u64) {
+        self.patience_ns.store(until_ns, Ordering::Release);
+    }
+
+    /// When it is to be given up, in ns.
+    pub(crate) fn patience_ns(&self) -> u64 {
+        self.patience_ns.load(Ordering::Acquire)
     }
 
     /// Has the task stop at its next edge to user mode; says whether it is stopped already.
