@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const STATE_DIR: &str = "/var/lib/holon";
 /// How long the other nodes may take to say what they know, at timescale 1.
 const HEARING_TIME: Duration = Duration::from_secs(3);
+/// Clients at once.
+const CLIENTS_MAX: usize = 512;
 const HELPER: &str = "/usr/libexec/holon/holon-restore";
 
 /// Runs the daemon; returns only on an error.
@@ -245,10 +247,19 @@ fn listen(node: &Arc<Node>) -> Result<()> {
     chown(SOCKET_PATH, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
     tell_systemd("READY=1");
     log::info!("{} (slot {}) is ready", node.name(), node.own());
+    let clients = Arc::new(());
     for socket in listener.incoming() {
         let node = node.clone();
         match socket {
-            Ok(socket) => drop(std::thread::spawn(move || client::serve(&node, socket))),
+            // Anybody may connect, so there is a bound; who is too much sees us hang up.
+            Ok(_) if Arc::strong_count(&clients) > CLIENTS_MAX => {}
+            Ok(socket) => {
+                let counted = clients.clone();
+                std::thread::spawn(move || {
+                    client::serve(&node, socket);
+                    drop(counted);
+                });
+            }
             Err(error) => log::warn!("accept: {error}"),
         }
     }
