@@ -11,7 +11,7 @@
 
 /*
  * They are static functions of the kernel, so their addresses are learnt: from tasks of this node
- * that are seen parked in a call which has one. See docs/decisions/0007.
+ * that are seen parked in a call which has one. See docs/decisions/0006.
  */
 static struct {
 	u32 kind;
