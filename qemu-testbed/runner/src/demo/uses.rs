@@ -26,12 +26,12 @@ fn migrate(story: &mut Story, id: &str, to: usize) -> Result<()> {
 }
 
 /// Whether a counter's file is complete, in order, and written under one PID.
-fn counted(story: &mut Story, file: &str, lines: u32) -> Result<()> {
+fn counted(story: &mut Story, node: usize, file: &str, lines: u32) -> Result<()> {
     let check = format!(
         "awk 'NR == 1 {{ pid = $2 }} $1 != NR || $2 != pid {{ bad++ }} \
          END {{ print NR, bad + 0 }}' {file}"
     );
-    let found = story.types(1, &check)?;
+    let found = story.types(node, &check)?;
     let what = format!("{file} has {lines} lines, in order, all written under one PID");
     story.verify(&what, found.trim() == format!("{lines} 0"))
 }
@@ -46,7 +46,7 @@ pub(super) fn moves(story: &mut Story) -> Result<()> {
         migrate(story, &id, to)?;
     }
     story.cluster().ended(1, counter, RUN)?;
-    counted(story, "/root/counter.out", 15_000)?;
+    counted(story, 1, "/root/counter.out", 15_000)?;
 
     story.say(
         "Now one with 200 MB, filled with a pattern that it checks and rewrites all the time:",
@@ -120,7 +120,7 @@ pub(super) fn drain(story: &mut Story) -> Result<()> {
     story.cluster().sees_up(1, 2)?;
     story.types(3, "clusterctl status")?;
     story.cluster().ended(1, job, RUN)?;
-    counted(story, "/root/drain.out", 8000)?;
+    counted(story, 1, "/root/drain.out", 8000)?;
     story.say("node2 comes back.");
     story.cluster().start(2)?;
     story.types(1, "clusterctl undrain node2")?;
@@ -140,7 +140,7 @@ pub(super) fn death(story: &mut Story) -> Result<()> {
     migrate(story, &id, 3)?;
     let other = start(story, 1, &format!("-- {PROGRAMS}/counter /root/other.out 8000 300000"))?;
     let again =
-        format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 2000 300000");
+        format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 10000 300000");
     let again = start(story, 1, &again)?;
     story.cluster().find(1, again, "counter /root/again")?;
     story.types(2, "clusterctl ps")?;
@@ -149,6 +149,13 @@ pub(super) fn death(story: &mut Story) -> Result<()> {
     story.cluster().kill(3)?;
     story.cluster().sees_up(1, 2)?;
     story.types(2, "clusterctl status")?;
+    let elsewhere = eventually("the job to run again elsewhere", SOON, || {
+        let mut all = story.cluster().processes(1)?.into_iter();
+        Ok(all.find(|process| process.job == again && process.node != "node3"))
+    })?;
+    let home = if elsewhere.node == "node1" { 1 } else { 2 };
+    let what = format!("job {again} runs again, on {}", elsewhere.node);
+    story.verify(&what, true)?;
     story.cluster().ended(1, lost, SOON)?;
     let status = story.types(1, "cat /root/lost.status")?;
     story.verify(
@@ -161,9 +168,9 @@ pub(super) fn death(story: &mut Story) -> Result<()> {
         .any(|event| event.process.as_deref() == Some(&id) && event.kind.contains("lost"));
     story.verify(&format!("an event names {id} as lost"), named)?;
     story.cluster().ended(1, other, RUN)?;
-    counted(story, "/root/other.out", 8000)?;
+    counted(story, 1, "/root/other.out", 8000)?;
     story.cluster().ended(1, again, RUN)?;
-    counted(story, "/root/again.out", 2000)?;
+    counted(story, home, "/root/again.out", 10_000)?;
     story.say("node3 comes back.");
     story.cluster().start(3)?;
     let seen = story.types(
