@@ -4,7 +4,7 @@ use crate::gather;
 use crate::jobs::users::{account, user_name};
 use crate::node::{Node, ACTION_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
-use crate::{drain, events_all, kernel, run};
+use crate::{drain, events_all, run};
 use holon_api::frame::Connection;
 use holon_api::request::{Reply, Request};
 use holon_api::rows::List;
@@ -107,7 +107,7 @@ fn answer(
         }
         Request::Version => Reply::Version {
             daemon: env!("CARGO_PKG_VERSION").into(),
-            module: kernel::module::version(),
+            module: node.module_version(),
         },
     };
     send(connection, &reply)

@@ -1,6 +1,5 @@
 //! Putting together what all nodes know.
 
-use crate::kernel::module;
 use crate::node::{Node, ANSWER_TIME};
 use crate::nodes::NodeInfo;
 use crate::peer::message::{PeerReply, PeerRequest};
@@ -135,7 +134,7 @@ pub(crate) fn status(node: &Arc<Node>) -> Status {
 fn module_row(node: &Node) -> ModuleRow {
     ModuleRow {
         loaded: node.device.is_some(),
-        version: module::version(),
+        version: node.module_version(),
         problem: node.module_problem.clone(),
     }
 }
@@ -156,7 +155,7 @@ fn alarms(node: &Node, nodes: &[NodeRow]) -> Vec<String> {
             _ => {}
         }
     }
-    let own = module::version();
+    let own = node.module_version();
     let differs = |row: &&NodeRow| row.state == "up" && row.version != own;
     for row in nodes.iter().filter(differs) {
         alarms.push(format!("{} has module version \"{}\"", row.name, row.version));

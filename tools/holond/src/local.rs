@@ -15,7 +15,7 @@ pub(crate) fn info(node: &Node) -> NodeInfo {
         jobs: nodes::count_jobs(node.state().jobs.all(), node.own()),
         bodies: counts.bodies,
         surrogates: counts.surrogates,
-        version: crate::kernel::module::version(),
+        version: node.module_version(),
         ..nodes::measure()
     }
 }

@@ -125,6 +125,11 @@ impl Node {
         self.events.note(event);
     }
 
+    /// The module's version; empty if it is not loaded.
+    pub(crate) fn module_version(&self) -> String {
+        self.device.as_ref().map(|device| device.version()).unwrap_or_default()
+    }
+
     /// Whether a node is up as far as the transport knows.
     pub(crate) fn is_up(&self, slot: u32) -> bool {
         slot == self.own() || self.state().up.contains(&slot)

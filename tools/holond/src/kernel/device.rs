@@ -64,8 +64,17 @@ impl Device {
         Self { file: fd.into(), unread: Mutex::default() }
     }
 
-    /// Refuses a module of another interface; its version otherwise.
-    pub(crate) fn check_version(&self) -> Result<u32> {
+    /// The module's version, which peers compare.
+    pub(crate) fn version(&self) -> String {
+        let mut version = uapi::Version::new_zeroed();
+        match ioctl_record(self.as_fd(), uapi::VERSION, &mut version) {
+            Ok(_) => version.module_version.to_string(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Refuses a module of another interface.
+    pub(crate) fn check_version(&self) -> Result<()> {
         let mut version = uapi::Version::new_zeroed();
         ioctl_record(self.as_fd(), uapi::VERSION, &mut version).context("VERSION")?;
         if version.abi != uapi::ABI {
@@ -76,7 +85,7 @@ impl Device {
                 uapi::ABI
             );
         }
-        Ok(version.module_version)
+        Ok(())
     }
 
     /// Tells the module who this node is, and about the others. A module that was told by an

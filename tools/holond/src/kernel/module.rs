@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const DEVICE: &str = "/dev/holon";
-const VERSION: &str = "/sys/module/holon/version";
 /// Kernel features that the module can't do without; it checks again, this is for the message.
 const FEATURES: [&str; 3] =
     ["CONFIG_DEVICE_PRIVATE", "CONFIG_CHECKPOINT_RESTORE", "CONFIG_MEM_SOFT_DIRTY"];
@@ -38,9 +37,4 @@ fn missing_features() -> Vec<&'static str> {
     };
     let has = |name: &&str| text.lines().any(|line| line.strip_prefix(name) == Some("=y"));
     FEATURES.iter().copied().filter(|name| !has(name)).collect()
-}
-
-/// The loaded module's version; empty if it tells none.
-pub(crate) fn version() -> String {
-    fs::read_to_string(VERSION).unwrap_or_default().trim().to_owned()
 }
