@@ -9,7 +9,7 @@ use super::drains::finished;
 
 /// The target dies while a process is handed to it: the process runs on where it was.
 pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/target.out 10000 300000"))?;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/target.out 30000 300000"))?;
     let id = cluster.find(1, job, "counter")?;
     // The target hears the request and answers nothing: the hand-off is under way when it dies.
     cluster.instance().pause(3)?;
@@ -20,7 +20,7 @@ pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
     ensure!(!output.status.success(), "a move to a dead node was reported as done");
     let process = cluster.process(2, &id)?.with_context(|| format!("{id} is gone"))?;
     ensure!(process.node == "node1", "{id} is on {}", process.node);
-    finished(cluster, 1, job, "/root/target.out", 10_000)?;
+    finished(cluster, 1, job, "/root/target.out", 30_000)?;
     cluster.start(3)
 }
 

@@ -6,7 +6,7 @@ use super::cluster::{Cluster, PROGRAMS};
 
 /// node2 has a body and keeps another's unfetched memory; after the drain it is powered off.
 pub(crate) fn drain(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/drain.out 10000 300000"))?;
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/drain.out 30000 300000"))?;
     let bystander = cluster.run(3, &format!("-- {PROGRAMS}/counter /root/by.out 10000 300000"))?;
     let id = cluster.find(1, job, "counter")?;
     cluster.migrate(&id, 2)?;
@@ -22,7 +22,7 @@ pub(crate) fn drain(cluster: &mut Cluster) -> Result<()> {
     ensure!(!refused.status.success(), "a drained node took a process");
     cluster.kill(2)?;
     cluster.sees_up(1, 2)?;
-    finished(cluster, 1, job, "/root/drain.out", 10_000)?;
+    finished(cluster, 1, job, "/root/drain.out", 30_000)?;
     finished(cluster, 3, bystander, "/root/by.out", 10_000)?;
     cluster.start(2)?;
     cluster.sh(1, "clusterctl undrain node2")?;
@@ -37,7 +37,7 @@ pub(crate) fn finished(
     file: &str,
     lines: u64,
 ) -> Result<()> {
-    cluster.ended(node, job, std::time::Duration::from_secs(240))?;
+    cluster.ended(node, job, std::time::Duration::from_secs(400))?;
     let check = format!("awk '$1 != NR {{ bad = 1 }} END {{ print NR, bad + 0 }}' {file}");
     let seen = cluster.sh(node, &check)?;
     ensure!(seen == format!("{lines} 0"), "{file} has (lines, bad): {seen}");

@@ -43,6 +43,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "build-node-killed", run: builds::node_killed },
 ];
 
-/// Those that only run when they are named: what CI runs must be over in an hour and must not depend
-/// on how loaded its machine is. See `docs/testing.md`.
-pub(crate) const BY_NAME: &[&str] = &["node-killed", "build", "build-node-killed"];
+/// Those that only run when they are named: what CI runs must be over in an hour, and must not
+/// depend on how loaded its machine is. See `docs/testing.md`.
+pub(crate) const BY_NAME: &[&str] =
+    &["hand-off-target-killed", "node-killed", "build", "build-node-killed"];
