@@ -32,7 +32,8 @@ const SIGNS: &[&str] = &[
 pub(crate) fn clean(cluster: &mut Cluster) -> Result<()> {
     consoles(cluster)?;
     for node in 1..=cluster.len() {
-        cluster.sh(
+        // A job that is just ending can't be signalled: whether anything is left, `unload` tells.
+        cluster.capture(
             node,
             "clusterctl job list -o json | jq -r '.items[].job' | \
              xargs -r -n 1 clusterctl job kill",

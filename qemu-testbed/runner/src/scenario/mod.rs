@@ -46,4 +46,4 @@ pub(crate) const ALL: &[Scenario] = &[
 /// Those that only run when they are named: what CI runs must be over in an hour, and must not
 /// depend on how loaded its machine is. See `docs/testing.md`.
 pub(crate) const BY_NAME: &[&str] =
-    &["hand-off-target-killed", "node-killed", "build", "build-node-killed"];
+    &["hand-off-target-killed", "source-killed", "node-killed", "build", "build-node-killed"];
