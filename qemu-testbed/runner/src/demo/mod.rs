@@ -25,10 +25,10 @@ const SEED: u64 = 1;
 type Use = (&'static str, fn(&mut Story) -> Result<()>);
 
 const USES: &[Use] = &[
-    ("A running program moves to other machines and home", uses::moves),
-    ("A build runs on all machines at once", uses::build),
+    ("Three machines, one cluster: programs move while they run", uses::moves),
     ("A machine is emptied and switched off", uses::drain),
     ("A machine dies without a warning", uses::death),
+    ("A build runs on all machines, and one of them dies", uses::build),
 ];
 
 /// Tells all uses and prints the table.

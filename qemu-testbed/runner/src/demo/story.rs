@@ -3,12 +3,19 @@
 
 use std::time::Instant;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Result};
 
-use crate::scenario::cluster::Cluster;
+use crate::scenario::cluster::{Cluster, Running};
 
 /// More of a command's output would hide the story.
 const SHOWN_LINES: usize = 12;
+
+/// A command that was begun.
+pub(super) struct Begun {
+    running: Running,
+    started: Instant,
+    line: String,
+}
 
 /// A story under way.
 pub(super) struct Story {
@@ -49,15 +56,30 @@ impl Story {
         let result = self.cluster.sh(node, line);
         let seconds = started.elapsed().as_secs_f64();
         let text = result?;
-        let lines: Vec<_> = text.lines().collect();
-        for line in lines.iter().take(SHOWN_LINES) {
-            println!("      {line}");
-        }
-        if lines.len() > SHOWN_LINES {
-            println!("      … {} more lines", lines.len() - SHOWN_LINES);
-        }
-        println!("      ({seconds:.1} s)");
+        show(&text, seconds);
         Ok(text)
+    }
+
+    /// Types a command on a node that is still to run when the story goes on.
+    pub(super) fn begins(&mut self, node: usize, line: &str) -> Result<Begun> {
+        println!("  node{node}# {line} &");
+        Ok(Begun {
+            running: self.cluster.begin(node, line)?,
+            started: Instant::now(),
+            line: line.into(),
+        })
+    }
+
+    /// Waits for the end of such a command, which has to be a success, and shows what it printed.
+    pub(super) fn ends(&mut self, begun: Begun) -> Result<()> {
+        let Begun { running, started, line } = begun;
+        let output = running.finish()?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        println!("  {line}: done");
+        show(text.trim(), started.elapsed().as_secs_f64());
+        ensure!(output.status.success(), "`{line}` ended with {}", output.status);
+        Ok(())
     }
 
     /// Says what was found by looking; ends the use if it was something else.
@@ -69,4 +91,16 @@ impl Story {
         println!("  [x] {what}");
         Ok(())
     }
+}
+
+/// What a command printed, and how long it took.
+fn show(text: &str, seconds: f64) {
+    let lines: Vec<_> = text.lines().collect();
+    for line in lines.iter().take(SHOWN_LINES) {
+        println!("      {line}");
+    }
+    if lines.len() > SHOWN_LINES {
+        println!("      … {} more lines", lines.len() - SHOWN_LINES);
+    }
+    println!("      ({seconds:.1} s)");
 }

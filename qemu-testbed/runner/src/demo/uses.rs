@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::story::Story;
-use crate::scenario::cluster::{eventually, PROGRAMS, SOON};
+use crate::scenario::cluster::{eventually, Event, PROGRAMS, SOON};
 
 /// A program's run under emulation, with moves in it.
 const RUN: Duration = Duration::from_secs(300);
@@ -36,8 +36,15 @@ fn counted(story: &mut Story, node: usize, file: &str, lines: u32) -> Result<()>
     story.verify(&what, found.trim() == format!("{lines} 0"))
 }
 
-/// A counter makes the round; 200 MB are moved while their program checks them.
+/// One cluster is seen from each node; a counter makes the round; 200 MB are moved while their
+/// program checks them.
 pub(super) fn moves(story: &mut Story) -> Result<()> {
+    let first = story.types(1, "clusterctl status")?;
+    story.verify("node1 sees three nodes up", first.starts_with("3 of 3 nodes up"))?;
+    for node in 2..=story.cluster().len() {
+        let seen = story.cluster().sh(node, "clusterctl status")?;
+        story.verify(&format!("so does node{node}"), seen.starts_with("3 of 3 nodes up"))?;
+    }
     let counter =
         start(story, 1, &format!("-- {PROGRAMS}/counter /root/counter.out 15000 300000"))?;
     let id = story.cluster().find(1, counter, "counter")?;
@@ -66,7 +73,8 @@ pub(super) fn moves(story: &mut Story) -> Result<()> {
     Ok(())
 }
 
-/// zlib of Debian's source package, built here and then everywhere; the bytes are compared.
+/// zlib of Debian's source package, built on one node, then on all, one of which dies in the
+/// middle; the bytes are compared.
 pub(super) fn build(story: &mut Story) -> Result<()> {
     const DIGEST: &str =
         "cd /root/build && sha256sum $(find . -name '*.o' | sort) libz.a | sha256sum";
@@ -78,30 +86,50 @@ pub(super) fn build(story: &mut Story) -> Result<()> {
     story.types(1, "cd /root/build && time make -j2 libz.a >/dev/null")?;
     let alone = story.types(1, DIGEST)?;
     story.types(1, fresh)?;
+
     let nodes = story.cluster().len();
     let before = ran(story, nodes)?;
-    let build = "cd /root/build && time clusterctl run -- make -j6 libz.a >/dev/null";
-    story.types(1, build)?;
-    let after = ran(story, nodes)?;
+    story.say(
+        "Now on all nodes; the testbed will cut node3's power as soon as compilers run there.",
+    );
+    let build =
+        story.begins(1, "cd /root/build && time clusterctl run -- make -j6 libz.a >/dev/null")?;
+    eventually("a compiler on node3", SOON, || {
+        let mut all = story.cluster().processes(2)?.into_iter();
+        Ok(all.find(|process| process.node == "node3"))
+    })?;
+    let there = story.types(2, "clusterctl ps | grep -w node3")?;
+    story.cluster().kill(3)?;
+    story.say("node3 has no power any more.");
+    story.ends(build)?;
     let together = story.types(1, DIGEST)?;
-    for node in 2..=nodes {
-        let count = after[node - 1].saturating_sub(before[node - 1]);
-        story.verify(&format!("node{node} ran compilers ({count})"), count > 0)?;
-    }
-    story.verify("the result is byte for byte that of the local build", alone == together)
+    story.verify("compilers ran on node3 when it died", there.contains("node3"))?;
+    let count = ran(story, nodes)?[1].saturating_sub(before[1]);
+    story.verify(&format!("node2 ran compilers ({count})"), count > 0)?;
+    let again = story.types(1, "clusterctl events | grep -w placed-again")?;
+    story.verify("events name what was lost and ran again elsewhere", !again.is_empty())?;
+    story.verify("the result is byte for byte that of the local build", alone == together)?;
+    comes_back(story, 3)
 }
 
-/// How many placed programs each node has started so far, by its own journal of events.
+/// How many programs each node was given to run so far, by node1's journal of events.
 fn ran(story: &mut Story, nodes: usize) -> Result<Vec<usize>> {
     let events = story.cluster().events(1)?;
     let count = |node: usize| {
         let name = format!("node{node}");
-        let there = |e: &&crate::scenario::cluster::Event| {
-            e.kind == "placed" && e.to.as_deref() == Some(name.as_str())
-        };
+        let there = |e: &&Event| e.kind == "placed" && e.to.as_deref() == Some(name.as_str());
         events.iter().filter(there).count()
     };
     Ok((1..=nodes).map(count).collect())
+}
+
+/// Boots a node again and looks whether the cluster is whole.
+fn comes_back(story: &mut Story, node: usize) -> Result<()> {
+    story.say(&format!("node{node} comes back."));
+    story.cluster().start(node)?;
+    let count = "clusterctl status -o json | jq '[.nodes[] | select(.state == \"up\")] | length'";
+    let seen = story.types(1, count)?;
+    story.verify("three nodes are up", seen.trim() == "3")
 }
 
 /// node2 has work and is drained; its power is cut on the drain's word; the work goes on.
@@ -121,14 +149,9 @@ pub(super) fn drain(story: &mut Story) -> Result<()> {
     story.types(3, "clusterctl status")?;
     story.cluster().ended(1, job, RUN)?;
     counted(story, 1, "/root/drain.out", 8000)?;
-    story.say("node2 comes back.");
-    story.cluster().start(2)?;
+    comes_back(story, 2)?;
     story.types(1, "clusterctl undrain node2")?;
-    let seen = story.types(
-        1,
-        "clusterctl status -o json | jq '[.nodes[] | select(.state == \"up\")] | length'",
-    )?;
-    story.verify("three nodes are up", seen.trim() == "3")
+    Ok(())
 }
 
 /// node3's power is cut with three jobs about; each fares as it should.
@@ -171,11 +194,5 @@ pub(super) fn death(story: &mut Story) -> Result<()> {
     counted(story, 1, "/root/other.out", 8000)?;
     story.cluster().ended(1, again, RUN)?;
     counted(story, home, "/root/again.out", 10_000)?;
-    story.say("node3 comes back.");
-    story.cluster().start(3)?;
-    let seen = story.types(
-        1,
-        "clusterctl status -o json | jq '[.nodes[] | select(.state == \"up\")] | length'",
-    )?;
-    story.verify("three nodes are up", seen.trim() == "3")
+    comes_back(story, 3)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{bail, ensure, Result};
+use anyhow::{bail, Result};
 
 use super::cluster::Cluster;
 
@@ -49,13 +49,21 @@ fn unload(cluster: &mut Cluster, node: usize) -> Result<()> {
     let line = "systemctl stop holond && cat /proc/sys/holon/held && rmmod holon && \
                 ! test -e /dev/holon && ! test -e /proc/sys/holon";
     let output = cluster.capture(node, line)?;
-    ensure!(
-        output.status.success(),
-        "node{node}: the module does not unload: {}{}",
+    if output.status.success() {
+        return Ok(());
+    }
+    // What to look at next: who has the device open, who may still run in a job, the references.
+    let users = cluster.capture(
+        node,
+        "lsmod | grep -w holon; ps -eo pid,ppid,stat,wchan:20,args | grep -v '\\]$' | tail -n 40; \
+         find /proc/[0-9]*/fd -lname /dev/holon -o -lname 'anon_inode:*holon*' 2>/dev/null",
+    )?;
+    bail!(
+        "node{node}: the module does not unload: {}{}{}",
         String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&users.stdout)
+    )
 }
 
 /// Looks at the consoles alone.

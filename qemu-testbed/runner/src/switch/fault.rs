@@ -3,6 +3,7 @@
 //! Every frame draws the same number of random values, whatever is switched on, so the verdict on
 //! the n-th frame of a direction depends only on the seed, on n, and on the faults set.
 
+use holon_simkit::Rng;
 use serde::{Deserialize, Serialize};
 
 const MS_NS: u64 = 1_000_000;
@@ -37,30 +38,11 @@ impl Faults {
     }
 }
 
-/// SplitMix64: small, seedable, and good enough to roll dice for packets.
-#[derive(Clone, Debug)]
-pub(crate) struct Prng(u64);
-
-impl Prng {
-    /// A generator for one direction, independent of those of the others.
-    pub(crate) fn new(seed: u64, from: usize, to: usize) -> Self {
-        let mut prng = Self(seed ^ ((from as u64) << 32) ^ ((to as u64) << 48));
-        prng.next();
-        prng
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in 0..1.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
+/// The generator of one direction, independent of those of the others.
+fn chance(seed: u64, from: usize, to: usize) -> Rng {
+    let mut rng = Rng::new(seed ^ ((from as u64) << 32) ^ ((to as u64) << 48));
+    rng.draw();
+    rng
 }
 
 /// What a direction has done so far.
@@ -96,7 +78,7 @@ pub(crate) type Verdict = [Option<Passage>; 2];
 #[derive(Clone, Debug)]
 pub(crate) struct Direction {
     faults: Faults,
-    prng: Prng,
+    rng: Rng,
     busy_until_ns: u64,
     /// What happened so far.
     pub counters: Counters,
@@ -107,7 +89,7 @@ impl Direction {
     pub(crate) fn new(seed: u64, from: usize, to: usize) -> Self {
         Self {
             faults: Faults::default(),
-            prng: Prng::new(seed, from, to),
+            rng: chance(seed, from, to),
             busy_until_ns: 0,
             counters: Counters::default(),
         }
@@ -132,11 +114,11 @@ impl Direction {
             return [Some(Passage { due_ns: now_ns, corrupt: None }), None];
         }
         let f = self.faults;
-        let lost = self.prng.unit() < f.loss;
-        let doubled = self.prng.unit() < f.dup;
-        let held = self.prng.unit() < f.reorder;
-        let damaged = self.prng.unit() < f.corrupt;
-        let (hold, bit) = (self.prng.next(), self.prng.next());
+        let lost = self.rng.unit() < f.loss;
+        let doubled = self.rng.unit() < f.dup;
+        let held = self.rng.unit() < f.reorder;
+        let damaged = self.rng.unit() < f.corrupt;
+        let (hold, bit) = (self.rng.draw(), self.rng.draw());
 
         if f.down || lost {
             self.counters.dropped += 1;
