@@ -9,7 +9,8 @@ use ckpt::object::file::FileKind;
 use ckpt::object::places::Places;
 use ckpt::object::vma::{Vma, VmaKind, Vmas};
 use ckpt::{diff, Carry, Compatible, Incompatible};
-use common::{Rng, PAGE};
+use common::PAGE;
+use holon_simkit::Rng;
 
 const CARRY: Carry = Carry { changes_max: 1000 };
 
@@ -144,7 +145,7 @@ fn split(rng: &mut Rng, mut vma: Vma, list: &mut Vec<Vma>) -> Vma {
 fn what_is_carried_makes_the_new_layout() {
     let (mut unchanged, mut changed) = (0, 0);
     for seed in 0..4000 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         let prepared = common::live(rng);
         let mut now = copy(&prepared);
         if rng.below(10) > 0 {
@@ -172,7 +173,7 @@ fn what_is_carried_makes_the_new_layout() {
 #[test]
 fn nothing_changed() {
     for seed in 0..200 {
-        let prepared = common::live(&mut Rng(seed));
+        let prepared = common::live(&mut Rng::new(seed));
         let result = diff(&prepared, &copy(&prepared), Carry { changes_max: 0 });
         let result = result.expect("the same");
         assert!(result.change.is_empty() && result.places.pages() == 0, "seed {seed}");
@@ -180,7 +181,7 @@ fn nothing_changed() {
 }
 
 fn with(seed: u64, change: impl Fn(&mut Manifest)) -> Result<Compatible, Incompatible> {
-    let prepared = common::live(&mut Rng(seed));
+    let prepared = common::live(&mut Rng::new(seed));
     let mut now = copy(&prepared);
     change(&mut now);
     diff(&prepared, &now, CARRY)
@@ -208,7 +209,7 @@ fn what_can_not_be_carried() {
 
 #[test]
 fn files_may_move_in_their_files_only() {
-    let prepared = (0..).map(|seed| common::live(&mut Rng(seed)));
+    let prepared = (0..).map(|seed| common::live(&mut Rng::new(seed)));
     let path = |kind: &FileKind| matches!(kind, FileKind::Path { .. });
     let mut with_file = prepared.filter(|m| m.files.descriptions.iter().any(path));
     let prepared = with_file.next().expect("some have");
@@ -230,7 +231,7 @@ fn file_mappings_must_stay() {
     let is_file = |vma: &Vma| matches!(vma.kind, VmaKind::FilePrivate(_));
     let mut tested = 0;
     for seed in 0..200 {
-        let prepared = common::live(&mut Rng(seed));
+        let prepared = common::live(&mut Rng::new(seed));
         let Some(index) = memory(&prepared).vmas.0.iter().position(is_file) else {
             continue;
         };
@@ -261,7 +262,7 @@ fn file_mappings_must_stay() {
 fn too_many_changes() {
     let mut refused = 0;
     for seed in 0..200 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         let prepared = common::live(rng);
         let mut now = copy(&prepared);
         live_on(rng, &mut now);
@@ -281,7 +282,7 @@ fn too_many_changes() {
 #[test]
 fn places_are_a_set() {
     for seed in 0..2000 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         let make = |rng: &mut Rng| {
             let mut places = Places::new();
             let mut page = 0;

@@ -6,7 +6,7 @@ use ckpt::image::header::HEADER_LEN;
 use ckpt::image::record::RECORD_HEADER_LEN;
 use ckpt::object::subject::ImageKind;
 use ckpt::{Body, DecodeError, Final, Manifest};
-use common::Rng;
+use holon_simkit::Rng;
 use netproto::wire::crc32c;
 
 fn seal_header(image: &mut [u8]) {
@@ -52,7 +52,7 @@ fn decode_both(image: &[u8]) -> bool {
 }
 
 fn images(seed: u64) -> [Vec<u8>; 3] {
-    let rng = &mut Rng(seed);
+    let rng = &mut Rng::new(seed);
     [common::live(rng).encode(), common::exec(rng).encode(), common::last(rng).encode()]
         .map(|image| image.expect("encodes"))
 }
@@ -98,7 +98,7 @@ fn mutations_with_right_checksums() {
     let mut accepted = 0;
     let mut refused = 0;
     for seed in 0..600 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         for image in images(seed) {
             for _ in 0..12 {
                 let mut mutant = image.clone();
@@ -117,7 +117,7 @@ fn mutations_with_right_checksums() {
 
 fn mutate(rng: &mut Rng, image: &mut Vec<u8>) {
     for _ in 0..=rng.below(3) {
-        let at = HEADER_LEN + rng.len(image.len() - HEADER_LEN);
+        let at = HEADER_LEN + rng.index(image.len() - HEADER_LEN);
         match rng.below(8) {
             0 => image[at] = rng.byte(),
             1 => image[at] ^= 1 << rng.below(8),
@@ -125,13 +125,13 @@ fn mutate(rng: &mut Rng, image: &mut Vec<u8>) {
             3 => image[at] = 0,
             4 => {
                 let values = [0, 1, u64::MAX, 1 << 63, 1 << 31, 1 << 47, 0xffff_ffff];
-                let value = values[rng.len(values.len())].to_le_bytes();
+                let value = values[rng.index(values.len())].to_le_bytes();
                 let end = image.len().min(at + 8);
                 image[at..end].copy_from_slice(&value[..end - at]);
             }
-            5 => drop(image.drain(at..image.len().min(at + 1 + rng.len(40)))),
+            5 => drop(image.drain(at..image.len().min(at + 1 + rng.index(40)))),
             6 => {
-                let piece = image[at..image.len().min(at + 1 + rng.len(40))].to_vec();
+                let piece = image[at..image.len().min(at + 1 + rng.index(40))].to_vec();
                 image.splice(at..at, piece);
             }
             _ => image.truncate(at),
@@ -145,8 +145,8 @@ fn mutate(rng: &mut Rng, image: &mut Vec<u8>) {
 #[test]
 fn noise() {
     for seed in 0..20_000 {
-        let rng = &mut Rng(seed);
-        let len = rng.len(300);
+        let rng = &mut Rng::new(seed);
+        let len = rng.index(300);
         let mut image: Vec<u8> = (0..len).map(|_| rng.byte()).collect();
         if rng.coin() && len >= HEADER_LEN {
             image[..8].copy_from_slice(if rng.coin() { b"HOLONMAN" } else { b"HOLONFIN" });
@@ -197,7 +197,7 @@ fn records_of_a_newer_node() {
 
 #[test]
 fn fields_of_a_newer_node() {
-    let manifest = common::live(&mut Rng(5));
+    let manifest = common::live(&mut Rng::new(5));
     let live = manifest.encode().expect("encodes");
     let (at, len) = find(&live, 0x0001);
     let mut longer = live.clone();
@@ -250,7 +250,7 @@ fn counts_that_promise_more_than_there_is() {
 
 #[test]
 fn an_encoder_refuses_what_a_decoder_would() {
-    let rng = &mut Rng(10);
+    let rng = &mut Rng::new(10);
     let mut manifest = common::live(rng);
     manifest.subject.kind = ImageKind::Exec;
     assert!(manifest.encode().is_err(), "a live body in an exec's image");

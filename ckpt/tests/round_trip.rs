@@ -4,12 +4,12 @@ mod common;
 
 use ckpt::stream::{chunks, AssembleError, Assembler, Chunk};
 use ckpt::{Final, Manifest};
-use common::Rng;
+use holon_simkit::Rng;
 
 #[test]
 fn any_manifest_comes_back() {
     for seed in 0..1500 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         let manifest = if rng.coin() { common::live(rng) } else { common::exec(rng) };
         let image = manifest.encode().expect("encodes");
         assert_eq!(Manifest::decode(&image).as_ref(), Ok(&manifest), "seed {seed}");
@@ -21,7 +21,7 @@ fn any_manifest_comes_back() {
 #[test]
 fn any_final_part_comes_back() {
     for seed in 0..1500 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         let last = common::last(rng);
         let image = last.encode().expect("encodes");
         assert_eq!(Final::decode(&image), Ok(last), "seed {seed}");
@@ -35,9 +35,9 @@ fn any_final_part_comes_back() {
 #[test]
 fn golden_bytes() {
     let images = [
-        ("live", common::live(&mut Rng(7)).encode()),
-        ("exec", common::exec(&mut Rng(8)).encode()),
-        ("final", common::last(&mut Rng(9)).encode()),
+        ("live", common::live(&mut Rng::new(7)).encode()),
+        ("exec", common::exec(&mut Rng::new(8)).encode()),
+        ("final", common::last(&mut Rng::new(9)).encode()),
     ];
     for (name, image) in images {
         let image = image.expect("encodes");
@@ -56,20 +56,20 @@ fn golden_images_are_read() {
         let path = format!("{}/tests/golden/{name}.image", env!("CARGO_MANIFEST_DIR"));
         std::fs::read(path).expect("read")
     };
-    assert_eq!(Manifest::decode(&read("live")), Ok(common::live(&mut Rng(7))));
-    assert_eq!(Manifest::decode(&read("exec")), Ok(common::exec(&mut Rng(8))));
-    assert_eq!(Final::decode(&read("final")), Ok(common::last(&mut Rng(9))));
+    assert_eq!(Manifest::decode(&read("live")), Ok(common::live(&mut Rng::new(7))));
+    assert_eq!(Manifest::decode(&read("exec")), Ok(common::exec(&mut Rng::new(8))));
+    assert_eq!(Final::decode(&read("final")), Ok(common::last(&mut Rng::new(9))));
 }
 
 #[test]
 fn chunks_are_put_together() {
     for seed in 0..300 {
-        let rng = &mut Rng(seed);
-        let len = rng.len(5000) + 1;
+        let rng = &mut Rng::new(seed);
+        let len = rng.index(5000) + 1;
         let image: Vec<u8> = (0..len).map(|_| rng.byte()).collect();
         let mut assembler = Assembler::new();
         let mut whole = None;
-        for chunk in chunks(&image, rng.len(700) + 1) {
+        for chunk in chunks(&image, rng.index(700) + 1) {
             assert_eq!(whole, None, "whole before its end");
             whole = assembler.push(chunk).expect("in order");
         }

@@ -2,15 +2,11 @@
 
 mod sim;
 
+use holon_simkit::Rng;
 use netproto::wire::checksum::crc32c_update;
 use netproto::wire::Header;
 use netproto::{Class, DatagramError};
-use sim::rng::Rng;
 use sim::{Sim, MS, SECOND};
-
-fn index(rng: &mut Rng, end: usize) -> usize {
-    usize::try_from(rng.below(end as u64)).expect("small")
-}
 
 /// Two nodes in session, and all datagrams that they have exchanged so far.
 fn session(seed: u64) -> (Sim, Vec<(usize, usize, Vec<u8>)>) {
@@ -52,8 +48,8 @@ fn random_bytes_of_every_length() {
     let (mut sim, _) = session(1);
     let mut rng = Rng::new(1);
     for round in 0..20_000 {
-        let len = if round < 200 { round } else { index(&mut rng, 9_100) };
-        let mut bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
+        let len = if round < 200 { round } else { rng.index(9_100) };
+        let mut bytes: Vec<u8> = (0..len).map(|_| rng.byte()).collect();
         if round % 2 == 0 && len >= 6 {
             bytes[..6].copy_from_slice(b"HOLN\x01\x02");
         }
@@ -103,23 +99,23 @@ fn one_wrong_field_under_a_good_checksum() {
     for seed in 0..30 {
         let (mut sim, record) = session(100 + seed);
         for _ in 0..3_000 {
-            let (_, to, good) = &record[index(&mut rng, record.len())];
+            let (_, to, good) = &record[rng.index(record.len())];
             let mut bytes = good.clone();
             match rng.below(6) {
-                0 => bytes.truncate(64 + index(&mut rng, bytes.len() - 63)),
+                0 => bytes.truncate(64 + rng.index(bytes.len() - 63)),
                 1 => bytes.extend((0..rng.below(40)).map(|_| 0)),
                 2 => {
-                    let at = index(&mut rng, bytes.len());
-                    bytes[at] = [0, 1, 2, 3, 0x7f, 0x80, 0xfe, 0xff][index(&mut rng, 8)];
+                    let at = rng.index(bytes.len());
+                    bytes[at] = rng.pick(&[0, 1, 2, 3, 0x7f, 0x80, 0xfe, 0xff]);
                 }
                 3 if bytes.len() > 72 => {
-                    let at = 64 + index(&mut rng, bytes.len() - 72);
-                    let number = [0, u64::MAX, 1 << 63, rng.below(300)][index(&mut rng, 4)];
+                    let at = 64 + rng.index(bytes.len() - 72);
+                    let number = [0, u64::MAX, 1 << 63, rng.below(300)][rng.index(4)];
                     bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
                 }
                 _ => {
-                    let at = index(&mut rng, bytes.len());
-                    bytes[at] = rng.next() as u8;
+                    let at = rng.index(bytes.len());
+                    bytes[at] = rng.byte();
                 }
             }
             reseal(&mut bytes);
@@ -248,7 +244,7 @@ fn a_flood_of_hellos_from_nobody_changes_nothing() {
     let mut rng = Rng::new(6);
     for _ in 0..50_000 {
         let mut bytes = hello.clone();
-        bytes[8..24].fill_with(|| rng.next() as u8);
+        bytes[8..24].fill_with(|| rng.byte());
         bytes[24..40].fill(0);
         bytes[40..44].fill(7);
         reseal(&mut bytes);

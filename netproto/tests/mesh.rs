@@ -2,9 +2,9 @@
 
 mod sim;
 
+use holon_simkit::Rng;
 use netproto::Class;
 use sim::net::Path;
-use sim::rng::Rng;
 use sim::{Sim, MS, SECOND};
 
 /// What a run draws for itself; some runs have no fault of a kind at all.
@@ -51,15 +51,15 @@ fn draw(rng: &mut Rng) -> Knobs {
         lazy_ppm: some(30, 10_000),
         send_ppm: some(100, 900_000) + 50_000,
         nodes: usize::try_from(rng.between(2, 5)).expect("small"),
-        len_max: [100, 2_000, 30_000][usize::try_from(rng.below(3)).expect("small")],
-        mtu_payload: [548, 1400, 1400, 8960][usize::try_from(rng.below(4)).expect("small")],
+        len_max: rng.pick(&[100, 2_000, 30_000]),
+        mtu_payload: rng.pick(&[548, 1400, 1400, 8960]),
     }
 }
 
 /// One thing that goes wrong, or right again, this millisecond.
 fn disturb(sim: &mut Sim, knobs: &Knobs, rng: &mut Rng) {
     let count = knobs.nodes as u64;
-    let node = usize::try_from(rng.below(count)).expect("small");
+    let node = rng.index(knobs.nodes);
     let other = (node + usize::try_from(rng.between(1, count - 1)).expect("small")) % knobs.nodes;
     if rng.chance(knobs.cut_ppm) {
         sim.net.path(node, other).is_cut = true;
@@ -83,7 +83,7 @@ fn disturb(sim: &mut Sim, knobs: &Knobs, rng: &mut Rng) {
     let is_awake =
         sim.nodes[node].transport.is_some() && sim.nodes[node].paused_until_ns <= sim.now_ns;
     if is_awake && rng.chance(knobs.send_ppm) {
-        let class = Class::ALL[usize::try_from(rng.below(3)).expect("small")];
+        let class = rng.pick(&Class::ALL);
         let len = usize::try_from(rng.below(knobs.len_max)).expect("small");
         let _ = sim.send(node, other, class, len);
     }
@@ -213,8 +213,8 @@ fn old_datagrams_change_nothing() {
     let events = sim.events.len();
     let mut rng = Rng::new(5);
     for _ in 0..20_000 {
-        let at = usize::try_from(rng.below(old.len() as u64)).expect("small");
-        sim.deliver(old[at].1, &old[at].2);
+        let (_, to, bytes) = &old[rng.index(old.len())];
+        sim.deliver(*to, bytes);
         sim.run_for(10_000);
     }
     assert_eq!(sim.events.len(), events, "an old datagram ended or began a session");

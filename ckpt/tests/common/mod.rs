@@ -21,101 +21,65 @@ use ckpt::object::task::{Rlimit, Task};
 use ckpt::object::thread::Thread;
 use ckpt::object::vma::{MappedFile, Vma, VmaFlags, VmaKind, Vmas};
 use ckpt::Bytes;
-
-/// SplitMix64.
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub fn len(&mut self, bound: usize) -> usize {
-        usize::try_from(self.below(u64::try_from(bound).expect("small"))).expect("small")
-    }
-
-    pub fn u32(&mut self) -> u32 {
-        u32::try_from(self.next() >> 32).expect("32 bits")
-    }
-
-    pub fn small(&mut self, bound: u32) -> u32 {
-        u32::try_from(self.below(u64::from(bound))).expect("32 bits")
-    }
-
-    pub fn byte(&mut self) -> u8 {
-        u8::try_from(self.below(256)).expect("a byte")
-    }
-
-    pub fn coin(&mut self) -> bool {
-        self.below(2) == 0
-    }
-
-    pub fn word(&mut self, bound: usize) -> Bytes {
-        let len = self.len(bound);
-        let word: Vec<u8> = (0..len).map(|_| self.byte().max(1)).collect();
-        Bytes::from(word)
-    }
-
-    pub fn path(&mut self) -> Bytes {
-        let mut path = vec![b'/'];
-        for _ in 0..self.below(4) {
-            path.extend_from_slice(b"dir");
-            path.push(b'a' + u8::try_from(self.below(26)).expect("a letter"));
-            path.push(b'/');
-        }
-        Bytes::from(path)
-    }
-
-    pub fn slot(&mut self) -> Slot {
-        Slot::new(u8::try_from(self.below(64)).expect("a slot")).expect("a slot")
-    }
-
-    pub fn address(&mut self) -> u64 {
-        self.below(1 << 47)
-    }
-}
+use holon_simkit::Rng;
 
 pub const PAGE: u64 = 4096;
 
+fn word(rng: &mut Rng, end: usize) -> Bytes {
+    let len = rng.index(end);
+    let word: Vec<u8> = (0..len).map(|_| rng.byte().max(1)).collect();
+    Bytes::from(word)
+}
+
+fn path(rng: &mut Rng) -> Bytes {
+    let mut path = vec![b'/'];
+    for _ in 0..rng.below(4) {
+        path.extend_from_slice(b"dir");
+        path.push(b'a' + u8::try_from(rng.below(26)).expect("a letter"));
+        path.push(b'/');
+    }
+    Bytes::from(path)
+}
+
+fn slot(rng: &mut Rng) -> Slot {
+    Slot::new(u8::try_from(rng.below(64)).expect("a slot")).expect("a slot")
+}
+
+fn address(rng: &mut Rng) -> u64 {
+    rng.below(1 << 47)
+}
+
 pub fn subject(rng: &mut Rng, kind: ImageKind) -> Subject {
     Subject {
-        attempt: AttemptId(rng.next()),
+        attempt: AttemptId(rng.draw()),
         kind,
-        process: GlobalPid::new(rng.u32(), rng.small(1 << 22) + 2),
-        parent_pid: Pid(rng.small(1 << 22)),
-        group_pid: Pid(rng.small(1 << 22)),
-        session_pid: Pid(rng.small(1 << 22)),
-        origin: rng.slot(),
-        source: rng.slot(),
-        epoch: Epoch(rng.next()),
-        space: SpaceId(rng.next()),
-        kernel_build: rng.next(),
-        xfeatures: rng.next(),
+        process: GlobalPid::new(rng.u32(), rng.below_u32(1 << 22) + 2),
+        parent_pid: Pid(rng.below_u32(1 << 22)),
+        group_pid: Pid(rng.below_u32(1 << 22)),
+        session_pid: Pid(rng.below_u32(1 << 22)),
+        origin: slot(rng),
+        source: slot(rng),
+        epoch: Epoch(rng.draw()),
+        space: SpaceId(rng.draw()),
+        kernel_build: rng.draw(),
+        xfeatures: rng.draw(),
     }
 }
 
 fn task(rng: &mut Rng) -> Task {
     let mut rlimits = [Rlimit::default(); 16];
     for limit in &mut rlimits {
-        let soft = rng.next();
-        *limit = Rlimit { soft, hard: soft.saturating_add(rng.next()) };
+        let soft = rng.draw();
+        *limit = Rlimit { soft, hard: soft.saturating_add(rng.draw()) };
     }
     Task {
-        comm: rng.word(16),
+        comm: word(rng, 16),
         personality: rng.u32(),
         nice: i32::try_from(rng.below(40)).expect("small") - 20,
         rlimits,
         oom_score_adj: i32::try_from(rng.below(2001)).expect("small") - 1000,
-        utime_ns: rng.next(),
-        stime_ns: rng.next(),
+        utime_ns: rng.draw(),
+        stime_ns: rng.draw(),
     }
 }
 
@@ -129,11 +93,11 @@ fn creds(rng: &mut Rng) -> Creds {
         group: ids(rng),
         groups: (0..rng.below(5)).map(|_| rng.u32()).collect(),
         caps: Caps {
-            inheritable: rng.next(),
-            permitted: rng.next(),
-            effective: rng.next(),
-            bounding: rng.next(),
-            ambient: rng.next(),
+            inheritable: rng.draw(),
+            permitted: rng.draw(),
+            effective: rng.draw(),
+            bounding: rng.draw(),
+            ambient: rng.draw(),
         },
         securebits: rng.u32(),
         dumpable: u8::try_from(rng.below(3)).expect("small"),
@@ -144,20 +108,20 @@ fn creds(rng: &mut Rng) -> Creds {
 fn file_kind(rng: &mut Rng) -> FileKind {
     match rng.below(3) {
         0 => FileKind::Path {
-            path: rng.path(),
+            path: path(rng),
             flags: rng.u32(),
             position: rng.below(1 << 63),
             mode: rng.u32(),
         },
         1 => FileKind::Remote {
-            holder: rng.slot(),
-            file: FileId(rng.next()),
+            holder: slot(rng),
+            file: FileId(rng.draw()),
             flags: rng.u32(),
             fmode: rng.u32(),
             subkind: Subkind::from_number(u8::try_from(rng.below(5)).expect("small"))
                 .expect("known"),
         },
-        _ => FileKind::Dev { path: rng.path(), flags: rng.u32() },
+        _ => FileKind::Dev { path: path(rng), flags: rng.u32() },
     }
 }
 
@@ -165,9 +129,9 @@ pub fn files(rng: &mut Rng) -> Files {
     let mut files = Files::default();
     let mut number = 0;
     for _ in 0..rng.below(8) {
-        number += rng.small(4) + 1;
+        number += rng.below_u32(4) + 1;
         let groups = u32::try_from(files.descriptions.len()).expect("few");
-        let group = rng.small(groups + 1);
+        let group = rng.below_u32(groups + 1);
         if group == groups {
             files.descriptions.push(file_kind(rng));
         }
@@ -177,7 +141,7 @@ pub fn files(rng: &mut Rng) -> Files {
 }
 
 fn span(rng: &mut Rng) -> (u64, u64) {
-    let start = rng.address();
+    let start = address(rng);
     (start, start + rng.below(1 << 30))
 }
 
@@ -188,7 +152,7 @@ fn mm(rng: &mut Rng) -> Mm {
     let (arg_start, arg_end) = span(rng);
     let (env_start, env_end) = span(rng);
     let (vdso_start, vdso_end) = span(rng);
-    let auxv_len = rng.len(22) * 16;
+    let auxv_len = rng.index(22) * 16;
     Mm {
         start_code,
         end_code,
@@ -196,26 +160,26 @@ fn mm(rng: &mut Rng) -> Mm {
         end_data,
         start_brk,
         brk,
-        start_stack: rng.address(),
+        start_stack: address(rng),
         arg_start,
         arg_end,
         env_start,
         env_end,
-        mmap_base: rng.address(),
+        mmap_base: address(rng),
         vdso_start,
         vdso_end,
-        flags: rng.next(),
+        flags: rng.draw(),
         auxv: Bytes::from((0..auxv_len).map(|_| rng.byte()).collect::<Vec<u8>>()),
     }
 }
 
 pub fn mapped_file(rng: &mut Rng) -> MappedFile {
     MappedFile {
-        path: rng.path(),
+        path: path(rng),
         page_offset: rng.below(1 << 30),
         dev: rng.below(4),
         ino: rng.below(100),
-        size_bytes: rng.next(),
+        size_bytes: rng.draw(),
         mtime_ns: i64::try_from(rng.below(1 << 62)).expect("positive"),
     }
 }
@@ -273,9 +237,9 @@ pub fn live(rng: &mut Rng) -> Manifest {
         subject: subject(rng, ImageKind::Live),
         task: task(rng),
         creds: creds(rng),
-        fs: Fs { cwd: rng.path(), umask: rng.small(0o1000) },
+        fs: Fs { cwd: path(rng), umask: rng.below_u32(0o1000) },
         files: files(rng),
-        body: Body::Live(Memory { exe: Exe { path: rng.path() }, mm: mm(rng), vmas, places }),
+        body: Body::Live(Memory { exe: Exe { path: path(rng) }, mm: mm(rng), vmas, places }),
     }
 }
 
@@ -284,36 +248,35 @@ pub fn exec(rng: &mut Rng) -> Manifest {
         subject: subject(rng, ImageKind::Exec),
         task: task(rng),
         creds: creds(rng),
-        fs: Fs { cwd: rng.path(), umask: rng.small(0o1000) },
+        fs: Fs { cwd: path(rng), umask: rng.below_u32(0o1000) },
         files: files(rng),
         body: Body::Exec(Exec {
-            path: rng.path(),
-            argv: (0..rng.below(6)).map(|_| rng.word(30)).collect(),
-            envp: (0..rng.below(6)).map(|_| rng.word(30)).collect(),
-            blocked: rng.next(),
-            ignored: rng.next(),
+            path: path(rng),
+            argv: (0..rng.below(6)).map(|_| word(rng, 30)).collect(),
+            envp: (0..rng.below(6)).map(|_| word(rng, 30)).collect(),
+            blocked: rng.draw(),
+            ignored: rng.draw(),
         }),
     }
 }
 
 fn restart(rng: &mut Rng) -> Restart {
-    let clocks = [0, 1, 7, 11];
-    let clock = clocks[rng.len(4)];
+    let clock = rng.pick(&[0, 1, 7, 11]);
     let deadline = Deadline { clock, at_ns: rng.below(1 << 63) };
     match rng.below(4) {
         0 => Restart::None,
         1 => Restart::Nanosleep {
             deadline,
-            remaining_address: rng.address(),
+            remaining_address: address(rng),
             remaining_kind: u8::from(rng.coin()),
         },
         2 => Restart::Poll {
-            fds_address: rng.address(),
+            fds_address: address(rng),
             fds_len: rng.u32(),
             deadline_ns: Some(deadline.at_ns).filter(|_| rng.coin()),
         },
         _ => Restart::Futex {
-            address: rng.address(),
+            address: address(rng),
             value: rng.u32(),
             flags: rng.u32(),
             bitset: rng.u32(),
@@ -326,45 +289,45 @@ fn signals(rng: &mut Rng) -> Signals {
     let mut actions = vec![Action::default(); 64];
     for action in &mut actions {
         *action = Action {
-            handler: rng.next(),
-            flags: rng.next(),
-            restorer: rng.next(),
-            mask: rng.next(),
+            handler: rng.draw(),
+            flags: rng.draw(),
+            restorer: rng.draw(),
+            mask: rng.draw(),
         };
     }
     let pending = (0..rng.below(4)).map(|_| {
         let mut info = [0; 128];
         info.fill_with(|| rng.byte());
-        let number = [1, 2, 10, 15, 17, 34, 64][rng.len(7)];
+        let number = rng.pick(&[1, 2, 10, 15, 17, 34, 64]);
         info[..4].copy_from_slice(&i32::to_le_bytes(number));
         Pending { shared: rng.coin(), info }
     });
     let pending = pending.collect();
     Signals {
-        blocked: rng.next(),
-        saved: Some(rng.next()).filter(|_| rng.coin()),
+        blocked: rng.draw(),
+        saved: Some(rng.draw()).filter(|_| rng.coin()),
         actions,
-        alt_stack: AltStack { address: rng.next(), len: rng.next(), flags: rng.u32() },
+        alt_stack: AltStack { address: rng.draw(), len: rng.draw(), flags: rng.u32() },
         pending,
     }
 }
 
 pub fn xstate(rng: &mut Rng) -> Xstate {
-    let len = 576 + rng.len(2000);
+    let len = 576 + rng.index(2000);
     let mut bytes: Vec<u8> = (0..len).map(|_| rng.byte()).collect();
-    let enabled = rng.next();
+    let enabled = rng.draw();
     bytes[464..472].copy_from_slice(&enabled.to_le_bytes());
-    bytes[512..520].copy_from_slice(&(enabled & rng.next()).to_le_bytes());
+    bytes[512..520].copy_from_slice(&(enabled & rng.draw()).to_le_bytes());
     Xstate(Bytes::from(bytes))
 }
 
 pub fn regs(rng: &mut Rng) -> Regs {
     let mut regs = [0; 27];
-    regs.fill_with(|| rng.next());
+    regs.fill_with(|| rng.draw());
     regs[Regs::CS] = 0x33;
     regs[Regs::SS] = 0x2b;
     for index in [Regs::RIP, Regs::FS_BASE, Regs::GS_BASE] {
-        regs[index] = rng.address();
+        regs[index] = address(rng);
     }
     Regs(regs)
 }
@@ -381,39 +344,39 @@ pub fn last(rng: &mut Rng) -> Final {
         assert!(places.push(page, count).expect("memory"));
         page += count;
         positions.push(Position { group, position: rng.below(1 << 63), flags: rng.u32() });
-        group += 1 + rng.small(3);
+        group += 1 + rng.below_u32(3);
         let start = at + rng.below(100);
         at = start + 1 + rng.below(100);
         unmap.push(Span { start: start * PAGE, end: at * PAGE });
     }
     Final {
         freeze: Freeze {
-            attempt: AttemptId(rng.next()),
+            attempt: AttemptId(rng.draw()),
             process: GlobalPid::new(rng.u32(), rng.u32()),
-            epoch: Epoch(rng.next()),
+            epoch: Epoch(rng.draw()),
             clocks: Clocks {
-                monotonic_ns: rng.next(),
-                boottime_ns: rng.next(),
-                realtime_ns: rng.next(),
+                monotonic_ns: rng.draw(),
+                boottime_ns: rng.draw(),
+                realtime_ns: rng.draw(),
             },
-            utime_ns: rng.next(),
-            stime_ns: rng.next(),
+            utime_ns: rng.draw(),
+            stime_ns: rng.draw(),
         },
         places,
         regs: regs(rng),
         xstate: xstate(rng),
         signals: signals(rng),
         thread: Thread {
-            rseq_address: rng.address(),
+            rseq_address: address(rng),
             rseq_len: rng.u32(),
             rseq_signature: rng.u32(),
-            robust_list: rng.address(),
-            clear_child_tid: rng.address(),
-            parent_death_signal: rng.small(65),
+            robust_list: address(rng),
+            clear_child_tid: address(rng),
+            parent_death_signal: rng.below_u32(65),
             rseq_ids: [rng.u32(), rng.u32(), rng.u32()],
         },
         restart: restart(rng),
         positions: Positions(positions),
-        change: Change { unmap, map, brk: rng.address() },
+        change: Change { unmap, map, brk: address(rng) },
     }
 }

@@ -5,10 +5,14 @@ use std::{
     net::{Ipv4Addr, UdpSocket},
 };
 
+use holon_simkit::Rng;
 use holon_uapi::base;
 use zerocopy::FromZeros;
 
 use crate::device::Device;
+
+/// All runs send the same.
+const SEED: u64 = 1;
 
 fn expect(what: &str, got: io::Result<i32>, errno: i32) -> Result<(), String> {
     match got {
@@ -51,25 +55,19 @@ pub(crate) fn ioctls(device: &Device) -> Result<(), String> {
 /// Sends `count` datagrams of all lengths to a port: random bytes, and some that begin well.
 pub(crate) fn packets(ip: Ipv4Addr, port: u16, count: u64) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut rng = Rng::new(SEED);
     let mut bytes = vec![0; 20_000];
     for round in 0..count {
-        bytes.iter_mut().for_each(|byte| *byte = next().to_le_bytes()[0]);
+        bytes.iter_mut().for_each(|byte| *byte = rng.byte());
         if round % 2 == 0 {
-            let kind = 1 + (next() % 5) as u8;
-            bytes[..8].copy_from_slice(&[b'H', b'O', b'L', b'N', 1, kind, (next() % 4) as u8, 0]);
+            let (kind, class) = (rng.pick(&[1, 2, 3, 4, 5]), rng.pick(&[0, 1, 2, 3]));
+            bytes[..8].copy_from_slice(&[b'H', b'O', b'L', b'N', 1, kind, class, 0]);
         }
         let len = match round % 8 {
             0 => 0,
             1 => 20_000,
             2 => 64,
-            _ => (next() % 9000) as usize,
+            _ => rng.index(9000),
         };
         // A full socket loses the datagram, which does not matter here.
         let _ = socket.send_to(&bytes[..len], (ip, port));

@@ -4,13 +4,12 @@
 
 pub(crate) mod net;
 pub(crate) mod oracle;
-pub(crate) mod rng;
 
+use holon_simkit::{Rng, Trace};
 use netproto::{Class, Config, Event, Incarnation, Instant, Kind, SendError, Slot, Transport};
 
 use net::Net;
 use oracle::Oracle;
-use rng::{Rng, Trace};
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
@@ -47,7 +46,7 @@ pub(crate) fn slot(number: usize) -> Slot {
 pub(crate) fn incarnation(node: usize, life: u64) -> Incarnation {
     let mut rng = Rng::new(0x1234_5678 + node as u64 * 1000 + life);
     let mut bytes = [0; 16];
-    bytes.fill_with(|| rng.next() as u8);
+    bytes.fill_with(|| rng.byte());
     Incarnation(bytes)
 }
 

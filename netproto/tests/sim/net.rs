@@ -1,9 +1,6 @@
 //! The simulated network: datagrams on their way, and the faults of each direction.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-use super::rng::Rng;
+use holon_simkit::{Agenda, Rng};
 
 /// What one direction between two nodes does to datagrams.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,10 +20,8 @@ impl Path {
     }
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 struct Flying {
-    at_ns: u64,
-    number: u64,
     from: usize,
     to: usize,
     bytes: Vec<u8>,
@@ -35,8 +30,7 @@ struct Flying {
 #[derive(Debug)]
 pub(crate) struct Net {
     paths: Vec<Vec<Path>>,
-    flying: BinaryHeap<Reverse<Flying>>,
-    number: u64,
+    flying: Agenda<Flying>,
     pub(crate) sent: u64,
     /// Everything that was ever sent, when asked for.
     pub(crate) record: Option<Vec<(usize, usize, Vec<u8>)>>,
@@ -46,8 +40,7 @@ impl Net {
     pub(crate) fn new(nodes: usize) -> Self {
         Self {
             paths: vec![vec![Path::clean(); nodes]; nodes],
-            flying: BinaryHeap::new(),
-            number: 0,
+            flying: Agenda::new(),
             sent: 0,
             record: None,
         }
@@ -84,25 +77,17 @@ impl Net {
                 damage(&mut bytes, rng);
             }
             let delay_ns = path.delay_min_ns + rng.exponential(path.delay_mean_ns);
-            self.number += 1;
-            self.flying.push(Reverse(Flying {
-                at_ns: now_ns + delay_ns,
-                number: self.number,
-                from,
-                to,
-                bytes,
-            }));
+            self.flying.add(now_ns + delay_ns, Flying { from, to, bytes });
         }
     }
 
     pub(crate) fn next_at_ns(&self) -> Option<u64> {
-        self.flying.peek().map(|Reverse(flying)| flying.at_ns)
+        self.flying.next_at_ns()
     }
 
     /// The next datagram that has arrived. A cut also takes what was under way.
     pub(crate) fn arrive(&mut self, now_ns: u64) -> Option<(usize, usize, Vec<u8>)> {
-        while self.next_at_ns().is_some_and(|at_ns| at_ns <= now_ns) {
-            let Reverse(flying) = self.flying.pop().expect("peeked");
+        while let Some(flying) = self.flying.take_due(now_ns) {
             if !self.paths[flying.from][flying.to].is_cut {
                 return Some((flying.from, flying.to, flying.bytes));
             }
@@ -114,13 +99,12 @@ impl Net {
 fn damage(bytes: &mut Vec<u8>, rng: &mut Rng) {
     match rng.below(3) {
         0 => {
-            let len = usize::try_from(rng.below(bytes.len() as u64)).expect("small");
-            bytes.truncate(len);
+            bytes.truncate(rng.index(bytes.len()));
         }
-        1 => bytes.push(rng.next() as u8),
+        1 => bytes.push(rng.byte()),
         _ => {
             for _ in 0..rng.between(1, 4) {
-                let at = usize::try_from(rng.below(bytes.len() as u64)).expect("small");
+                let at = rng.index(bytes.len());
                 bytes[at] ^= 1 << rng.below(8);
             }
         }

@@ -5,9 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use holon_simkit::Rng;
 use netproto::{Class, DownReason, Event, Message, Slot};
-
-use super::rng::Rng;
 
 /// One direction of one class.
 type Lane = (usize, usize, Class);
@@ -39,7 +38,7 @@ fn pattern(lane: Lane, session: u64, number: u64, len: usize) -> Vec<u8> {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
     while bytes.len() < len + 24 {
-        bytes.extend_from_slice(&rng.next().to_le_bytes());
+        bytes.extend_from_slice(&rng.draw().to_le_bytes());
     }
     bytes.truncate(len + 24);
     bytes

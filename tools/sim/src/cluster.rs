@@ -1,19 +1,18 @@
 //! The cluster: its clock, its events, and how a node is driven.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+use holon_simkit::{Agenda, Rng, Trace};
 use netproto::{AttemptId, Class, Event, Instant, Kind, RequestId, SendError, Slot};
 use sched_migrate::Offer;
 
-use crate::chance::Rng;
 use crate::network::Network;
 use crate::node::{slot, Letter, Life, Node};
 use crate::options::Options;
 use crate::process::Process;
 
 /// Events kept for the report of a broken promise.
-const TRACE_LEN: usize = 200;
+const RECENT_MAX: usize = 200;
 
 /// Work of a node that takes time.
 #[derive(Debug, Clone)]
@@ -45,11 +44,10 @@ pub(crate) struct Cluster {
     /// Requests that must still be reported: the node and its life.
     pub(crate) open_requests: BTreeMap<RequestId, (usize, u64)>,
     pub(crate) seen: BTreeMap<String, u64>,
-    heap: BinaryHeap<Reverse<(u64, u64)>>,
-    later: BTreeMap<u64, Later>,
-    later_next: u64,
-    pub(crate) trace: VecDeque<String>,
-    pub(crate) hash: u64,
+    later: Agenda<Later>,
+    /// The last events.
+    recent: VecDeque<String>,
+    pub(crate) trace: Trace,
 }
 
 impl Cluster {
@@ -64,11 +62,9 @@ impl Cluster {
             requests: 0,
             open_requests: BTreeMap::new(),
             seen: BTreeMap::new(),
-            heap: BinaryHeap::new(),
-            later: BTreeMap::new(),
-            later_next: 0,
-            trace: VecDeque::new(),
-            hash: 0,
+            later: Agenda::new(),
+            recent: VecDeque::new(),
+            trace: Trace::new(),
             options,
         };
         (0..count).for_each(|node| cluster.start(node));
@@ -84,13 +80,11 @@ impl Cluster {
     }
 
     pub(crate) fn note(&mut self, line: String) {
-        for byte in line.bytes() {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        self.trace.note(line.as_bytes());
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
         }
-        if self.trace.len() == TRACE_LEN {
-            self.trace.pop_front();
-        }
-        self.trace.push_back(format!("{:>12} us  {line}", self.now_ns / 1000));
+        self.recent.push_back(format!("{:>12} us  {line}", self.now_ns / 1000));
     }
 
     pub(crate) fn saw(&mut self, what: impl Into<String>) {
@@ -131,19 +125,12 @@ impl Cluster {
     pub(crate) fn after(&mut self, node: usize, local: Local) {
         let delay_ns = 1_000 + self.rng.below(5_000_000);
         let life = self.nodes[node].number;
-        self.at(self.now_ns + delay_ns, Later { node, life, local });
-    }
-
-    fn at(&mut self, at_ns: u64, later: Later) {
-        self.later_next += 1;
-        self.heap.push(Reverse((at_ns, self.later_next)));
-        self.later.insert(self.later_next, later);
+        self.later.add(self.now_ns + delay_ns, Later { node, life, local });
     }
 
     fn next_ns(&self) -> Option<u64> {
-        let later = self.heap.peek().map(|Reverse((at_ns, _))| *at_ns);
         let timers = self.nodes.iter().filter_map(Node::timer_ns).min();
-        [later, timers, self.network.next_at_ns()].into_iter().flatten().min()
+        [self.later.next_at_ns(), timers, self.network.next_at_ns()].into_iter().flatten().min()
     }
 
     /// Lets all happen that happens up to a time.
@@ -165,13 +152,8 @@ impl Cluster {
                 self.nodes[to].waiting.push(bytes);
             }
         }
-        while self.heap.peek().is_some_and(|Reverse((at_ns, _))| *at_ns <= self.now_ns) {
-            let Some(Reverse((_, number))) = self.heap.pop() else {
-                break;
-            };
-            if let Some(later) = self.later.remove(&number) {
-                self.finish(later);
-            }
+        while let Some(later) = self.later.take_due(self.now_ns) {
+            self.finish(later);
         }
         for node in 0..self.nodes.len() {
             let is_due = self.nodes[node].timer_ns().is_some_and(|at_ns| at_ns <= self.now_ns);
@@ -193,7 +175,7 @@ impl Cluster {
             return;
         }
         if !self.is_awake(node) {
-            self.at(self.nodes[node].paused_until_ns, later);
+            self.later.add(self.nodes[node].paused_until_ns, later);
             return;
         }
         self.wake(node);
@@ -312,7 +294,7 @@ impl Cluster {
     }
 
     pub(crate) fn fail(&self, what: &str) -> ! {
-        for line in &self.trace {
+        for line in &self.recent {
             eprintln!("{line}");
         }
         panic!("{what}");

@@ -11,7 +11,6 @@
 //! excuses it.
 #![forbid(unsafe_code)]
 
-mod chance;
 mod cluster;
 mod judge;
 mod network;

@@ -1,18 +1,14 @@
 //! Datagrams on their way.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use holon_simkit::{Agenda, Rng};
 
-use crate::chance::Rng;
 use crate::options::{Options, MS};
 
 /// Delay that every datagram has.
 const DELAY_MIN_NS: u64 = MS / 10;
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 struct Flying {
-    at_ns: u64,
-    number: u64,
     from: usize,
     to: usize,
     bytes: Vec<u8>,
@@ -25,8 +21,7 @@ pub(crate) struct Network {
     duplicate_ppm: u64,
     corrupt_ppm: u64,
     delay_mean_ns: u64,
-    flying: BinaryHeap<Reverse<Flying>>,
-    number: u64,
+    flying: Agenda<Flying>,
 }
 
 impl Network {
@@ -37,8 +32,7 @@ impl Network {
             duplicate_ppm: options.duplicate_ppm,
             corrupt_ppm: options.corrupt_ppm,
             delay_mean_ns: options.delay_mean_ns,
-            flying: BinaryHeap::new(),
-            number: 0,
+            flying: Agenda::new(),
         }
     }
 
@@ -64,25 +58,18 @@ impl Network {
                 let at = rng.index(bytes.len());
                 bytes[at] ^= 1 << rng.below(8);
             }
-            self.number += 1;
-            self.flying.push(Reverse(Flying {
-                at_ns: now_ns + DELAY_MIN_NS + rng.exponential(self.delay_mean_ns),
-                number: self.number,
-                from,
-                to,
-                bytes,
-            }));
+            let delay_ns = DELAY_MIN_NS + rng.exponential(self.delay_mean_ns);
+            self.flying.add(now_ns + delay_ns, Flying { from, to, bytes });
         }
     }
 
     pub(crate) fn next_at_ns(&self) -> Option<u64> {
-        self.flying.peek().map(|Reverse(flying)| flying.at_ns)
+        self.flying.next_at_ns()
     }
 
     /// The next datagram that has arrived, and where.
     pub(crate) fn arrive(&mut self, now_ns: u64) -> Option<(usize, Vec<u8>)> {
-        while self.next_at_ns().is_some_and(|at_ns| at_ns <= now_ns) {
-            let Reverse(flying) = self.flying.pop()?;
+        while let Some(flying) = self.flying.take_due(now_ns) {
             if !self.is_cut[flying.from][flying.to] {
                 return Some((flying.to, flying.bytes));
             }

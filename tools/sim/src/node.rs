@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use holon_simkit::Rng;
 use netproto::{AttemptId, Class, Config, GlobalPid, Incarnation, Instant, Kind, Slot, Transport};
 use sched_migrate::{Mover, Offer, Timing};
 
-use crate::chance::Rng;
 use crate::process::Task;
 
 pub(crate) fn slot(node: usize) -> Slot {
@@ -62,7 +62,7 @@ impl Node {
         self.waiting.clear();
         let mut rng = Rng::new(self.number << 8 | u64::try_from(own).expect("few"));
         let mut incarnation = [0; 16];
-        incarnation.chunks_mut(8).for_each(|part| part.copy_from_slice(&rng.next().to_le_bytes()));
+        incarnation.chunks_mut(8).for_each(|part| part.copy_from_slice(&rng.draw().to_le_bytes()));
         let config = Config::new(slot(own), Incarnation(incarnation));
         let mut transport = Transport::new(config).expect("good settings");
         for peer in (0..count).filter(|peer| *peer != own) {

@@ -1,6 +1,6 @@
 //! What a run draws for itself. Some runs have no fault of a kind at all.
 
-use crate::chance::Rng;
+use holon_simkit::Rng;
 
 /// A millisecond.
 pub(crate) const MS: u64 = 1_000_000;

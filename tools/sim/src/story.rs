@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use holon_simkit::Rng;
 use netproto::RequestId;
 use sched_migrate::{Request, Work};
 
-use crate::chance::Rng;
 use crate::cluster::Cluster;
 use crate::node::slot;
 use crate::options::{Options, MS};
@@ -41,7 +41,7 @@ pub fn run(seed: u64) -> Outcome {
     }
     calm(&mut cluster);
     cluster.check_rest();
-    Outcome { hash: cluster.hash, seen: cluster.seen }
+    Outcome { hash: cluster.trace.value(), seen: cluster.seen }
 }
 
 /// What goes wrong, or on, in this tick.

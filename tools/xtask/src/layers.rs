@@ -8,6 +8,7 @@
 //!   │ └─> holon-uapi                  holond ─> also ckpt and sched-migrate (restore, policy)
 //!   ├─> sched-migrate ─> ckpt ─> netproto
 //!   └─> vm-remote ─────────────> netproto
+//! simulations, tests and the testbed ─> holon-simkit
 //! ```
 
 use std::path::Path;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use crate::Offence;
 
 /// A crate of ours and which of ours it may use.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("netproto", &[]),
     ("vm-remote", &["netproto"]),
     ("ckpt", &["netproto"]),
@@ -26,12 +27,13 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("holon-uapi", &[]),
     ("kapi", &[]),
     ("holon", &["kapi", "holon-uapi", "netproto", "vm-remote", "ckpt", "sched-migrate"]),
-    ("holon-devtest", &["holon-uapi"]),
+    ("holon-devtest", &["holon-simkit", "holon-uapi"]),
     ("holon-api", &[]),
     ("clusterctl", &["holon-api", "holon-uapi"]),
     ("holond", &["holon-api", "holon-uapi", "netproto", "ckpt", "sched-migrate"]),
-    ("holon-sim", &["netproto", "vm-remote", "ckpt", "sched-migrate"]),
-    ("holon-testbed", &["holon-api", "holon-uapi"]),
+    ("holon-simkit", &[]),
+    ("holon-sim", &["holon-simkit", "netproto", "vm-remote", "ckpt", "sched-migrate"]),
+    ("holon-testbed", &["holon-api", "holon-simkit", "holon-uapi"]),
     ("xtask", &[]),
 ];
 
@@ -161,6 +163,9 @@ mod tests {
         assert_eq!(offences("sched-migrate", uses("kapi")).len(), 1);
         assert_eq!(offences("kapi", uses("netproto")).len(), 1);
         assert_eq!(offences("clusterctl", uses("sched-migrate")).len(), 1);
+        assert_eq!(offences("netproto", uses("holon-simkit")).len(), 1);
+        let test = json!({"name": "holon-simkit", "kind": "dev"});
+        assert!(offences("netproto", test).is_empty());
         assert_eq!(offences("stranger", uses("netproto")).len(), 1);
     }
 
