@@ -1,8 +1,10 @@
 //! One hand-off, and one mishap to one node at every step of it.
 
+use netproto::id::Slot;
 use netproto::msg::migrate::ImageKind;
 
-use super::world::{slot, Event, Odds, Task, World, NODES};
+use super::event::Event;
+use super::world::{slot, Odds, Task, World, NODES};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -50,6 +52,16 @@ fn prepare(shape: Shape, kind: ImageKind, odds: Odds) -> (World, u8) {
     (world, target)
 }
 
+/// The first steps of the move. Returns the world, where the process ran, and whether the move has
+/// ended.
+fn move_for(shape: Shape, kind: ImageKind, odds: Odds, steps: u64) -> (World, Slot, bool) {
+    let (mut world, target) = prepare(shape, kind, odds);
+    let from = world.running_at().expect("it runs");
+    world.start_at(from, slot(target));
+    let over = (0..steps).any(|_| !world.step());
+    (world, from, over)
+}
+
 /// Runs the move with a mishap to `node` after `steps` steps. Returns whether the move had ended
 /// before, and the world.
 fn run(
@@ -59,16 +71,7 @@ fn run(
     steps: u64,
     hit: Option<(u8, Mishap)>,
 ) -> (bool, World) {
-    let (mut world, target) = prepare(shape, kind, odds);
-    let from = world.running_at().expect("it runs");
-    world.start_at(from, slot(target));
-    let mut over = false;
-    for _ in 0..steps {
-        over = !world.step();
-        if over {
-            break;
-        }
-    }
+    let (mut world, _, over) = move_for(shape, kind, odds, steps);
     if let Some((node, mishap)) = hit {
         match mishap {
             Mishap::Crash => world.crash(slot(node)),
@@ -190,10 +193,7 @@ fn a_mishap_at_every_step_of_a_refused_move() {
 fn a_kill_at_every_step() {
     for shape in [Shape::FromOrigin, Shape::ToOrigin, Shape::Between] {
         for steps in 0.. {
-            let (mut world, target) = prepare(shape, ImageKind::Live, Odds::default());
-            let from = world.running_at().expect("it runs");
-            world.start_at(from, slot(target));
-            let over = (0..steps).any(|_| !world.step());
+            let (mut world, _, over) = move_for(shape, ImageKind::Live, Odds::default(), steps);
             world.after(0, Event::Kill);
             world.run();
             world.check_rest();
@@ -211,10 +211,7 @@ fn an_abort_at_every_step() {
     for shape in [Shape::FromOrigin, Shape::ToOrigin, Shape::Between] {
         let (mut stayed, mut moved) = (0, 0);
         for steps in 0.. {
-            let (mut world, target) = prepare(shape, ImageKind::Live, Odds::default());
-            let from = world.running_at().expect("it runs");
-            world.start_at(from, slot(target));
-            let over = (0..steps).any(|_| !world.step());
+            let (mut world, from, over) = move_for(shape, ImageKind::Live, Odds::default(), steps);
             world.after(0, Event::Abort);
             world.run();
             world.check_rest();

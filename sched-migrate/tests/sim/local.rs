@@ -5,7 +5,8 @@ use netproto::msg::migrate::ImageKind;
 use sched_migrate::effect::Arrival;
 use sched_migrate::{Effect, Failure, Offer, Step};
 
-use super::world::{slot, Event, Local, Packet, Task, World, NODES, PROCESS};
+use super::event::{Event, Local, Packet};
+use super::world::{slot, Task, World, NODES, PROCESS};
 
 impl World {
     /// Local work, done after a while, or never if it hangs.
@@ -25,7 +26,7 @@ impl World {
     }
 
     pub fn perform(&mut self, at: Slot, effect: Effect) {
-        let name = Self::effect_name(&effect);
+        let name = effect_name(&effect);
         self.saw(name);
         match effect {
             Effect::Send { to, message } => self.send(at, to, Packet::Mover(message)),
@@ -239,4 +240,9 @@ impl World {
         // What could still come of an end: nothing runs here again.
         self.node(origin).task = None;
     }
+}
+
+fn effect_name(effect: &Effect) -> String {
+    let text = format!("{effect:?}");
+    text.split([' ', '(', '{']).next().unwrap_or_default().to_string()
 }

@@ -8,7 +8,10 @@
 #![allow(unreachable_pub, reason = "modules of one test")]
 
 mod check;
+mod event;
 mod exhaustive;
 mod local;
+mod mishaps;
+mod moves;
 mod random;
 mod world;

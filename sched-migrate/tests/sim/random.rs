@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use netproto::id::Slot;
 use netproto::msg::migrate::ImageKind;
 
-use super::world::{slot, Event, Odds, World, NODES};
+use super::event::Event;
+use super::world::{slot, Odds, World, NODES};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -25,24 +27,29 @@ fn odds(world_seed: u64) -> Odds {
     }
 }
 
+fn any_node(world: &mut World) -> Slot {
+    slot(u8::try_from(world.rng.below(u64::from(NODES))).expect("small"))
+}
+
 /// One world's life.
 fn live(seed: u64, kind: ImageKind) -> World {
     let origin = u8::try_from(seed % 3).expect("small");
     let mut world = World::new(seed, origin, kind, odds(seed));
     for _ in 0..world.rng.below(12) + 1 {
         let at = world.rng.below(60 * SECOND_NS);
-        let target = u8::try_from(world.rng.below(u64::from(NODES))).expect("small");
+        let target = any_node(&mut world);
         world.after(at, Event::Start(target));
         // Twice at once, sometimes.
         if world.rng.one_in(8) {
-            world.after(at + world.rng.0 % 3_000_000, Event::Start(target));
+            let soon = world.rng.below(3_000_000);
+            world.after(at + soon, Event::Start(target));
         }
         if world.rng.one_in(10) {
             let soon = world.rng.below(20_000_000);
             world.after(at + soon, Event::Abort);
         }
         if world.rng.one_in(12) {
-            let node = slot(u8::try_from(world.rng.below(u64::from(NODES))).expect("small"));
+            let node = any_node(&mut world);
             let soon = world.rng.below(20_000_000);
             let for_ns = world.rng.below(10 * SECOND_NS);
             world.after(at + soon, Event::Pause(node, for_ns));
@@ -52,7 +59,7 @@ fn live(seed: u64, kind: ImageKind) -> World {
             world.after(at + soon, Event::Kill);
         }
         if world.rng.one_in(15) {
-            let node = slot(u8::try_from(world.rng.below(u64::from(NODES))).expect("small"));
+            let node = any_node(&mut world);
             let soon = world.rng.below(20_000_000);
             world.after(at + soon, Event::Crash(node));
             if world.rng.below(3) > 0 {
