@@ -3,7 +3,7 @@
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{check_piece, check_zero, split, Kind};
+use super::{check_piece, check_zero, split, Kind, ProcessWire};
 use crate::error::DecodeError;
 use crate::id::{AttemptId, Epoch, GlobalPid, Slot};
 
@@ -63,8 +63,7 @@ pub struct Prepare {
 #[repr(C)]
 struct PrepareWire {
     attempt: U64,
-    job: U32,
-    pid: U32,
+    process: ProcessWire,
     epoch: U64,
     total_len: U32,
     offset: U32,
@@ -84,8 +83,7 @@ impl Prepare {
     pub fn encode(&self) -> [u8; Self::LEN] {
         transmute!(PrepareWire {
             attempt: U64::new(self.attempt.0),
-            job: U32::new(self.process.job.0),
-            pid: U32::new(self.process.pid.0),
+            process: self.process.into(),
             epoch: U64::new(self.epoch.0),
             total_len: U32::new(self.total_len),
             offset: U32::new(self.offset),
@@ -105,7 +103,7 @@ impl Prepare {
         check_piece(wire.total_len.get(), wire.offset.get(), piece)?;
         let head = Self {
             attempt: AttemptId(wire.attempt.get()),
-            process: GlobalPid::new(wire.job.get(), wire.pid.get()),
+            process: wire.process.into(),
             origin: Slot::new(wire.origin).ok_or(DecodeError::value("origin"))?,
             kind: ImageKind::from_number(wire.kind)?,
             epoch: Epoch(wire.epoch.get()),

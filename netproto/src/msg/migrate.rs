@@ -1,10 +1,10 @@
 //! The hand-off of a process: source, target and origin.
 
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{U16, U64};
 use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use super::image::{Final, ImageKind, Prepare};
-use super::{check_zero, exact, Kind};
+use super::{check_zero, exact, Kind, ProcessWire};
 use crate::error::DecodeError;
 use crate::id::{AttemptId, Epoch, GlobalPid, Slot};
 
@@ -45,66 +45,37 @@ struct ReasonWire {
     zero: [u8; 6],
 }
 
-fn decode_reason(bytes: &[u8]) -> Result<(AttemptId, u16), DecodeError> {
-    let wire: &ReasonWire = exact(bytes)?;
-    check_zero(&wire.zero)?;
-    Ok((AttemptId(wire.attempt.get()), wire.reason.get()))
-}
+const REASON_LEN: usize = 16;
 
-fn encode_reason(attempt: AttemptId, reason: u16) -> [u8; 16] {
-    transmute!(ReasonWire { attempt: U64::new(attempt.0), reason: U16::new(reason), zero: [0; 6] })
+/// An attempt that comes to nothing, and why: [`Refused`] or [`Abort`], by the message's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended<const KIND: u16> {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Why: a number of `sched-migrate`'s table of reasons.
+    pub reason: u16,
 }
 
 /// The target does not take the process; it holds nothing of it. Target to source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// Why: a number of `sched-migrate`'s table of reasons.
-    pub reason: u16,
-}
-
-impl Refused {
-    /// The message's number.
-    pub const KIND: Kind = Kind::MIGRATE_REFUSED;
-    /// Length on the wire.
-    pub const LEN: usize = 16;
-
-    /// The bytes on the wire.
-    #[must_use]
-    pub fn encode(&self) -> [u8; Self::LEN] {
-        encode_reason(self.attempt, self.reason)
-    }
-
-    /// Reads and checks the payload.
-    ///
-    /// # Errors
-    /// Wrong length or padding.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (attempt, reason) = decode_reason(bytes)?;
-        Ok(Self { attempt, reason })
-    }
-}
+pub type Refused = Ended<{ Kind::MIGRATE_REFUSED.0 }>;
 
 /// The attempt is given up; who sent it holds nothing of it any more. Either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Abort {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// Why: a number of `sched-migrate`'s table of reasons.
-    pub reason: u16,
-}
+pub type Abort = Ended<{ Kind::MIGRATE_ABORT.0 }>;
 
-impl Abort {
+impl<const KIND: u16> Ended<KIND> {
     /// The message's number.
-    pub const KIND: Kind = Kind::MIGRATE_ABORT;
+    pub const KIND: Kind = Kind(KIND);
     /// Length on the wire.
-    pub const LEN: usize = 16;
+    pub const LEN: usize = REASON_LEN;
 
     /// The bytes on the wire.
     #[must_use]
-    pub fn encode(&self) -> [u8; Self::LEN] {
-        encode_reason(self.attempt, self.reason)
+    pub fn encode(&self) -> [u8; REASON_LEN] {
+        transmute!(ReasonWire {
+            attempt: U64::new(self.attempt.0),
+            reason: U16::new(self.reason),
+            zero: [0; 6],
+        })
     }
 
     /// Reads and checks the payload.
@@ -112,8 +83,9 @@ impl Abort {
     /// # Errors
     /// Wrong length or padding.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (attempt, reason) = decode_reason(bytes)?;
-        Ok(Self { attempt, reason })
+        let wire: &ReasonWire = exact(bytes)?;
+        check_zero(&wire.zero)?;
+        Ok(Self { attempt: AttemptId(wire.attempt.get()), reason: wire.reason.get() })
     }
 }
 
@@ -135,8 +107,7 @@ pub struct Cas {
 #[repr(C)]
 struct CasWire {
     attempt: U64,
-    job: U32,
-    pid: U32,
+    process: ProcessWire,
     expect_epoch: U64,
     new_slot: u8,
     zero: [u8; 7],
@@ -153,8 +124,7 @@ impl Cas {
     pub fn encode(&self) -> [u8; Self::LEN] {
         transmute!(CasWire {
             attempt: U64::new(self.attempt.0),
-            job: U32::new(self.process.job.0),
-            pid: U32::new(self.process.pid.0),
+            process: self.process.into(),
             expect_epoch: U64::new(self.expect_epoch.0),
             new_slot: self.new_slot.get(),
             zero: [0; 7],
@@ -170,7 +140,7 @@ impl Cas {
         check_zero(&wire.zero)?;
         Ok(Self {
             attempt: AttemptId(wire.attempt.get()),
-            process: GlobalPid::new(wire.job.get(), wire.pid.get()),
+            process: wire.process.into(),
             expect_epoch: Epoch(wire.expect_epoch.get()),
             new_slot: Slot::new(wire.new_slot).ok_or(DecodeError::value("new_slot"))?,
         })

@@ -12,9 +12,11 @@ mod kind;
 pub mod member;
 pub mod migrate;
 pub mod page;
+mod process;
 pub mod space;
 pub mod surrogate;
 
 pub use kind::Kind;
 
 use check::{check_piece, check_zero, exact, split};
+use process::ProcessWire;

@@ -6,7 +6,7 @@ use bitflags::bitflags;
 use zerocopy::little_endian::{I32, U16, U32, U64};
 use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{check_zero, exact, Kind};
+use super::{check_zero, exact, Kind, ProcessWire};
 use crate::error::DecodeError;
 use crate::id::{Epoch, GlobalPid};
 
@@ -56,8 +56,7 @@ pub struct Signal {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct SignalWire {
-    job: U32,
-    pid: U32,
+    process: ProcessWire,
     epoch: U64,
     signo: I32,
     code: I32,
@@ -78,8 +77,7 @@ impl Signal {
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LEN] {
         transmute!(SignalWire {
-            job: U32::new(self.process.job.0),
-            pid: U32::new(self.process.pid.0),
+            process: self.process.into(),
             epoch: U64::new(self.epoch.0),
             signo: I32::new(self.signo),
             code: I32::new(self.code),
@@ -100,7 +98,7 @@ impl Signal {
         check_zero(&wire.zero)?;
         let flags = SignalFlags::from_bits(wire.flags.get()).ok_or(DecodeError::value("flags"))?;
         Ok(Self {
-            process: GlobalPid::new(wire.job.get(), wire.pid.get()),
+            process: wire.process.into(),
             epoch: Epoch(wire.epoch.get()),
             signo: check_signal(wire.signo.get())?,
             code: wire.code.get(),
@@ -132,8 +130,7 @@ pub struct Exited {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct ExitedWire {
-    job: U32,
-    pid: U32,
+    process: ProcessWire,
     epoch: U64,
     utime_ns: U64,
     stime_ns: U64,
@@ -152,8 +149,7 @@ impl Exited {
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LEN] {
         transmute!(ExitedWire {
-            job: U32::new(self.process.job.0),
-            pid: U32::new(self.process.pid.0),
+            process: self.process.into(),
             epoch: U64::new(self.epoch.0),
             utime_ns: U64::new(self.utime_ns),
             stime_ns: U64::new(self.stime_ns),
@@ -179,7 +175,7 @@ impl Exited {
             return Err(DecodeError::value("status"));
         }
         Ok(Self {
-            process: GlobalPid::new(wire.job.get(), wire.pid.get()),
+            process: wire.process.into(),
             epoch: Epoch(wire.epoch.get()),
             status,
             utime_ns: wire.utime_ns.get(),
@@ -192,17 +188,17 @@ impl Exited {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct StateWire {
-    job: U32,
-    pid: U32,
+    process: ProcessWire,
     epoch: U64,
     value: U16,
     zero: [u8; 6],
 }
 
-fn encode_state(process: GlobalPid, epoch: Epoch, value: u16) -> [u8; 24] {
+const STATE_LEN: usize = 24;
+
+fn encode_state(process: GlobalPid, epoch: Epoch, value: u16) -> [u8; STATE_LEN] {
     transmute!(StateWire {
-        job: U32::new(process.job.0),
-        pid: U32::new(process.pid.0),
+        process: process.into(),
         epoch: U64::new(epoch.0),
         value: U16::new(value),
         zero: [0; 6],
@@ -212,7 +208,7 @@ fn encode_state(process: GlobalPid, epoch: Epoch, value: u16) -> [u8; 24] {
 fn decode_state(bytes: &[u8]) -> Result<(GlobalPid, Epoch, u16), DecodeError> {
     let wire: &StateWire = exact(bytes)?;
     check_zero(&wire.zero)?;
-    let process = GlobalPid::new(wire.job.get(), wire.pid.get());
+    let process = wire.process.into();
     Ok((process, Epoch(wire.epoch.get()), wire.value.get()))
 }
 
@@ -231,7 +227,7 @@ impl Stopped {
     /// The message's number.
     pub const KIND: Kind = Kind::SURROGATE_STOPPED;
     /// Length on the wire.
-    pub const LEN: usize = 24;
+    pub const LEN: usize = STATE_LEN;
 
     /// The bytes on the wire.
     #[must_use]
@@ -250,24 +246,32 @@ impl Stopped {
     }
 }
 
-/// The body goes on after a stop. Body to surrogate.
+/// Something that needs no more than its name: [`Continued`] or [`ExitedAck`], by the message's
+/// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Continued {
+pub struct Note<const KIND: u16> {
     /// The process.
     pub process: GlobalPid,
     /// Its epoch.
     pub epoch: Epoch,
 }
 
-impl Continued {
+/// The body goes on after a stop. Body to surrogate.
+pub type Continued = Note<{ Kind::SURROGATE_CONTINUED.0 }>;
+
+/// The end of the body, which was of this epoch, was noted; the body's node may forget it.
+/// Surrogate to body.
+pub type ExitedAck = Note<{ Kind::SURROGATE_EXITED_ACK.0 }>;
+
+impl<const KIND: u16> Note<KIND> {
     /// The message's number.
-    pub const KIND: Kind = Kind::SURROGATE_CONTINUED;
+    pub const KIND: Kind = Kind(KIND);
     /// Length on the wire.
-    pub const LEN: usize = 24;
+    pub const LEN: usize = STATE_LEN;
 
     /// The bytes on the wire.
     #[must_use]
-    pub fn encode(&self) -> [u8; Self::LEN] {
+    pub fn encode(&self) -> [u8; STATE_LEN] {
         encode_state(self.process, self.epoch, 0)
     }
 
@@ -280,37 +284,6 @@ impl Continued {
             (process, epoch, 0) => Ok(Self { process, epoch }),
             _ => Err(DecodeError::value("padding")),
         }
-    }
-}
-
-/// The end of the body was noted; the body's node may forget it. Surrogate to body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExitedAck {
-    /// The process.
-    pub process: GlobalPid,
-    /// The epoch that ended.
-    pub epoch: Epoch,
-}
-
-impl ExitedAck {
-    /// The message's number.
-    pub const KIND: Kind = Kind::SURROGATE_EXITED_ACK;
-    /// Length on the wire.
-    pub const LEN: usize = 24;
-
-    /// The bytes on the wire.
-    #[must_use]
-    pub fn encode(&self) -> [u8; Self::LEN] {
-        encode_state(self.process, self.epoch, 0)
-    }
-
-    /// Reads and checks the payload.
-    ///
-    /// # Errors
-    /// Wrong length or padding.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let Continued { process, epoch } = Continued::decode(bytes)?;
-        Ok(Self { process, epoch })
     }
 }
 
@@ -340,7 +313,7 @@ impl Gone {
     /// The message's number.
     pub const KIND: Kind = Kind::SURROGATE_GONE;
     /// Length on the wire.
-    pub const LEN: usize = 24;
+    pub const LEN: usize = STATE_LEN;
 
     /// The bytes on the wire.
     #[must_use]
