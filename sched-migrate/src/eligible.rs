@@ -6,6 +6,9 @@
 
 mod facts;
 mod reason;
+mod reasons;
+mod text;
 
 pub use facts::{check, Facts, Flags, OpenKinds, State};
-pub use reason::{Reason, Reasons};
+pub use reason::Reason;
+pub use reasons::Reasons;

@@ -2,7 +2,8 @@
 
 use ckpt::limits::{FDS_MAX, PENDING_MAX, VMAS_MAX};
 
-use super::reason::{Reason, Reasons};
+use super::reason::Reason;
+use super::reasons::Reasons;
 
 /// What the task is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
