@@ -6,6 +6,7 @@ use crate::jobs::{end, inits, lost, start};
 use crate::kernel::event::Event;
 use crate::kernel::{module, Device};
 use crate::node::Node;
+use crate::peer::message::PeerRequest;
 use crate::peer::serve;
 use crate::{client, homes, moves, nfs, restarts, tick};
 use anyhow::{Context, Result};
@@ -104,20 +105,27 @@ fn adopt(node: &Arc<Node>) {
                     log::warn!("job {job}: {error:#}");
                 }
             }
-            _ => end::forget(node, job),
+            _ => end::forget_logged(node, job),
         }
     }
     let ours = node.state().jobs.alive_at(node.own());
     let gone: Vec<u32> =
         ours.iter().map(|r| r.job).filter(|job| node.inits.get(*job).is_none()).collect();
+    for job in &gone {
+        // At once, for peers ask what goes on here before they decide who runs a job again.
+        node.state().jobs.change(*job, |r| {
+            r.state = JobState::Lost;
+            r.status = Some(holon_api::EXIT_NODE_LOST);
+        });
+    }
     if !gone.is_empty() {
         let node = node.clone();
         std::thread::spawn(move || give_up(&node, &gone));
     }
 }
 
-/// Our jobs that died with this node are over, unless another has taken them over meanwhile: the
-/// others are heard first, if they are there.
+/// Tells that our jobs that died with this node are over, unless another has taken them over
+/// meanwhile: the others are heard first, if they are there.
 fn give_up(node: &Arc<Node>, gone: &[u32]) {
     let end = Instant::now() + node.time(HEARING_TIME);
     let all = node.config.nodes.len() - 1;
@@ -125,10 +133,17 @@ fn give_up(node: &Arc<Node>, gone: &[u32]) {
         std::thread::sleep(Duration::from_millis(100));
     }
     for job in gone {
-        if node.job(*job).is_some_and(|r| r.home == node.own()) {
-            let reason = "its home was started anew";
-            end::over(node, *job, JobState::Lost, Some(reason.into()));
-        }
+        let Some(record) = node.job(*job).filter(|r| r.home == node.own()) else {
+            continue;
+        };
+        node.tell_peers(PeerRequest::Jobs { records: vec![record] });
+        node.tell_peers(PeerRequest::Forget { job: *job });
+        node.note(EventRow {
+            kind: "job-lost".into(),
+            job: Some(*job),
+            reason: Some("its home was started anew".into()),
+            ..EventRow::default()
+        });
     }
 }
 

@@ -95,23 +95,21 @@ impl Homes {
     /// A home is dead: unmounts it once `free` says that its views are gone. Never waited for.
     pub(crate) fn drop_home(&self, slot: u32, free: impl FnOnce() + Send + 'static) {
         let place = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
-        let home = place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let freed = Arc::new(AtomicBool::new(false));
+        let told = freed.clone();
         std::thread::spawn(move || {
-            let freed = Arc::new(AtomicBool::new(false));
-            if let Some(home) = home.clone() {
-                let freed = freed.clone();
-                std::thread::spawn(move || {
-                    while !freed.load(Ordering::Acquire) {
-                        home.force();
-                        std::thread::sleep(FORCE_TIME);
-                    }
-                });
-            }
             free();
-            freed.store(true, Ordering::Release);
-            if let Some(home) = home {
-                unmount(home);
+            told.store(true, Ordering::Release);
+        });
+        std::thread::spawn(move || {
+            // Whoever is just mounting it has the lock, until NFS gives up: minutes.
+            let home = place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let Some(home) = home else { return };
+            while !freed.load(Ordering::Acquire) {
+                home.force();
+                std::thread::sleep(FORCE_TIME);
             }
+            unmount(home);
         });
     }
 }

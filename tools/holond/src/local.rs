@@ -83,7 +83,7 @@ pub(crate) fn tidy(node: &Arc<Node>) {
         let is_home = node.job(job).is_some_and(|r| r.home == node.own());
         let is_empty = node.inits.get(job).is_some_and(|init| init.is_empty());
         if !is_home && is_empty {
-            end::forget(node, job);
+            end::forget_logged(node, job);
         }
     }
 }

@@ -24,6 +24,18 @@ pub(crate) fn run(node: &Arc<Node>) {
         refresh_placement(node);
         prepare_peers(node);
         finish_jobs(node);
+        end_leftovers(node);
+    }
+}
+
+/// An init that was made while the word of its job's end was under way is ended now.
+fn end_leftovers(node: &Arc<Node>) {
+    for job in node.inits.jobs() {
+        let is_over = node.job(job).is_none_or(|record| record.state.is_over());
+        if is_over && node.inits.get(job).is_some() {
+            let node = node.clone();
+            std::thread::spawn(move || end::forget_logged(&node, job));
+        }
     }
 }
 

@@ -48,12 +48,15 @@ pub(super) fn run(tally: &mut Tally, dir: &Path, wanted: impl Fn(&str) -> bool) 
             failed = result.is_err();
             tally.note(scenario.name, started, result);
         }
+        if !failed {
+            let started = Instant::now();
+            let clean = checks::clean(&mut cluster);
+            failed = clean.is_err();
+            tally.note(CLEAN, started, clean);
+        }
         if failed {
             round += 1;
-            keep_evidence(dir, round);
-        } else {
-            let started = Instant::now();
-            tally.note(CLEAN, started, checks::clean(&mut cluster));
+            keep_evidence(&cluster, dir, round);
         }
         cluster.down()?;
     }
@@ -79,11 +82,17 @@ fn watched(dir: &Path, cluster: &mut Cluster, scenario: &Scenario) -> Result<()>
     result
 }
 
-/// Consoles and captures of a failed cluster, out of the way of the next one.
-fn keep_evidence(dir: &Path, round: usize) {
+/// Journals, consoles and captures of a failed cluster, out of the way of the next one.
+fn keep_evidence(cluster: &Cluster, dir: &Path, round: usize) {
     let to = dir.join(format!("failed-{round}"));
     let _ = fs::remove_dir_all(&to);
     let moved = fs::create_dir_all(&to).and_then(|()| {
+        for node in 1..=cluster.len() {
+            // Who has no power has no journal to give.
+            if let Ok(output) = cluster.capture(node, "journalctl -b -o short-monotonic") {
+                fs::write(to.join(format!("node{node}.journal.log")), output.stdout)?;
+            }
+        }
         for entry in fs::read_dir(dir)?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(".log") || name == "capture" {
@@ -93,6 +102,6 @@ fn keep_evidence(dir: &Path, round: usize) {
         Ok(())
     });
     if moved.is_ok() {
-        ui::note(format!("consoles and captures of this cluster are in {}", to.display()));
+        ui::note(format!("journals, consoles and captures of this cluster are in {}", to.display()));
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     let Some(record) = changed.filter(|_| first) else {
         return;
     };
-    forget(node, job);
+    forget_logged(node, job);
     node.state().prepared.remove(&job);
     node.tell_peers(PeerRequest::Forget { job });
     let status = record.status.map(|status| format!("status {status}"));
@@ -121,22 +121,29 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     });
 }
 
-/// Ends what is left of a job on this node.
-pub(crate) fn forget(node: &Arc<Node>, job: u32) {
+/// Ends what is left of a job on this node. After success no process of it runs here.
+pub(crate) fn forget(node: &Arc<Node>, job: u32) -> anyhow::Result<()> {
     node.restartables.drop_job(job);
     let had = node.inits.remove(job);
     if !had && !cgroup::path(job).exists() {
-        return;
+        return Ok(());
     }
     let _ = cgroup::kill(job);
-    if !cgroup::wait_empty(job, node.time(ACTION_TIME)) {
-        log::warn!("processes of job {job} do not end");
-    }
+    let is_empty = cgroup::wait_empty(job, node.time(ACTION_TIME));
     if let Some(device) = &node.device {
         // ENOENT: the module has seen the init's end itself.
         let _ = device.job_del(job);
     }
     inits::forget_files(job);
+    anyhow::ensure!(is_empty, "processes of job {job} on {} do not end", node.name());
+    Ok(())
+}
+
+/// [`forget`] where nobody waits for the outcome.
+pub(crate) fn forget_logged(node: &Arc<Node>, job: u32) {
+    if let Err(error) = forget(node, job) {
+        log::warn!("{error:#}");
+    }
 }
 
 /// The init is gone: killed with its job, or by somebody.
@@ -146,7 +153,7 @@ fn init_gone(node: &Arc<Node>, job: u32) {
     }
     let node = node.clone();
     std::thread::spawn(move || {
-        forget(&node, job);
+        forget_logged(&node, job);
         let Some(record) = node.job(job) else { return };
         if record.home != node.own() || record.state.is_over() {
             return;

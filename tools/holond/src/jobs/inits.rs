@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 const DIR: &str = "/run/holon/jobs";
@@ -106,10 +106,15 @@ impl Inits {
         slots.entry(job).or_default().clone()
     }
 
-    /// The job's init, if it has one here.
+    /// The job's init, if it has one here. Does not wait for one that is just being made: that
+    /// may take as long as the mount of a home that has died.
     pub(crate) fn get(&self, job: u32) -> Option<Arc<InitHandle>> {
         let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()?;
-        let init = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let init = match slot.try_lock() {
+            Ok(init) => init.clone(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().clone(),
+            Err(TryLockError::WouldBlock) => None,
+        };
         init
     }
 

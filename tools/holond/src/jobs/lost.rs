@@ -2,7 +2,9 @@
 //!
 //! A home's death ends its jobs. Those with `--restart exec` run again elsewhere: the lowest node
 //! that is up decides, only with a quorum, and only after a delay in which a home that was merely
-//! cut off has noticed that it has no quorum and has ended them itself ([`on_peer_down`]).
+//! cut off has noticed that it has no quorum and has ended them itself ([`on_peer_down`]). A home
+//! that comes back earlier is asked: it may have been cut off for a moment only, or have begun a
+//! new life that knows nothing of them.
 
 use super::end;
 use super::record::{JobRecord, JobState};
@@ -13,11 +15,14 @@ use crate::nodes;
 use crate::peer::message::{PeerReply, PeerRequest};
 use holon_api::request::Restart;
 use holon_api::rows::EventRow;
+use holon_api::Code;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a home that was cut off has to end its jobs, once it knows.
 const FENCE_TIME: Duration = Duration::from_secs(3);
+/// Between two questions to a home that does not answer well.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How often a peer's tree is tried to be mounted ahead, and after which pause.
 const MOUNT_TRIES_MAX: u32 = 10;
 const MOUNT_PAUSE: Duration = Duration::from_secs(2);
@@ -56,7 +61,7 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
     let cleaner = node.clone();
     node.homes.drop_home(slot, move || {
         for job in leftovers {
-            end::forget(&cleaner, job);
+            end::forget_logged(&cleaner, job);
         }
     });
     if !orphans.is_empty() {
@@ -96,36 +101,72 @@ fn fence_own(node: &Arc<Node>) {
 fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
     let delay = node.time(FENCE_TIME);
     let end = Instant::now() + delay;
-    // Wakes early when the home comes back, to look whether it has forgotten them.
     while Instant::now() < end && !node.is_up(dead) {
         std::thread::sleep(Duration::from_millis(100).min(delay));
     }
-    let decides = node.all_up().first() == Some(&node.own()) && node.has_quorum();
-    for record in orphans {
-        let Some(now) = node.job(record.job) else {
+    // Not the dead one itself, should it be back: it has not seen its own end.
+    let decider = node.all_up().into_iter().find(|slot| *slot != dead);
+    if decider != Some(node.own()) || !node.has_quorum() {
+        return;
+    }
+    for orphan in orphans {
+        let Some(now) = node.job(orphan.job) else {
             continue;
         };
-        if now.home != dead || now.state.is_over() || node.is_up(dead) {
+        // A home that gave a job up has not run it again: that is left to whoever decides.
+        let is_given_up = now.state == JobState::Lost && now.restart == Restart::Exec;
+        if now.home != dead || (now.state.is_over() && !is_given_up) {
             continue;
         }
-        if record.restart == Restart::Exec && decides {
+        if node.is_up(dead) && goes_on(node, dead, orphan.job) {
+            continue;
+        }
+        if now.restart == Restart::Exec {
             take_over(node, &now);
-        } else if decides {
-            let mut lost = now.clone();
-            lost.state = JobState::Lost;
-            lost.revision += 1;
-            lost.status = Some(holon_api::EXIT_NODE_LOST);
-            node.state().jobs.merge(lost.clone());
-            node.tell_peers(PeerRequest::Jobs { records: vec![lost] });
-            node.note(EventRow {
-                kind: "job-lost".into(),
-                job: Some(record.job),
-                from: Some(node.config.name(dead)),
-                reason: Some("its home was lost".into()),
-                ..EventRow::default()
-            });
+        } else {
+            give_up(node, dead, now);
         }
     }
+}
+
+/// Whether a home that is back still has the job. If it says no, nothing of the job runs there.
+fn goes_on(node: &Arc<Node>, home: u32, job: u32) -> bool {
+    while node.is_up(home) {
+        match node.ask(home, PeerRequest::Job { job }, &[], ANSWER) {
+            Ok(PeerReply::Job { record }) => {
+                let alive = |r: &JobRecord| r.home == home && !r.state.is_over();
+                if record.is_some_and(|record| alive(&record)) {
+                    return true;
+                }
+                match node.ask(home, PeerRequest::Forget { job }, &[], ACTION_TIME) {
+                    Ok(_) => return false,
+                    Err(error) => log::warn!("job {job} is not known to have ended: {error}"),
+                }
+            }
+            Ok(_) => return true,
+            Err(error) => log::info!("job {job}: its home does not say: {error}"),
+        }
+        std::thread::sleep(RETRY_PAUSE);
+    }
+    // Down again: that is resolved by itself, with its own delay.
+    true
+}
+
+/// Tells everybody that a job is lost for good.
+fn give_up(node: &Arc<Node>, dead: u32, mut record: JobRecord) {
+    let job = record.job;
+    record.state = JobState::Lost;
+    record.revision += 1;
+    record.status = Some(holon_api::EXIT_NODE_LOST);
+    node.state().jobs.merge(record.clone());
+    node.tell_peers(PeerRequest::Jobs { records: vec![record] });
+    node.note(EventRow {
+        kind: "job-lost".into(),
+        job: Some(job),
+        from: Some(node.config.name(dead)),
+        reason: Some("its home was lost".into()),
+        ..EventRow::default()
+    });
 }
 
 fn take_over(node: &Arc<Node>, record: &JobRecord) {
@@ -155,7 +196,8 @@ fn take_over(node: &Arc<Node>, record: &JobRecord) {
 
 /// This node is a job's new home.
 pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holon_api::ApiError> {
-    end::forget(node, record.job);
+    end::forget(node, record.job)
+        .map_err(|e| holon_api::ApiError::new(Code::Failure, "can't run it again", e))?;
     if !node.state().jobs.merge(record.clone()) {
         return Ok(());
     }

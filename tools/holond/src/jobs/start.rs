@@ -74,7 +74,7 @@ pub(crate) fn start(
             r.state = JobState::Ended;
             r.status = Some(i32::from(error.code.status()));
         });
-        end::forget(node, job);
+        end::forget_logged(node, job);
     }
     result
 }

@@ -129,8 +129,8 @@ fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
             answer(end::signal(node, job, signal).map_err(error), |()| PeerReply::Done)
         }
         PeerRequest::Forget { job } => {
-            end::forget(node, job);
-            PeerReply::Done
+            let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't end the job", e);
+            answer(end::forget(node, job).map_err(error), |()| PeerReply::Done)
         }
         PeerRequest::Cordon { slot, reason } => {
             local::cordon(node, slot, reason);
@@ -179,13 +179,18 @@ fn take_records(node: &Arc<Node>, records: Vec<crate::jobs::record::JobRecord>) 
     for record in records {
         let (job, home, over) = (record.job, record.home, record.state.is_over());
         let old_home = node.job(job).map(|known| known.home);
+        if home == node.own() && old_home.is_none() && !over {
+            // From an earlier life of this node. Whoever saw that end decides what becomes of it.
+            node.state().jobs.note_number(job);
+            continue;
+        }
         if !node.state().jobs.merge(record) {
             continue;
         }
         let was_ours = old_home == Some(node.own()) && home != node.own();
         if over || was_ours {
             let node = node.clone();
-            std::thread::spawn(move || end::forget(&node, job));
+            std::thread::spawn(move || end::forget_logged(&node, job));
         }
     }
 }
