@@ -51,6 +51,9 @@ void *kpi_realloc(void *old, size_t size);
 void kpi_free(const void *p);
 u32 kpi_noreclaim_enter(void); /* until the exit, allocations may use the reserves */
 void kpi_noreclaim_exit(u32 cookie);
+/* Bytes that programs could still be given without paging out; all that the machine has. */
+u64 kpi_memory_available(void);
+u64 kpi_memory_total(void);
 
 /* --- lock --- */
 

@@ -94,7 +94,7 @@ pub enum Failure {
     /// The target is down, or went down.
     #[error("target is down")]
     TargetDown,
-    /// The target takes no more bodies.
+    /// The target takes no more bodies, or has no memory for this one.
     #[error("target is full")]
     Full,
     /// The target is cordoned.
@@ -103,6 +103,9 @@ pub enum Failure {
     /// The target's module is of another version.
     #[error("target's module is of another version")]
     Version,
+    /// The target's kernel is another build.
+    #[error("target's kernel is another build")]
+    Kernel,
     /// Another hand-off of the process is under way there.
     #[error("target is busy with the process")]
     Busy,
@@ -186,6 +189,7 @@ impl Failure {
             Self::Processor => 15,
             Self::Fetching => 16,
             Self::OriginUnreachable => 17,
+            Self::Kernel => 18,
             Self::Capture { errno } => CAPTURE_BIT | errno.min(ERRNO_MASK),
             Self::Helper { step, errno } => {
                 HELPER_BIT | (step.number() << STEP_SHIFT) | errno.min(ERRNO_MASK)
@@ -220,6 +224,7 @@ impl Failure {
             15 => Self::Processor,
             16 => Self::Fetching,
             17 => Self::OriginUnreachable,
+            18 => Self::Kernel,
             _ => Self::Unknown,
         }
     }
@@ -231,6 +236,7 @@ impl Failure {
             Self::Full => "target-full",
             Self::Cordoned => "target-cordoned",
             Self::Version => "version-differs",
+            Self::Kernel => "kernel-differs",
             Self::Busy => "busy",
             Self::Timeout => "timeout",
             Self::Helper { .. } => "restore-failed",

@@ -40,10 +40,15 @@ pub struct Config {
 /// Whom the node lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gate {
-    /// Nobody comes in.
+    /// Nobody comes in but those that come home.
     pub cordoned: bool,
     /// How many bodies the node has at most.
     pub bodies_max: usize,
+}
+
+impl Gate {
+    /// Everybody.
+    pub const OPEN: Self = Self { cordoned: false, bodies_max: usize::MAX };
 }
 
 /// A process to be moved or placed.
@@ -77,6 +82,9 @@ pub enum StartError {
     /// The target is down.
     #[error("target is down")]
     TargetDown,
+    /// The target's module is of another version.
+    #[error("target's module is of another version")]
+    Version,
     /// Too many processes are being moved.
     #[error("too many processes are being moved")]
     TooMany,
@@ -92,6 +100,7 @@ impl StartError {
             Self::Busy | Self::TooMany => Failure::Busy,
             Self::SameNode | Self::NotHere => Failure::Stale,
             Self::TargetDown => Failure::TargetDown,
+            Self::Version => Failure::Version,
             Self::NoMemory => Failure::NoMemory,
         }
     }
@@ -127,6 +136,12 @@ pub struct Stats {
     pub offered: u64,
     /// Offers that were refused at once.
     pub offers_refused: u64,
+    /// Of these: the node is cordoned.
+    pub refused_cordoned: u64,
+    /// Of these: there was no room or no memory.
+    pub refused_full: u64,
+    /// Of these: module or kernel differ.
+    pub refused_version: u64,
     /// Processes that were let run here.
     pub released: u64,
     /// Processes that left.
@@ -160,6 +175,8 @@ pub struct Mover {
     gate: Gate,
     now: Instant,
     peers_up: u64,
+    /// Those that are up with a module of another version.
+    peers_foreign: u64,
     attempts: u64,
     directory: Directory,
     bodies: Table<GlobalPid, Body>,
@@ -175,9 +192,10 @@ impl Mover {
     /// A node without processes, on which all other nodes are down.
     pub const fn new(config: Config) -> Self {
         Self {
-            gate: Gate { cordoned: false, bodies_max: usize::MAX },
+            gate: Gate::OPEN,
             now: Instant::ZERO,
             peers_up: 0,
+            peers_foreign: 0,
             attempts: 0,
             directory: Directory::new(),
             bodies: Table::new(),
@@ -190,6 +208,9 @@ impl Mover {
                 started: 0,
                 offered: 0,
                 offers_refused: 0,
+                refused_cordoned: 0,
+                refused_full: 0,
+                refused_version: 0,
                 released: 0,
                 left: 0,
                 stayed: 0,
@@ -214,6 +235,9 @@ impl Mover {
         }
         if self.peers_up & mask(request.target) == 0 {
             return Err(StartError::TargetDown);
+        }
+        if self.peers_foreign & mask(request.target) != 0 {
+            return Err(StartError::Version);
         }
         let being_moved = self.targets.iter().any(|(_, target)| target.offer().process == process);
         if being_moved || self.sources.get(process).is_some() {
@@ -252,6 +276,11 @@ impl Mover {
     /// Sets whom the node lets in. What is under way goes on.
     pub fn set_gate(&mut self, gate: Gate) {
         self.gate = gate;
+    }
+
+    /// Whom the node lets in.
+    pub const fn gate(&self) -> Gate {
+        self.gate
     }
 
     /// Counts of what happened.

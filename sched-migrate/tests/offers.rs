@@ -63,6 +63,60 @@ fn cordoned_and_full() {
     assert_eq!(refusal(&mut node, offer(4, 11)), None);
     // No more than `targets_max` at once.
     assert_eq!(refusal(&mut node, offer(5, 12)), Some(Failure::Full));
+    let stats = node.stats();
+    assert_eq!((stats.offers_refused, stats.refused_cordoned, stats.refused_full), (3, 1, 2));
+}
+
+#[test]
+fn a_cordon_lets_in_what_comes_home() {
+    let mut node = mover();
+    let process = GlobalPid::new(1, 10);
+    let request = Request {
+        request: RequestId(1),
+        process,
+        work: Work::Running,
+        target: slot(1),
+        fetching: false,
+    };
+    let left = node.start(NOW, request).expect("a start");
+    node.handle_message(NOW, slot(1), Message::Prepared(Prepared { attempt: left }));
+    node.frozen(NOW, left);
+    let epoch = effects(&mut node).into_iter().find_map(|effect| match effect {
+        Effect::Prepare { epoch, .. } => Some(epoch),
+        _ => None,
+    });
+    let expect_epoch = epoch.expect("a prepare");
+    let cas = Cas { attempt: left, process, expect_epoch, new_slot: slot(1) };
+    node.handle_message(NOW, slot(1), Message::Cas(cas));
+    let Some(Route::Away { epoch, .. }) = node.route(process) else {
+        panic!("it did not leave: {:?}", node.route(process));
+    };
+    let committed = Committed { attempt: left, epoch, fetch_bytes: 0 };
+    node.handle_message(NOW, slot(1), Message::Committed(committed));
+    node.set_gate(Gate { cordoned: true, ..Gate::OPEN });
+    assert!(node.gate().cordoned);
+    assert_eq!(refusal(&mut node, offer(1, 11)), Some(Failure::Cordoned));
+    let home = Offer { origin: slot(0), epoch, ..offer(2, 10) };
+    assert_eq!(refusal(&mut node, home), None);
+}
+
+#[test]
+fn another_version_neither_gives_nor_takes() {
+    let mut node = mover();
+    node.handle_foreign_peer_up(slot(1));
+    assert_eq!(refusal(&mut node, offer(1, 10)), Some(Failure::Version));
+    let request = Request {
+        request: RequestId(1),
+        process: GlobalPid::new(1, 10),
+        work: Work::Running,
+        target: slot(1),
+        fetching: false,
+    };
+    assert_eq!(node.start(NOW, request), Err(StartError::Version));
+    // A new life of it may be of the same version.
+    node.handle_peer_down(NOW, slot(1));
+    node.handle_peer_up(slot(1));
+    assert_eq!(refusal(&mut node, offer(2, 10)), None);
 }
 
 #[test]

@@ -62,6 +62,23 @@ pub fn copied_vec(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(copy)
 }
 
+/// The machine's memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// What programs could still be given without paging out.
+    pub available: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+impl Memory {
+    /// As it is now.
+    pub fn now() -> Self {
+        // SAFETY: no condition on the caller.
+        unsafe { Self { available: raw::kpi_memory_available(), total: raw::kpi_memory_total() } }
+    }
+}
+
 /// While it lives, the calling task's allocations may use the kernel's reserves: for page-out only.
 pub struct NoReclaim {
     cookie: u32,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* Memory of the module itself. */
+#include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -28,4 +29,16 @@ u32 kpi_noreclaim_enter(void)
 void kpi_noreclaim_exit(u32 cookie)
 {
 	memalloc_noreclaim_restore(cookie);
+}
+
+u64 kpi_memory_available(void)
+{
+	long pages = si_mem_available();
+
+	return pages > 0 ? (u64)pages << PAGE_SHIFT : 0;
+}
+
+u64 kpi_memory_total(void)
+{
+	return (u64)totalram_pages() << PAGE_SHIFT;
 }

@@ -35,7 +35,7 @@ impl Counter {
         self.value.load(Ordering::Relaxed)
     }
 
-    fn set(&self, value: u64) {
+    pub(crate) fn set(&self, value: u64) {
         self.value.store(value, Ordering::Relaxed);
     }
 

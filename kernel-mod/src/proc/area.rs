@@ -6,13 +6,14 @@ use kapi::{
     module::Unloading,
     own::{self, Own},
     park,
+    sysctl::Table,
     thread::KThread,
     Errno, Global, Mutex, Result,
 };
 use netproto::{AttemptId, Message, Slot};
 
 use super::{
-    driver, exec, ioctl, load as loader,
+    counters, driver, exec, ioctl, load as loader,
     state::{self, Input, Proc},
 };
 use crate::{areas::Area, port::net::Down};
@@ -43,6 +44,7 @@ pub(crate) static SURROGATES: Area =
 /// What is registered while the module is loaded; dropped in this order.
 struct Doors {
     format: Option<Format>,
+    _counters: Table,
     _hook: exits::Hook,
     _thread: KThread,
 }
@@ -81,7 +83,8 @@ fn load() -> Result {
     let hook = exits::Hook::new(&proc.wake)?;
     let thread = KThread::spawn(c"holon-proc", move || driver::run(proc))?;
     let format = Some(Format::new(&LOADER)?);
-    *doors.lock() = Some(Doors { format, _hook: hook, _thread: thread });
+    *doors.lock() =
+        Some(Doors { format, _counters: counters::table()?, _hook: hook, _thread: thread });
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use sched_migrate::{effect::Arrival, table::Table, Failure, Offer};
 
 use super::{
     driver::{self, with_mover},
+    gate,
     incoming::{Incoming, Parts},
     record::Role,
     source::kernel_build,
@@ -178,12 +179,15 @@ fn add_incoming(
         return Err(Failure::BadImage);
     }
     if subject.kernel_build != kernel_build() {
-        return Err(Failure::Version);
+        return Err(Failure::Kernel);
     }
     let into = match driver::configured() {
         Ok(own) if own == offer.origin => Arrival::Home,
         _ => Arrival::Guest,
     };
+    if !gate::has_room(&proc.tables.lock(), &manifest) {
+        return Err(Failure::Full);
+    }
     insert(proc, from, offer, into, manifest, bytes).map_err(|_| Failure::NoMemory)
 }
 

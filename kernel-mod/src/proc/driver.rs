@@ -10,14 +10,14 @@ use sched_migrate::{mover, Failure, Mover, Timing};
 
 use super::{
     assembly::Assemblies,
-    effects,
+    counters, effects,
     incoming::Stage,
     leaving::Leaving,
     record::{Ended, Role},
     signals,
     state::{self, Done, Input, Proc, Tables},
 };
-use crate::port::net;
+use crate::{control::node, port::net};
 
 /// Hand-offs at one time, each way.
 const MOVES_MAX: usize = 256;
@@ -72,6 +72,7 @@ fn step(proc: &'static Proc, assemblies: &mut Assemblies) -> bool {
     with_mover(proc, |mover, now| mover.handle_timeout(now));
     give_up_late(proc);
     effects::perform_all(proc);
+    with_mover(proc, |mover, _| counters::publish(mover.stats()));
     any
 }
 
@@ -125,7 +126,7 @@ fn handle(proc: &'static Proc, assemblies: &mut Assemblies, input: Input) {
     match input {
         Input::Message(message) => take_message(proc, assemblies, message),
         Input::PeerUp(slot) => {
-            with_mover(proc, |mover, _| mover.handle_peer_up(slot));
+            peer_up(proc, slot);
         }
         Input::PeerDown(slot) => {
             assemblies.forget(slot);
@@ -161,6 +162,18 @@ fn handle(proc: &'static Proc, assemblies: &mut Assemblies, input: Input) {
             with_mover(proc, |mover, now| mover.discarded(now, attempt));
         }
         Input::Look => {}
+    }
+}
+
+fn peer_up(proc: &Proc, slot: Slot) {
+    let version = net::peer(slot).map(|(_, info, _)| info.module_version);
+    let same = version == Some(node::MODULE_VERSION);
+    with_mover(proc, |mover, _| match same {
+        true => mover.handle_peer_up(slot),
+        false => mover.handle_foreign_peer_up(slot),
+    });
+    if !same {
+        log::warn!("node {slot} has another module version: nothing moves to it or from it");
     }
 }
 

@@ -98,6 +98,7 @@ fn outcome_of(failure: Failure) -> u32 {
         Failure::Full
         | Failure::Cordoned
         | Failure::Version
+        | Failure::Kernel
         | Failure::Busy
         | Failure::Helper { .. }
         | Failure::BadImage

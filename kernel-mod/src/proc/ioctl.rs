@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{fmt::Write, time::Duration};
 
-use holon_uapi::proc as uapi;
+use holon_uapi::{gate as gate_uapi, proc as uapi};
 use kapi::{
     clock,
     fileref::FileRef,
@@ -19,7 +19,7 @@ use zerocopy::IntoBytes;
 
 use super::{
     driver::{forget_leaving, with_mover},
-    facts,
+    facts, gate,
     incoming::Incoming,
     jobs::Job,
     leaving::Leaving,
@@ -51,6 +51,8 @@ pub(super) static RECORDS: &[Record] = &[
     Record::new(uapi::BODY_STATE, "body_state", ADMIN, body_state),
     Record::new(uapi::PROC_COUNTS, "proc_counts", ADMIN, proc_counts),
     Record::new(uapi::RESTART_LEARN, "restart_learn", ADMIN, restart_learn),
+    Record::new(gate_uapi::GATE_SET, "gate_set", ADMIN, gate::set),
+    Record::new(gate_uapi::GATE_GET, "gate_get", ADMIN, gate::get),
 ];
 
 fn slot_of(number: u32) -> Result<Slot> {
@@ -184,6 +186,7 @@ fn start(
             StartError::SameNode => Errno::EEXIST,
             StartError::NotHere => Errno::ESTALE,
             StartError::TargetDown => Errno::EHOSTDOWN,
+            StartError::Version => Errno::EPROTO,
             StartError::TooMany => Errno::EAGAIN,
             StartError::NoMemory => Errno::ENOMEM,
         }),

@@ -13,12 +13,14 @@
 mod again;
 mod area;
 mod assembly;
+mod counters;
 mod driver;
 mod effects;
 mod events;
 mod exec;
 mod facts;
 mod files;
+mod gate;
 mod incoming;
 mod ioctl;
 mod jobs;

@@ -12,7 +12,9 @@ use sched_migrate::{table::Table, Failure, Mover};
 
 use crate::memory::space;
 
-use super::{incoming::Incoming, jobs::Jobs, leaving::Leaving, place::Placement, record::Record};
+use super::{
+    gate::Why, incoming::Incoming, jobs::Jobs, leaving::Leaving, place::Placement, record::Record,
+};
 
 /// Inputs that wait for the driver at most; a peer that floods is dropped first.
 const INPUTS_MAX: usize = 1 << 16;
@@ -79,6 +81,8 @@ pub(crate) struct Tables {
     pub(crate) again: Table<GlobalPid, (Epoch, Slot)>,
     pub(crate) helper: Option<Helper>,
     pub(crate) placement: Placement,
+    /// Why the gate is as it is.
+    pub(crate) why: Why,
 }
 
 /// The area's state.

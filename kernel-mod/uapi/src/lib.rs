@@ -8,6 +8,7 @@
 pub mod base;
 pub mod event;
 pub mod file;
+pub mod gate;
 pub mod memory;
 pub mod number;
 pub mod proc;

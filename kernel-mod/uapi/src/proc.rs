@@ -360,7 +360,7 @@ pub struct EvMigrated {
     pub to: u32,
     /// 0: moved. Else why not: `MIG_*`.
     pub outcome: u32,
-    /// Detail: an eligibility reason, an errno or a step.
+    /// Detail: number of a `sched_migrate::Failure`, 0 for none.
     pub detail: u32,
     /// New epoch when moved.
     pub epoch: u64,
@@ -371,9 +371,9 @@ pub struct EvMigrated {
 }
 /// Moved.
 pub const MIG_DONE: u32 = 0;
-/// Not eligible; detail: reason code of `sched-migrate`.
+/// Not eligible: `EXPLAIN` tells why.
 pub const MIG_NOT_ELIGIBLE: u32 = 1;
-/// The target refused; detail: errno.
+/// The target refused, or its version differs; detail: number of a `sched_migrate::Failure`.
 pub const MIG_REFUSED: u32 = 2;
 /// No answer in time.
 pub const MIG_TIMEOUT: u32 = 3;
@@ -383,7 +383,7 @@ pub const MIG_PEER_DOWN: u32 = 4;
 pub const MIG_EXITED: u32 = 5;
 /// It could not be stopped in time (uninterruptible, vfork, traced).
 pub const MIG_NOT_PARKED: u32 = 6;
-/// Capture or another local step failed; detail: errno.
+/// Capture or another local step failed; detail: number of a `sched_migrate::Failure`.
 pub const MIG_LOCAL: u32 = 7;
 /// Another owner won the directory entry: the process was ended here.
 pub const MIG_LOST: u32 = 8;

@@ -20,7 +20,11 @@ impl Mover {
         if attempt_slot(offer.attempt) != u64::from(from.get()) || from == own {
             return Some(Failure::BadImage);
         }
-        if self.gate.cordoned {
+        if self.peers_foreign & mask(from) != 0 {
+            return Some(Failure::Version);
+        }
+        // What comes home is no new work.
+        if self.gate.cordoned && offer.origin != own {
             return Some(Failure::Cordoned);
         }
         if offer.origin != own && self.peers_up & mask(offer.origin) == 0 {
@@ -98,6 +102,12 @@ impl Mover {
     pub fn refuse(&mut self, now: Instant, from: Slot, attempt: AttemptId, failure: Failure) {
         self.now = now;
         self.stats.offers_refused += 1;
+        match failure {
+            Failure::Cordoned => self.stats.refused_cordoned += 1,
+            Failure::Full | Failure::NoMemory => self.stats.refused_full += 1,
+            Failure::Version | Failure::Kernel => self.stats.refused_version += 1,
+            _ => {}
+        }
         let message = Message::Refused(Refused { attempt, reason: failure.number() });
         self.effects.push(Effect::Send { to: from, message });
     }

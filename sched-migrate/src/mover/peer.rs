@@ -12,10 +12,18 @@ impl Mover {
         self.peers_up |= mask(slot);
     }
 
+    /// The same, but its module is of another version: nothing is handed over to it or taken from
+    /// it. What was handed over before goes on.
+    pub fn handle_foreign_peer_up(&mut self, slot: Slot) {
+        self.handle_peer_up(slot);
+        self.peers_foreign |= mask(slot);
+    }
+
     /// A node is down: what it was is gone and does not come back, only another incarnation of it.
     pub fn handle_peer_down(&mut self, now: Instant, slot: Slot) {
         self.now = now;
         self.peers_up &= !mask(slot);
+        self.peers_foreign &= !mask(slot);
         // Attempts first: a source whose claim at a directory here is decided by the answer must
         // be told before the entry changes hands.
         let mut last = None;

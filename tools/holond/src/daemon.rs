@@ -8,7 +8,7 @@ use crate::kernel::{module, Device};
 use crate::node::Node;
 use crate::peer::message::PeerRequest;
 use crate::peer::serve;
-use crate::{client, homes, moves, nfs, restarts, tick};
+use crate::{client, homes, local, moves, nfs, restarts, tick};
 use anyhow::{Context, Result};
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
@@ -42,6 +42,7 @@ pub fn run() -> Result<()> {
     }
     let node = Node::new(config, device, Path::new(STATE_DIR));
     node.state().jobs.note_number(read_number_max());
+    local::read_cordon(&node);
     adopt(&node);
     if let Some(device) = node.device.clone() {
         for slot in device.peers_up()? {

@@ -50,7 +50,29 @@ pub(crate) fn cordon(node: &Arc<Node>, slot: u32, reason: Option<String>) {
             ..EventRow::default()
         });
     }
+    if slot == node.own() {
+        tell_kernel(node);
+    }
     crate::tick::refresh_placement(node);
+}
+
+/// The kernel refuses what comes to a cordoned node, and keeps the cordon when this daemon ends.
+pub(crate) fn tell_kernel(node: &Node) {
+    let Some(device) = &node.device else { return };
+    let why = node.state().cordons.get(&node.own()).cloned();
+    if let Err(errno) = device.set_cordon(why.as_deref()) {
+        log::error!("the module was not told of the cordon: {errno}");
+    }
+}
+
+/// A cordon that an earlier daemon of this node left in the kernel.
+pub(crate) fn read_cordon(node: &Node) {
+    let Some(device) = &node.device else { return };
+    match device.cordon() {
+        Ok(Some(why)) => drop(node.state().cordons.insert(node.own(), why)),
+        Ok(None) => {}
+        Err(errno) => log::error!("the module does not tell whether it is cordoned: {errno}"),
+    }
 }
 
 /// What of Holon's is here; counted by the module, jobs and running processes by us.

@@ -5,6 +5,7 @@ use holon_api::rows::{EventRow, Explanation, Moved, Reason};
 use holon_api::{ApiError, Code, ProcessId};
 use holon_uapi::proc::{self as uapi, EvMigrated};
 use nix::errno::Errno;
+use sched_migrate::Failure;
 use std::collections::HashMap;
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,11 +116,10 @@ fn check_target(node: &Node, process: ProcessId, to: u32) -> Result<(), String> 
         return Err(format!("{name} is down"));
     }
     let state = node.state();
-    let is_home = state.jobs.get(process.job).is_some_and(|r| r.home == to);
-    // What comes home is no new work.
+    // What comes home is no new work. The target's kernel has the last word.
     match state.cordons.get(&to) {
-        Some(reason) if !is_home && process.origin_slot() != to => {
-            Err(format!("{name} is cordoned: {reason}"))
+        Some(reason) if process.origin_slot() != to => {
+            Err(format!("{name} is cordoned: {reason} ({})", Failure::Cordoned.name()))
         }
         _ => Ok(()),
     }
@@ -138,6 +138,11 @@ fn refusal(node: &Node, process: ProcessId, errno: Errno) -> ApiError {
         Errno::EBUSY | Errno::EALREADY | Errno::EINPROGRESS => {
             error(Code::Refused, "it is being moved already, or its memory is still on its way")
                 .fix("try again when that has ended")
+        }
+        Errno::EPROTO => {
+            let failure = Failure::Version;
+            error(Code::Refused, &format!("{failure} ({})", failure.name()))
+                .fix("install the same packages on both nodes")
         }
         Errno::EHOSTDOWN | Errno::EHOSTUNREACH | Errno::ENOTCONN => {
             error(Code::Refused, "the target is down")
@@ -189,21 +194,22 @@ pub(crate) fn explain(node: &Node, process: ProcessId) -> Result<Explanation, Ap
 
 /// Why a move did not happen; none if it did.
 fn outcome(event: &EvMigrated) -> Option<(Code, String)> {
-    let errno = || {
-        let number = i32::try_from(event.detail).unwrap_or(0);
-        Errno::from_raw(number).desc()
-    };
+    let failure = Failure::from_number(u16::try_from(event.detail).unwrap_or(0));
     Some(match event.outcome {
         uapi::MIG_DONE => return None,
         uapi::MIG_NOT_ELIGIBLE => (Code::Refused, "it can't move".into()),
-        uapi::MIG_REFUSED => (Code::Refused, format!("the target refused: {}", errno())),
+        uapi::MIG_REFUSED => {
+            (Code::Refused, format!("the target refused: {failure} ({})", failure.name()))
+        }
         uapi::MIG_TIMEOUT => (Code::TimedOut, "the target did not answer in time".into()),
         uapi::MIG_PEER_DOWN => (Code::Refused, "the target is down".into()),
         uapi::MIG_EXITED => (Code::NotFound, "it ended meanwhile".into()),
         uapi::MIG_NOT_PARKED => {
             (Code::Refused, "it could not be stopped in time (uninterruptible or traced)".into())
         }
-        uapi::MIG_LOCAL => (Code::Failure, format!("a step on this node failed: {}", errno())),
+        uapi::MIG_LOCAL => {
+            (Code::Failure, format!("a step on this node failed: {failure} ({})", failure.name()))
+        }
         uapi::MIG_LOST => (Code::Failure, "another node had it already".into()),
         other => (Code::Failure, format!("unknown outcome {other}")),
     })

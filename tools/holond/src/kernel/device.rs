@@ -30,7 +30,7 @@ pub(crate) struct Device {
 /// Things that keep the module, by name.
 pub(crate) type Held = Vec<(String, u64)>;
 
-fn name_field<const N: usize>(name: &str) -> [u8; N] {
+pub(super) fn name_field<const N: usize>(name: &str) -> [u8; N] {
     let mut field = [0; N];
     // The last byte stays zero.
     for (to, from) in field.iter_mut().zip(name.bytes()).take(N - 1) {
@@ -39,7 +39,7 @@ fn name_field<const N: usize>(name: &str) -> [u8; N] {
     field
 }
 
-fn text_of(field: &[u8]) -> String {
+pub(super) fn text_of(field: &[u8]) -> String {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).into_owned()
 }

@@ -1,13 +1,16 @@
 //! Processes: the part of the device that jobs, moves and restores need.
 
+use super::device::{name_field, text_of};
 use super::Device;
 use crate::sys::{address, ioctl_record, take_fd};
 use holon_api::id::SLOTS_MAX;
 use holon_uapi::file as file_uapi;
+use holon_uapi::gate as gate_uapi;
 use holon_uapi::proc as uapi;
 use nix::Result;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
+use zerocopy::FromZeros;
 
 const PROCESSES_MAX: usize = 65_536;
 const TEXT_LEN_MAX: usize = 4096;
@@ -74,6 +77,21 @@ impl Device {
         let (exec_fd, dev_fd) = (binary.as_raw_fd(), device.as_fd().as_raw_fd());
         let mut record = uapi::HelperSet { exec_fd, dev_fd, reserved: 0 };
         ioctl_record(self.as_fd(), uapi::HELPER_SET, &mut record).map(drop)
+    }
+
+    /// Cordons the node in its kernel, or no longer.
+    pub(crate) fn set_cordon(&self, why: Option<&str>) -> Result<()> {
+        let flags = if why.is_some() { gate_uapi::GATE_CORDONED } else { 0 };
+        let why = name_field(why.unwrap_or_default());
+        let mut gate = gate_uapi::Gate { flags, bodies_max: 0, reserved: 0, why };
+        ioctl_record(self.as_fd(), gate_uapi::GATE_SET, &mut gate).map(drop)
+    }
+
+    /// Why the kernel keeps the node cordoned, if it does.
+    pub(crate) fn cordon(&self) -> Result<Option<String>> {
+        let mut gate = gate_uapi::Gate::new_zeroed();
+        ioctl_record(self.as_fd(), gate_uapi::GATE_GET, &mut gate)?;
+        Ok((gate.flags & gate_uapi::GATE_CORDONED != 0).then(|| text_of(&gate.why)))
     }
 
     /// Has the module look at a process that sleeps in a call; which kinds it knows then.

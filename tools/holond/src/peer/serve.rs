@@ -172,6 +172,7 @@ pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
             state.cordons.entry(*slot).or_insert_with(|| why.clone());
         }
     }
+    local::tell_kernel(node);
     take_records(node, hello.records.clone());
 }
 
