@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("xz", "xz-utils"),
     ("dpkg-deb", "dpkg"),
     ("gcc", "gcc"),
+    ("make", "make"),
     ("unshare", "util-linux"),
     ("mount", "mount"),
 ];

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+/*
+ * What the tests of moved memory share. `dev` is /dev/holon of a module with the self-test calls;
+ * `fails` counts what was wrong.
+ */
+#ifndef MEMTEST_H
+#define MEMTEST_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+
+typedef uint64_t u64;
+
+struct self_test {
+	u64 op;
+	u64 arg[5];
+};
+
+enum {
+	SOURCE = 1, TARGET, INSERT, START, STAT, WAIT, DROP, OPEN, DROP_SOURCE, PEER_DOWN, PLACES,
+	COUNT, LOSS
+};
+
+#define PAGE 4096ull
+/* The slot by which a node reaches itself. */
+#define LOOP 63
+/* Where the memory is, in all processes. */
+#define AT ((char *)0x100000000000ull)
+
+/* What fill() adds from page to page, the seed of all sources, and that of their page i. */
+#define PAGE_STEP 1000003
+#define SEED 7ull
+#define SEED_AT(i) (SEED + (i) * PAGE_STEP)
+
+extern int dev;
+extern int fails;
+
+#define CHECK(x)                                                                        \
+	do {                                                                            \
+		if (!(x)) {                                                             \
+			printf("FAIL %s:%d %s (%s)\n", __func__, __LINE__, #x,          \
+			       strerror(errno));                                        \
+			fails++;                                                        \
+		}                                                                       \
+	} while (0)
+
+/* harness.c: a call; a failure is one of the test's, unless the caller asks for it. */
+struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc);
+u64 now_ns(void);
+
+/* Memory whose every word follows from its place and a seed, and how many pages differ. */
+char *map(u64 pages, int huge);
+void fill(char *p, u64 pages, u64 seed);
+u64 wrong(char *p, u64 pages, u64 seed);
+
+/* A process whose memory is kept for this one to take. */
+struct source {
+	pid_t pid;
+	u64 id;
+};
+
+struct source source_of(void (*make)(u64), u64 pages, int slot, int open);
+void make_filled(u64 pages);
+void end(struct source s);
+
+/* The other side, in this process: `over` if what is there already is to be replaced. */
+u64 target_of(u64 id, int slot, u64 pages, int over, u64 *ns);
+struct self_test stat_of(u64 t);
+void over(u64 t);
+
+/* Both sides on this node. */
+struct moved {
+	struct source source;
+	char *at;
+	u64 pages;
+	u64 target;
+};
+
+struct moved moved_from(void (*make)(u64), u64 pages, int open);
+void fetch_all(u64 t);
+void finish(struct moved m);
+
+/* Whether reading there ends in SIGBUS; catch_bus() comes first. */
+void catch_bus(void);
+int bus(char *p);
+
+/* access.c: whatever a process does with memory that is not here yet. */
+void basic(int huge);
+void child_of(int late_write);
+void moved_mapping(void);
+void unmapped(void);
+void exits(void);
+void kernel_access(void);
+void advice(void);
+
+/* loss.c: memory that can't be had, not yet or not any more. */
+void lost(int running);
+void closed(void);
+void core_dump(void);
+void called_off(void);
+
+/* places.c: which pages there are at the source, and where they go at the target. */
+void holes(void);
+void occupied(void);
+void many_places(int huge);
+void swapped(void);
+void written(void);
+
+/* load.c: much at once. */
+void race(u64 pages, u64 loss);
+void crowd(int count);
+
+/* nodes.c: source and target on two nodes. */
+void serve(int slot, u64 pages);
+void take(int slot, u64 id, u64 pages);
+void take_slowly(int slot, u64 id, u64 pages);
+
+#endif
