@@ -1,7 +1,8 @@
 //! What pid 1 does: wait for requests, for children, and for the PID cursor.
 
+use super::cursor::Cursor;
 use super::proto::{InitConfig, InitReply, InitRequest, SpawnStep};
-use super::{cursor, spawn};
+use super::spawn;
 use crate::kernel::{Device, Stop};
 use crate::{restore, sys};
 use anyhow::Result;
@@ -27,7 +28,6 @@ pub(super) fn open_device() -> Option<Device> {
 /// Pid 1's state.
 pub(super) struct Init {
     job: u32,
-    slot: u32,
     listener: UnixListener,
     daemon: Option<Connection>,
     signals: SignalFd,
@@ -36,7 +36,7 @@ pub(super) struct Init {
     /// Exits that no daemon has heard of yet.
     untold: Vec<InitReply>,
     empty: bool,
-    last_pid: u32,
+    cursor: Cursor,
 }
 
 impl Init {
@@ -45,10 +45,10 @@ impl Init {
         listener: UnixListener,
         wanted: SigSet,
         device: Option<Device>,
+        cursor: Cursor,
     ) -> Result<Self> {
         Ok(Self {
             job: config.job,
-            slot: config.slot,
             listener,
             daemon: None,
             signals: SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
@@ -56,7 +56,7 @@ impl Init {
             commands: BTreeSet::new(),
             untold: Vec::new(),
             empty: true,
-            last_pid: 0,
+            cursor,
         })
     }
 
@@ -73,7 +73,7 @@ impl Init {
             if asked {
                 self.answer();
             }
-            let busy = cursor::guard(self.slot, &mut self.last_pid).unwrap_or(false);
+            let busy = self.cursor.guard().unwrap_or(false);
             wait_ms = if busy { GUARD_BUSY_MS } else { GUARD_IDLE_MS };
             self.tell_count();
         }

@@ -1,7 +1,8 @@
 //! From `holond job-init` to pid 1 of the job.
 
+use super::cursor::Cursor;
 use super::proto::InitConfig;
-use super::{cursor, main_loop, view};
+use super::{main_loop, view};
 use crate::{cgroup, sys};
 use anyhow::{Context, Result};
 use nix::sched::{unshare, CloneFlags};
@@ -62,9 +63,9 @@ fn pid_one(config: &InitConfig, listener: UnixListener) -> Result<()> {
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&wanted), None)?;
     prctl::set_name(c"holon-init").context("prctl")?;
     let device = main_loop::open_device();
+    let cursor = Cursor::start(config.slot).context("can't set the namespace's PIDs up")?;
     view::build(config.view.as_ref())?;
-    cursor::start(config.slot).context("can't set the namespace's PIDs up")?;
-    let server = main_loop::Init::new(config, listener, wanted, device)?;
+    let server = main_loop::Init::new(config, listener, wanted, device, cursor)?;
     println!("{READY}");
     std::io::stdout().flush()?;
     // The pipe is done with: its end tells the daemon's reader so.
