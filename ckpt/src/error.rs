@@ -43,15 +43,12 @@ pub enum DecodeError {
     /// A record is missing.
     #[error("record {0:#06x} is missing")]
     Missing(u16),
-    /// A value is out of its bounds.
+    /// A value is out of its bounds, or contradicts another.
     #[error("{0:?} is out of its bounds")]
     Bound(Field),
     /// A number stands for nothing that is known here.
     #[error("{0:?} has an unknown number")]
     Unknown(Field),
-    /// Two values contradict each other.
-    #[error("{0:?} contradicts another field")]
-    Inconsistent(Field),
 }
 
 /// The field that an error is about.

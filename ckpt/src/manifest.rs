@@ -118,7 +118,7 @@ impl Manifest {
                 let files = part.need()?;
                 let memory =
                     Memory { exe, mm: part.need()?, vmas: part.need()?, places: part.need()? };
-                memory.check_places().map_err(DecodeError::Inconsistent)?;
+                memory.check_places().map_err(DecodeError::Bound)?;
                 (files, Body::Live(memory))
             }
             ImageKind::Exec => (part.need()?, Body::Exec(part.need()?)),

@@ -4,8 +4,11 @@ mod common;
 
 use ckpt::image::header::HEADER_LEN;
 use ckpt::image::record::RECORD_HEADER_LEN;
+use ckpt::object::restart::{Deadline, Restart};
 use ckpt::object::subject::ImageKind;
+use ckpt::object::vma::{Vma, VmaFlags, VmaKind};
 use ckpt::{Body, DecodeError, Final, Manifest};
+use common::PAGE;
 use holon_simkit::Rng;
 use netproto::wire::crc32c;
 
@@ -248,6 +251,11 @@ fn counts_that_promise_more_than_there_is() {
     assert!(decode_both(&exec));
 }
 
+fn anon(range: std::ops::Range<u64>) -> Vma {
+    let (flags, kind) = (VmaFlags::empty(), VmaKind::Anon);
+    Vma { start: range.start, end: range.end, flags, kind }
+}
+
 #[test]
 fn an_encoder_refuses_what_a_decoder_would() {
     let rng = &mut Rng::new(10);
@@ -265,7 +273,28 @@ fn an_encoder_refuses_what_a_decoder_would() {
         memory.places.push(1 << 40, 1).expect("memory");
     }
     assert!(manifest.encode().is_err(), "a place outside of all mappings");
+    let spoils: [fn(&mut Manifest); 4] = [
+        |manifest| manifest.task.nice = 20,
+        |manifest| manifest.creds.dumpable = 3,
+        |manifest| manifest.fs.umask = 0o1000,
+        |manifest| manifest.subject.process.pid.0 = 1,
+    ];
+    for (number, spoil) in spoils.into_iter().enumerate() {
+        let mut manifest = common::live(rng);
+        spoil(&mut manifest);
+        assert!(manifest.encode().is_err(), "spoil {number}");
+    }
     let mut last = common::last(rng);
     last.regs.0[ckpt::object::regs::Regs::CS] = 0x10;
     assert!(last.encode().is_err(), "registers of the kernel");
+    let mut last = common::last(rng);
+    last.change.map = vec![anon(PAGE..2 * PAGE), anon(0..PAGE)];
+    assert!(last.encode().is_err(), "mappings that do not ascend");
+    let mut last = common::last(rng);
+    last.restart = Restart::Nanosleep {
+        deadline: Deadline { clock: 2, at_ns: 0 },
+        remaining_address: 0,
+        remaining_kind: 0,
+    };
+    assert!(last.encode().is_err(), "a deadline by a clock that does not go on");
 }

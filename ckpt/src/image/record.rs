@@ -101,10 +101,15 @@ pub trait Record: Sized {
     /// The version that is written, and up to which all fields are known.
     const VERSION: u16;
 
-    /// Appends the payload.
+    /// Checks the values, each for itself and together. What fails is neither written nor read.
+    fn check(&self) -> Result<(), Field> {
+        Ok(())
+    }
+
+    /// Appends the payload of a record that was checked.
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError>;
 
-    /// Reads the payload and checks each value.
+    /// Reads the payload; the caller checks it.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
@@ -129,6 +134,7 @@ impl PartWriter {
         self.out.u16(R::VERSION)?;
         self.out.u32(0)?;
         self.out.u32(0)?;
+        record.check().map_err(EncodeError::Bound)?;
         record.encode(&mut self.out)?;
         let len = self.out.len() - start - RECORD_HEADER_LEN;
         if len > RECORD_LEN_MAX {
@@ -211,6 +217,7 @@ impl<'a> PartReader<'a> {
             if raw.kind == R::KIND.number() {
                 let mut reader = Reader::new(raw.payload);
                 let record = R::decode(&mut reader)?;
+                record.check().map_err(DecodeError::Bound)?;
                 if raw.version == 0 {
                     return Err(DecodeError::Version(raw.version));
                 }

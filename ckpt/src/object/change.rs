@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::vma::{decode_vmas, encode_vmas, Vma, Vmas};
+use super::vma::{are_ascending, check_vmas, decode_vmas, encode_vmas, Vma};
 use crate::error::{DecodeError, EncodeError, Field};
 use crate::image::{Kind, Reader, Record, Writer};
-use crate::limits::{ADDRESS_MAX, PAGE_LEN, VMAS_MAX};
+use crate::limits::{ADDRESS_MAX, VMAS_MAX};
 
 /// A part of the address space, from `start` to before `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,30 +33,22 @@ impl Change {
     pub fn is_empty(&self) -> bool {
         self.unmap.is_empty() && self.map.is_empty()
     }
-
-    fn check(&self) -> Result<(), Field> {
-        let mut end_last = 0;
-        for span in &self.unmap {
-            let aligned = span.start % PAGE_LEN == 0 && span.end % PAGE_LEN == 0;
-            let ordered = end_last <= span.start && span.start < span.end;
-            if !aligned || !ordered || span.end > ADDRESS_MAX {
-                return Err(Field::Change);
-            }
-            end_last = span.end;
-        }
-        match self.map.iter().all(Vma::is_anon) && self.brk <= ADDRESS_MAX {
-            true => Ok(()),
-            false => Err(Field::Change),
-        }
-    }
 }
 
 impl Record for Change {
     const KIND: Kind = Kind::Change;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        check_vmas(&self.map)?;
+        let unmap_fits = are_ascending(self.unmap.iter().map(|span| (span.start, span.end)));
+        match unmap_fits && self.map.iter().all(Vma::is_anon) && self.brk <= ADDRESS_MAX {
+            true => Ok(()),
+            false => Err(Field::Change),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         out.count(self.unmap.len(), VMAS_MAX, Field::Change)?;
         for span in &self.unmap {
             out.u64(span.start)?;
@@ -70,10 +62,6 @@ impl Record for Change {
         let unmap = reader.list(VMAS_MAX, 16, Field::Change, |reader| {
             Ok(Span { start: reader.u64()?, end: reader.u64()? })
         })?;
-        let map = Vmas(decode_vmas(reader)?);
-        map.check().map_err(DecodeError::Inconsistent)?;
-        let change = Self { unmap, map: map.0, brk: reader.u64()? };
-        change.check().map_err(DecodeError::Inconsistent)?;
-        Ok(change)
+        Ok(Self { unmap, map: decode_vmas(reader)?, brk: reader.u64()? })
     }
 }

@@ -73,6 +73,13 @@ impl Record for Creds {
     const KIND: Kind = Kind::Creds;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        match self.dumpable {
+            0..=2 => Ok(()),
+            _ => Err(Field::Dumpable),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         encode_ids(&self.user, out)?;
         encode_ids(&self.group, out)?;
@@ -102,9 +109,6 @@ impl Record for Creds {
         };
         let securebits = reader.u32()?;
         let dumpable = reader.u8()?;
-        if dumpable > 2 {
-            return Err(DecodeError::Bound(Field::Dumpable));
-        }
         let no_new_privs = flag(reader)?;
         Ok(Self { user, group, groups, caps, securebits, dumpable, no_new_privs })
     }

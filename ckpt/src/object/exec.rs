@@ -27,29 +27,34 @@ impl Record for Exec {
     const KIND: Kind = Kind::Exec;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        for (strings, field) in [(&self.argv, Field::Argv), (&self.envp, Field::Envp)] {
+            if strings.iter().any(|string| string.contains(&0)) {
+                return Err(field);
+            }
+        }
+        match len(&self.argv).saturating_add(len(&self.envp)) <= ARGS_LEN_MAX {
+            true => Ok(()),
+            false => Err(Field::Argv),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         encode_path(&self.path, out)?;
         encode_strings(&self.argv, Field::Argv, out)?;
         encode_strings(&self.envp, Field::Envp, out)?;
-        if len(&self.argv).saturating_add(len(&self.envp)) > ARGS_LEN_MAX {
-            return Err(EncodeError::Bound(Field::Argv));
-        }
         out.u64(self.blocked)?;
         out.u64(self.ignored)
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let exec = Self {
+        Ok(Self {
             path: path(reader)?,
             argv: decode_strings(Field::Argv, reader)?,
             envp: decode_strings(Field::Envp, reader)?,
             blocked: reader.u64()?,
             ignored: reader.u64()?,
-        };
-        if len(&exec.argv).saturating_add(len(&exec.envp)) > ARGS_LEN_MAX {
-            return Err(DecodeError::Bound(Field::Argv));
-        }
-        Ok(exec)
+        })
     }
 }
 
@@ -59,21 +64,9 @@ fn len(strings: &[Bytes]) -> usize {
 
 fn encode_strings(strings: &[Bytes], field: Field, out: &mut Writer) -> Result<(), EncodeError> {
     out.count(strings.len(), ARGS_MAX, field)?;
-    for string in strings {
-        if string.contains(&0) {
-            return Err(EncodeError::Bound(field));
-        }
-        out.string(string, ARG_LEN_MAX, field)?;
-    }
-    Ok(())
+    strings.iter().try_for_each(|string| out.string(string, ARG_LEN_MAX, field))
 }
 
 fn decode_strings(field: Field, reader: &mut Reader<'_>) -> Result<Vec<Bytes>, DecodeError> {
-    reader.list(ARGS_MAX, 4, field, |reader| {
-        let string = reader.string(ARG_LEN_MAX, field)?;
-        match string.contains(&0) {
-            true => Err(DecodeError::Bound(field)),
-            false => Ok(string),
-        }
-    })
+    reader.list(ARGS_MAX, 4, field, |reader| reader.string(ARG_LEN_MAX, field))
 }

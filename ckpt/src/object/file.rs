@@ -112,6 +112,11 @@ impl Files {
     pub fn description(&self, group: u32) -> Option<&FileKind> {
         self.descriptions.get(usize::try_from(group).ok()?)
     }
+}
+
+impl Record for Files {
+    const KIND: Kind = Kind::Files;
+    const VERSION: u16 = 1;
 
     fn check(&self) -> Result<(), Field> {
         let mut used = 0;
@@ -133,14 +138,8 @@ impl Files {
             false => Err(Field::FdGroup),
         }
     }
-}
-
-impl Record for Files {
-    const KIND: Kind = Kind::Files;
-    const VERSION: u16 = 1;
 
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         out.count(self.descriptions.len(), FDS_MAX, Field::FdGroup)?;
         for description in &self.descriptions {
             encode_kind(description, out)?;
@@ -159,9 +158,7 @@ impl Record for Files {
         let fds = reader.list(FDS_MAX, 9, Field::Fd, |reader| {
             Ok(Fd { fd: reader.u32()?, group: reader.u32()?, cloexec: flag(reader)? })
         })?;
-        let files = Self { descriptions, fds };
-        files.check().map_err(DecodeError::Inconsistent)?;
-        Ok(files)
+        Ok(Self { descriptions, fds })
     }
 }
 

@@ -25,18 +25,20 @@ impl Record for Fs {
     const KIND: Kind = Kind::Fs;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        match self.umask {
+            0..=0o777 => Ok(()),
+            _ => Err(Field::Umask),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         encode_path(&self.cwd, out)?;
         out.u32(self.umask)
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let cwd = path(reader)?;
-        let umask = reader.u32()?;
-        if umask > 0o777 {
-            return Err(DecodeError::Bound(Field::Umask));
-        }
-        Ok(Self { cwd, umask })
+        Ok(Self { cwd: path(reader)?, umask: reader.u32()? })
     }
 }
 

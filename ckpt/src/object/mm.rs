@@ -61,8 +61,16 @@ impl Mm {
             self.vdso_end,
         ]
     }
+}
+
+impl Record for Mm {
+    const KIND: Kind = Kind::Mm;
+    const VERSION: u16 = 1;
 
     fn check(&self) -> Result<(), Field> {
+        if self.auxv.len() % 16 != 0 {
+            return Err(Field::Auxv);
+        }
         let ordered = self.start_code <= self.end_code
             && self.start_data <= self.end_data
             && self.start_brk <= self.brk
@@ -74,14 +82,8 @@ impl Mm {
             false => Err(Field::Address),
         }
     }
-}
-
-impl Record for Mm {
-    const KIND: Kind = Kind::Mm;
-    const VERSION: u16 = 1;
 
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         for address in self.addresses() {
             out.u64(address)?;
         }
@@ -90,7 +92,7 @@ impl Record for Mm {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mm = Self {
+        Ok(Self {
             start_code: reader.u64()?,
             end_code: reader.u64()?,
             start_data: reader.u64()?,
@@ -107,11 +109,6 @@ impl Record for Mm {
             vdso_end: reader.u64()?,
             flags: reader.u64()?,
             auxv: reader.string(AUXV_LEN_MAX, Field::Auxv)?,
-        };
-        mm.check().map_err(DecodeError::Inconsistent)?;
-        if mm.auxv.len() % 16 != 0 {
-            return Err(DecodeError::Bound(Field::Auxv));
-        }
-        Ok(mm)
+        })
     }
 }

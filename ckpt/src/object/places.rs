@@ -104,6 +104,11 @@ impl Places {
             PageRange { start, count: range.end().min(end) - start }
         })
     }
+}
+
+impl Record for Places {
+    const KIND: Kind = Kind::Places;
+    const VERSION: u16 = 1;
 
     fn check(&self) -> Result<(), Field> {
         let mut start_min = 0;
@@ -116,14 +121,8 @@ impl Places {
         }
         Ok(())
     }
-}
-
-impl Record for Places {
-    const KIND: Kind = Kind::Places;
-    const VERSION: u16 = 1;
 
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         out.count(self.0.len(), PLACES_MAX, Field::Places)?;
         for range in &self.0 {
             out.u64(range.start)?;
@@ -133,10 +132,9 @@ impl Record for Places {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let places = Self(reader.list(PLACES_MAX, 16, Field::Places, |reader| {
+        let places = reader.list(PLACES_MAX, 16, Field::Places, |reader| {
             Ok(PageRange { start: reader.u64()?, count: reader.u64()? })
-        })?);
-        places.check().map_err(DecodeError::Inconsistent)?;
-        Ok(places)
+        })?;
+        Ok(Self(places))
     }
 }

@@ -22,7 +22,10 @@ pub struct Position {
 #[derive(Debug, PartialEq, Eq, Default)]
 pub struct Positions(pub Vec<Position>);
 
-impl Positions {
+impl Record for Positions {
+    const KIND: Kind = Kind::Positions;
+    const VERSION: u16 = 1;
+
     fn check(&self) -> Result<(), Field> {
         let ascending = self.0.windows(2).all(|pair| match pair {
             [first, second] => first.group < second.group,
@@ -33,14 +36,8 @@ impl Positions {
             false => Err(Field::FdGroup),
         }
     }
-}
-
-impl Record for Positions {
-    const KIND: Kind = Kind::Positions;
-    const VERSION: u16 = 1;
 
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         out.count(self.0.len(), FDS_MAX, Field::FdGroup)?;
         for entry in &self.0 {
             out.u32(entry.group)?;
@@ -51,10 +48,9 @@ impl Record for Positions {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let positions = Self(reader.list(FDS_MAX, 16, Field::FdGroup, |reader| {
+        let positions = reader.list(FDS_MAX, 16, Field::FdGroup, |reader| {
             Ok(Position { group: reader.u32()?, position: position(reader)?, flags: reader.u32()? })
-        })?);
-        positions.check().map_err(DecodeError::Inconsistent)?;
-        Ok(positions)
+        })?;
+        Ok(Self(positions))
     }
 }

@@ -28,6 +28,11 @@ impl Regs {
     pub const FS_BASE: usize = 21;
     /// Index of `gs_base`.
     pub const GS_BASE: usize = 22;
+}
+
+impl Record for Regs {
+    const KIND: Kind = Kind::Regs;
+    const VERSION: u16 = 1;
 
     /// What a peer may put in: 64-bit user code, with addresses of the user's half.
     ///
@@ -44,14 +49,8 @@ impl Regs {
             false => Err(Field::Regs),
         }
     }
-}
-
-impl Record for Regs {
-    const KIND: Kind = Kind::Regs;
-    const VERSION: u16 = 1;
 
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         for register in self.0 {
             out.u64(register)?;
         }
@@ -63,7 +62,6 @@ impl Record for Regs {
         for register in &mut regs.0 {
             *register = reader.u64()?;
         }
-        regs.check().map_err(DecodeError::Bound)?;
         Ok(regs)
     }
 }
@@ -93,6 +91,11 @@ impl Xstate {
         let rest = self.0.get(at..).unwrap_or_default();
         rest.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
     }
+}
+
+impl Record for Xstate {
+    const KIND: Kind = Kind::Xstate;
+    const VERSION: u16 = 1;
 
     fn check(&self) -> Result<(), Field> {
         let within = (Self::LEN_MIN..=XSTATE_LEN_MAX).contains(&self.0.len());
@@ -101,20 +104,12 @@ impl Xstate {
             false => Err(Field::Xstate),
         }
     }
-}
-
-impl Record for Xstate {
-    const KIND: Kind = Kind::Xstate;
-    const VERSION: u16 = 1;
 
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         out.string(&self.0, XSTATE_LEN_MAX, Field::Xstate)
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let xstate = Self(reader.string(XSTATE_LEN_MAX, Field::Xstate)?);
-        xstate.check().map_err(DecodeError::Bound)?;
-        Ok(xstate)
+        Ok(Self(reader.string(XSTATE_LEN_MAX, Field::Xstate)?))
     }
 }

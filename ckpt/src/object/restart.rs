@@ -56,6 +56,31 @@ impl Record for Restart {
     const KIND: Kind = Kind::Restart;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        let (address, deadline) = match *self {
+            Self::None => return Ok(()),
+            Self::Nanosleep { remaining_kind: 2.., .. } => return Err(Field::RestartKind),
+            Self::Nanosleep { deadline, remaining_address, .. } => {
+                (remaining_address, Some(deadline))
+            }
+            Self::Poll { fds_address, deadline_ns, .. } => {
+                (fds_address, deadline_ns.map(|at_ns| Deadline { clock: 1, at_ns }))
+            }
+            Self::Futex { address, deadline, .. } => (address, deadline),
+        };
+        if address >= ADDRESS_MAX {
+            return Err(Field::Address);
+        }
+        // CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI
+        match deadline {
+            Some(Deadline { clock: 0 | 1 | 7 | 11, at_ns }) if i64::try_from(at_ns).is_ok() => {
+                Ok(())
+            }
+            Some(_) => Err(Field::Time),
+            None => Ok(()),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         match *self {
             Self::None => out.u16(0),
@@ -86,16 +111,12 @@ impl Record for Restart {
         Ok(match reader.u16()? {
             0 => Self::None,
             1 => Self::Nanosleep {
-                deadline: decode_deadline(reader)?
-                    .ok_or(DecodeError::Inconsistent(Field::RestartKind))?,
-                remaining_address: address(reader)?,
-                remaining_kind: match reader.u8()? {
-                    kind @ 0..=1 => kind,
-                    _ => return Err(DecodeError::Unknown(Field::RestartKind)),
-                },
+                deadline: decode_deadline(reader)?.ok_or(DecodeError::Bound(Field::RestartKind))?,
+                remaining_address: reader.u64()?,
+                remaining_kind: reader.u8()?,
             },
             2 => Self::Poll {
-                fds_address: address(reader)?,
+                fds_address: reader.u64()?,
                 fds_len: reader.u32()?,
                 deadline_ns: match decode_deadline(reader)? {
                     Some(Deadline { clock: 1, at_ns }) => Some(at_ns),
@@ -104,7 +125,7 @@ impl Record for Restart {
                 },
             },
             3 => Self::Futex {
-                address: address(reader)?,
+                address: reader.u64()?,
                 value: reader.u32()?,
                 flags: reader.u32()?,
                 bitset: reader.u32()?,
@@ -128,17 +149,5 @@ fn decode_deadline(reader: &mut Reader<'_>) -> Result<Option<Deadline>, DecodeEr
     if !super::creds::flag(reader)? {
         return Ok(None);
     }
-    let deadline = Deadline { clock: reader.i32()?, at_ns: reader.u64()? };
-    match deadline.clock {
-        // CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI
-        0 | 1 | 7 | 11 if i64::try_from(deadline.at_ns).is_ok() => Ok(Some(deadline)),
-        _ => Err(DecodeError::Unknown(Field::Time)),
-    }
-}
-
-fn address(reader: &mut Reader<'_>) -> Result<u64, DecodeError> {
-    match reader.u64()? {
-        address if address < ADDRESS_MAX => Ok(address),
-        _ => Err(DecodeError::Bound(Field::Address)),
-    }
+    Ok(Some(Deadline { clock: reader.i32()?, at_ns: reader.u64()? }))
 }

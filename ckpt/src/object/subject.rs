@@ -46,6 +46,16 @@ impl Record for Subject {
     const KIND: Kind = Kind::Subject;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        let others = [self.parent_pid, self.group_pid, self.session_pid];
+        let is_pid = |pid: &Pid| i32::try_from(pid.0).is_ok();
+        // PID 1 is the job's own init, which never moves.
+        match self.process.pid.0 >= 2 && is_pid(&self.process.pid) && others.iter().all(is_pid) {
+            true => Ok(()),
+            false => Err(Field::Pid),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         out.u64(self.attempt.0)?;
         out.u16(match self.kind {
@@ -72,18 +82,14 @@ impl Record for Subject {
             _ => return Err(DecodeError::Unknown(Field::ImageKind)),
         };
         let job = JobId(reader.u32()?);
-        let pid = pid(reader)?;
-        if pid.0 < 2 {
-            // PID 1 is the job's own init, which never moves.
-            return Err(DecodeError::Bound(Field::Pid));
-        }
+        let pid = Pid(reader.u32()?);
         Ok(Self {
             attempt,
             kind,
             process: GlobalPid { job, pid },
-            parent_pid: self::pid(reader)?,
-            group_pid: self::pid(reader)?,
-            session_pid: self::pid(reader)?,
+            parent_pid: Pid(reader.u32()?),
+            group_pid: Pid(reader.u32()?),
+            session_pid: Pid(reader.u32()?),
             origin: slot(reader)?,
             source: slot(reader)?,
             epoch: Epoch(reader.u64()?),
@@ -91,14 +97,6 @@ impl Record for Subject {
             kernel_build: reader.u64()?,
             xfeatures: reader.u64()?,
         })
-    }
-}
-
-fn pid(reader: &mut Reader<'_>) -> Result<Pid, DecodeError> {
-    let pid = reader.u32()?;
-    match i32::try_from(pid) {
-        Ok(_) => Ok(Pid(pid)),
-        Err(_) => Err(DecodeError::Bound(Field::Pid)),
     }
 }
 

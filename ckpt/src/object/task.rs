@@ -37,6 +37,22 @@ impl Record for Task {
     const KIND: Kind = Kind::Task;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        if self.comm.contains(&0) {
+            return Err(Field::Comm);
+        }
+        if !(-20..=19).contains(&self.nice) {
+            return Err(Field::Nice);
+        }
+        if self.rlimits.iter().any(|limit| limit.soft > limit.hard) {
+            return Err(Field::Rlimit);
+        }
+        match (-1000..=1000).contains(&self.oom_score_adj) {
+            true => Ok(()),
+            false => Err(Field::Task),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         out.string(&self.comm, COMM_LEN_MAX, Field::Comm)?;
         out.u32(self.personality)?;
@@ -52,25 +68,13 @@ impl Record for Task {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let comm = reader.string(COMM_LEN_MAX, Field::Comm)?;
-        if comm.contains(&0) {
-            return Err(DecodeError::Bound(Field::Comm));
-        }
         let personality = reader.u32()?;
         let nice = reader.i32()?;
-        if !(-20..=19).contains(&nice) {
-            return Err(DecodeError::Bound(Field::Nice));
-        }
         let mut rlimits = [Rlimit::default(); RLIMITS];
         for limit in &mut rlimits {
             *limit = Rlimit { soft: reader.u64()?, hard: reader.u64()? };
-            if limit.soft > limit.hard {
-                return Err(DecodeError::Inconsistent(Field::Rlimit));
-            }
         }
         let oom_score_adj = reader.i32()?;
-        if !(-1000..=1000).contains(&oom_score_adj) {
-            return Err(DecodeError::Bound(Field::Task));
-        }
         let (utime_ns, stime_ns) = (reader.u64()?, reader.u64()?);
         Ok(Self { comm, personality, nice, rlimits, oom_score_adj, utime_ns, stime_ns })
     }

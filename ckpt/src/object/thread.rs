@@ -28,6 +28,17 @@ impl Record for Thread {
     const KIND: Kind = Kind::Thread;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        if self.parent_death_signal > 64 {
+            return Err(Field::Signal);
+        }
+        let mut addresses = [self.rseq_address, self.robust_list, self.clear_child_tid].into_iter();
+        match addresses.all(|address| address < ADDRESS_MAX) {
+            true => Ok(()),
+            false => Err(Field::Address),
+        }
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
         out.u64(self.rseq_address)?;
         out.u32(self.rseq_len)?;
@@ -39,7 +50,7 @@ impl Record for Thread {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let thread = Self {
+        Ok(Self {
             rseq_address: reader.u64()?,
             rseq_len: reader.u32()?,
             rseq_signature: reader.u32()?,
@@ -47,14 +58,6 @@ impl Record for Thread {
             clear_child_tid: reader.u64()?,
             parent_death_signal: reader.u32()?,
             rseq_ids: [reader.u32()?, reader.u32()?, reader.u32()?],
-        };
-        if thread.parent_death_signal > 64 {
-            return Err(DecodeError::Bound(Field::Signal));
-        }
-        let addresses = [thread.rseq_address, thread.robust_list, thread.clear_child_tid];
-        match addresses.iter().all(|address| *address < ADDRESS_MAX) {
-            true => Ok(thread),
-            false => Err(DecodeError::Bound(Field::Address)),
-        }
+        })
     }
 }

@@ -146,49 +146,59 @@ impl Vmas {
         let index = self.0.partition_point(|vma| vma.end <= address);
         self.0.get(index).filter(|vma| vma.start <= address)
     }
-
-    pub(crate) fn check(&self) -> Result<(), Field> {
-        let mut end_last = 0;
-        for vma in &self.0 {
-            let aligned = vma.start % PAGE_LEN == 0 && vma.end % PAGE_LEN == 0;
-            let ordered = end_last <= vma.start && vma.start < vma.end && vma.end <= ADDRESS_MAX;
-            if !aligned || !ordered {
-                return Err(Field::Vma);
-            }
-            end_last = vma.end;
-            let pages = (vma.end - vma.start) / PAGE_LEN;
-            match &vma.kind {
-                VmaKind::FilePrivate(file) | VmaKind::FileShared(file) => {
-                    let end = file.page_offset.checked_add(pages).ok_or(Field::Vma)?;
-                    if end > u64::MAX / PAGE_LEN {
-                        return Err(Field::Vma);
-                    }
-                }
-                VmaKind::Anon | VmaKind::Stack | VmaKind::Special => {}
-            }
-            let shared = matches!(vma.kind, VmaKind::FileShared(_));
-            if shared && vma.flags.contains(VmaFlags::WRITE) {
-                return Err(Field::Flags);
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Record for Vmas {
     const KIND: Kind = Kind::Vmas;
     const VERSION: u16 = 1;
 
+    fn check(&self) -> Result<(), Field> {
+        check_vmas(&self.0)
+    }
+
     fn encode(&self, out: &mut Writer) -> Result<(), EncodeError> {
-        self.check().map_err(EncodeError::Bound)?;
         encode_vmas(&self.0, out)
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let vmas = Self(decode_vmas(reader)?);
-        vmas.check().map_err(DecodeError::Inconsistent)?;
-        Ok(vmas)
+        Ok(Self(decode_vmas(reader)?))
     }
+}
+
+/// Whether these spans (start, end) are of whole pages in the user's half, and none begins before
+/// the end of the one before.
+pub(super) fn are_ascending(spans: impl IntoIterator<Item = (u64, u64)>) -> bool {
+    let mut end_last = 0;
+    spans.into_iter().all(|(start, end)| {
+        let aligned = start % PAGE_LEN == 0 && end % PAGE_LEN == 0;
+        let ordered = end_last <= start && start < end;
+        end_last = end;
+        aligned && ordered && end <= ADDRESS_MAX
+    })
+}
+
+/// Checks a list of mappings.
+pub(super) fn check_vmas(vmas: &[Vma]) -> Result<(), Field> {
+    if !are_ascending(vmas.iter().map(|vma| (vma.start, vma.end))) {
+        return Err(Field::Vma);
+    }
+    for vma in vmas {
+        let pages = (vma.end - vma.start) / PAGE_LEN;
+        match &vma.kind {
+            VmaKind::FilePrivate(file) | VmaKind::FileShared(file) => {
+                let end = file.page_offset.checked_add(pages).ok_or(Field::Vma)?;
+                if end > u64::MAX / PAGE_LEN {
+                    return Err(Field::Vma);
+                }
+            }
+            VmaKind::Anon | VmaKind::Stack | VmaKind::Special => {}
+        }
+        let shared = matches!(vma.kind, VmaKind::FileShared(_));
+        if shared && vma.flags.contains(VmaFlags::WRITE) {
+            return Err(Field::Flags);
+        }
+    }
+    Ok(())
 }
 
 /// Appends a list of mappings.
