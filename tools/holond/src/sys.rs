@@ -95,6 +95,15 @@ pub(crate) fn set_window_size(fd: BorrowedFd<'_>, rows: u16, columns: u16) -> ni
         .map(drop)
 }
 
+/// A descriptor that gets readable when the process ends.
+pub(crate) fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: takes numbers; the kernel makes the descriptor close-on-exec.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the call above made it for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Sets a resource limit by number.
 pub(crate) fn set_limit(resource: u32, soft: u64, hard: u64) -> nix::Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };

@@ -1,8 +1,8 @@
 //! What pid 1 does: wait for requests, for children, and for the PID cursor.
 
 use super::cursor::Cursor;
-use super::proto::{InitConfig, InitReply, InitRequest, SpawnStep};
-use super::spawn;
+use super::proto::{InitConfig, InitReply, InitRequest, Numbered, SpawnStep};
+use super::spawn::{self, Pending};
 use crate::kernel::{Device, Stop};
 use crate::{restore, sys};
 use anyhow::Result;
@@ -33,6 +33,8 @@ pub(super) struct Init {
     signals: SignalFd,
     device: Option<Device>,
     commands: BTreeSet<i32>,
+    /// Commands on their way to their exec, with the number of the request.
+    pending: Vec<(u64, Pending)>,
     /// Exits that no daemon has heard of yet.
     untold: Vec<InitReply>,
     empty: bool,
@@ -54,6 +56,7 @@ impl Init {
             signals: SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             device,
             commands: BTreeSet::new(),
+            pending: Vec::new(),
             untold: Vec::new(),
             empty: true,
             cursor,
@@ -66,6 +69,7 @@ impl Init {
         loop {
             let (asked, called) = self.wait(wait_ms)?;
             while let Ok(Some(_)) = self.signals.read_signal() {}
+            self.tell_spawned();
             self.reap();
             if called {
                 self.accept();
@@ -88,56 +92,85 @@ impl Init {
         if let Some(daemon) = &self.daemon {
             fds.push(PollFd::new(daemon.socket().as_fd(), PollFlags::POLLIN));
         }
+        let reports = self.pending.iter().map(|(_, pending)| pending.report());
+        let asked = self.daemon.as_ref().map(|_| 2);
+        fds.extend(reports.map(|report| PollFd::new(report, PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::from(wait_ms)) {
             Err(Errno::EINTR) => return Ok((false, false)),
             other => other?,
         };
         let ready = |i: usize| fds.get(i).and_then(PollFd::any).unwrap_or(false);
-        Ok((ready(2), ready(1)))
+        Ok((asked.is_some_and(ready), ready(1)))
     }
 
     fn accept(&mut self) {
         if let Ok((socket, _)) = self.listener.accept() {
-            let daemon = Connection::new(socket);
-            for news in self.untold.drain(..) {
-                let _ = daemon.send(&news);
+            self.daemon = Some(Connection::new(socket));
+            // Numbers of an earlier connection mean nothing to this one.
+            self.pending.iter_mut().for_each(|(number, _)| *number = 0);
+            for news in std::mem::take(&mut self.untold) {
+                self.say(0, news);
             }
-            let _ = daemon.send(&InitReply::Count { empty: self.empty });
-            self.daemon = Some(daemon);
+            self.say(0, InitReply::Count { empty: self.empty });
         }
     }
 
     fn answer(&mut self) {
         let Some(daemon) = &self.daemon else { return };
-        let frame = match daemon.receive::<InitRequest>() {
+        let frame = match daemon.receive::<Numbered<InitRequest>>() {
             Ok(Some(frame)) => frame,
             Ok(None) | Err(_) => {
                 self.daemon = None;
                 return;
             }
         };
-        let reply = self.act(&frame);
-        self.say(reply);
+        let number = frame.value.number;
+        if let Some(reply) = self.act(&frame) {
+            self.say(number, reply);
+        }
     }
 
-    fn act(&mut self, frame: &Frame<InitRequest>) -> InitReply {
-        match &frame.value {
-            InitRequest::Spawn(spec) => {
-                let reply = spawn::spawn(spec, &frame.fds);
-                if let InitReply::Done { pid } = reply {
-                    self.commands.insert(pid);
+    /// Does what is asked; the answer, if it is there at once.
+    fn act(&mut self, frame: &Frame<Numbered<InitRequest>>) -> Option<InitReply> {
+        match &frame.value.what {
+            InitRequest::Spawn(spec) => match spawn::begin(spec, &frame.fds) {
+                Ok(pending) => {
+                    self.pending.push((frame.value.number, pending));
+                    None
                 }
-                reply
-            }
-            InitRequest::Restore { image, pid } => self.restore(*image, *pid),
+                Err(reply) => Some(reply),
+            },
+            InitRequest::Restore { image, pid } => Some(self.restore(*image, *pid)),
             InitRequest::Signal { pid, signal } => {
                 let result = nix::sys::signal::Signal::try_from(*signal)
                     .and_then(|signal| kill(Pid::from_raw(*pid), signal));
-                match result {
+                Some(match result {
                     Ok(()) => InitReply::Done { pid: 0 },
                     Err(errno) => spawn::failed(SpawnStep::Signal, errno),
-                }
+                })
             }
+        }
+    }
+
+    /// Answers for commands whose exec has worked or failed.
+    fn tell_spawned(&mut self) {
+        let is_known = |(_, pending): &(u64, Pending)| {
+            let mut fds = [PollFd::new(pending.report(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+        };
+        while let Some(i) = self.pending.iter().position(is_known) {
+            let (number, pending) = self.pending.remove(i);
+            self.spawned(number, pending);
+        }
+    }
+
+    fn spawned(&mut self, number: u64, pending: Pending) {
+        let reply = pending.finish();
+        if let InitReply::Done { pid } = reply {
+            self.commands.insert(pid);
+        }
+        if number != 0 {
+            self.say(number, reply);
         }
     }
 
@@ -162,8 +195,14 @@ impl Init {
             };
             match status {
                 Child::Ended(status) => {
+                    // The word of its start goes before that of its end.
+                    let is_it = |(_, pending): &(u64, Pending)| pending.child == pid;
+                    if let Some(i) = self.pending.iter().position(is_it) {
+                        let (number, pending) = self.pending.remove(i);
+                        self.spawned(number, pending);
+                    }
                     if self.commands.remove(&pid) {
-                        self.say(InitReply::Exited { pid, status });
+                        self.say(0, InitReply::Exited { pid, status });
                     }
                 }
                 Child::Stopped(signal) => self.body_state(pid, Stop::Stopped(signal)),
@@ -184,14 +223,15 @@ impl Init {
         let empty = kill(Pid::from_raw(-1), None) == Err(Errno::ESRCH);
         if empty != self.empty {
             self.empty = empty;
-            self.say(InitReply::Count { empty });
+            self.say(0, InitReply::Count { empty });
         }
     }
 
-    fn say(&mut self, reply: InitReply) {
-        let told = self.daemon.as_ref().is_some_and(|daemon| daemon.send(&reply).is_ok());
-        if !told && matches!(reply, InitReply::Exited { .. }) {
-            self.untold.push(reply);
+    fn say(&mut self, number: u64, what: InitReply) {
+        let said = Numbered { number, what };
+        let told = self.daemon.as_ref().is_some_and(|daemon| daemon.send(&said).is_ok());
+        if !told && matches!(said.what, InitReply::Exited { .. }) {
+            self.untold.push(said.what);
         }
     }
 }

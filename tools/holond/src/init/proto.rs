@@ -26,7 +26,16 @@ pub(crate) struct ViewConfig {
     pub(crate) tree: PathBuf,
 }
 
-/// A request to the job init. Replies come in the order of requests.
+/// A request, or what answers it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Numbered<T> {
+    /// The request's number, from 1 on; 0: unasked, or the one who asked is gone.
+    pub(crate) number: u64,
+    /// It.
+    pub(crate) what: T,
+}
+
+/// A request to the job init. An answer comes when it is ready: it names its request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub(crate) enum InitRequest {

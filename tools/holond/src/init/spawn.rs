@@ -7,50 +7,67 @@ use nix::errno::Errno;
 use nix::sys::stat::{umask, Mode};
 use nix::unistd::{setgid, setgroups, setsid, setuid, ForkResult, Gid, Uid};
 use std::ffi::{CString, OsString};
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 type Failed = (SpawnStep, Errno);
 
-/// Forks and execs; returns when the exec worked or failed.
-pub(super) fn spawn(spec: &SpawnSpec, streams: &[OwnedFd]) -> InitReply {
-    let Ok((mut report, told)) = std::io::pipe() else {
-        return failed(SpawnStep::Fork, Errno::last());
+/// Length of the child's word: step and errno.
+const MESSAGE_LEN: usize = 5;
+
+/// A command that was forked; whether its exec works is not known yet.
+pub(super) struct Pending {
+    /// Its PID.
+    pub(super) child: i32,
+    report: PipeReader,
+}
+
+/// Forks; the child execs. Nobody waits for the exec here: it may take as long as a file server.
+pub(super) fn begin(spec: &SpawnSpec, streams: &[OwnedFd]) -> Result<Pending, InitReply> {
+    let Ok((report, told)) = std::io::pipe() else {
+        return Err(failed(SpawnStep::Fork, Errno::last()));
     };
     match sys::fork_single_threaded() {
-        Err(errno) => failed(SpawnStep::Fork, errno),
+        Err(errno) => Err(failed(SpawnStep::Fork, errno)),
         Ok(ForkResult::Child) => {
             drop(report);
             let (step, errno) = match become_command(spec, streams) {
                 Ok(never) => match never {},
                 Err(failure) => failure,
             };
-            let number = SpawnStep::ALL.iter().position(|s| *s == step).unwrap_or(0);
-            let mut message = [u8::try_from(number).unwrap_or(0), 0, 0, 0, 0];
-            let (_, code) = message.split_at_mut(1);
-            code.copy_from_slice(&(errno as i32).to_le_bytes());
-            let _ = (&told).write_all(&message);
+            let _ = (&told).write_all(&message(step, errno));
             std::process::exit(125)
         }
-        Ok(ForkResult::Parent { child }) => {
-            drop(told);
-            let mut message = [0; 5];
-            // The pipe closes by itself at the exec: nothing to read means that it worked.
-            match report.read_exact(&mut message) {
-                Err(_) => InitReply::Done { pid: child.as_raw() },
-                Ok(()) => {
-                    let (step, code) = message.split_at(1);
-                    let mut errno = [0; 4];
-                    errno.copy_from_slice(code);
-                    let step = SpawnStep::ALL.get(usize::from(step[0]));
-                    InitReply::Failed {
-                        step: step.copied().unwrap_or(SpawnStep::Exec),
-                        errno: i32::from_le_bytes(errno),
-                    }
-                }
-            }
+        Ok(ForkResult::Parent { child }) => Ok(Pending { child: child.as_raw(), report }),
+    }
+}
+
+impl Pending {
+    /// Readable when the outcome is there.
+    pub(super) fn report(&self) -> BorrowedFd<'_> {
+        self.report.as_fd()
+    }
+
+    /// What came of it; waits for it.
+    pub(super) fn finish(mut self) -> InitReply {
+        let mut message = [0; MESSAGE_LEN];
+        // The pipe closes by itself at the exec: nothing to read means that it worked.
+        match self.report.read_exact(&mut message) {
+            Err(_) => InitReply::Done { pid: self.child },
+            Ok(()) => outcome(message),
         }
     }
+}
+
+fn message(step: SpawnStep, errno: Errno) -> [u8; MESSAGE_LEN] {
+    let number = SpawnStep::ALL.iter().position(|s| *s == step).unwrap_or(0);
+    let [a, b, c, d] = (errno as i32).to_le_bytes();
+    [u8::try_from(number).unwrap_or(0), a, b, c, d]
+}
+
+fn outcome([step, a, b, c, d]: [u8; MESSAGE_LEN]) -> InitReply {
+    let step = SpawnStep::ALL.get(usize::from(step)).copied().unwrap_or(SpawnStep::Exec);
+    InitReply::Failed { step, errno: i32::from_le_bytes([a, b, c, d]) }
 }
 
 pub(super) fn failed(step: SpawnStep, errno: Errno) -> InitReply {
@@ -119,4 +136,17 @@ fn exec(argv: &[Arg], env: &[Arg]) -> Result<std::convert::Infallible, Errno> {
         }
     }
     Err(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_childs_word_says_where_it_failed() {
+        for step in SpawnStep::ALL {
+            let reply = outcome(message(step, Errno::ENOENT));
+            assert_eq!(reply, failed(step, Errno::ENOENT));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! How a job ends: its command, then its last process anywhere, then its namespaces everywhere.
 
-use super::inits::{self, InitNews};
+use super::handle::InitNews;
+use super::inits;
 use super::lost;
 use super::record::{JobRecord, JobState};
 use crate::cgroup;

@@ -1,20 +1,15 @@
 //! This node's job inits: making them, talking to them, finding them again after a restart.
 
+use super::handle::{InitHandle, InitNews};
 use crate::cgroup;
-use crate::init::proto::{InitConfig, InitReply, InitRequest};
+use crate::init::proto::InitConfig;
 use anyhow::{bail, Context, Result};
-use holon_api::frame::Connection;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::fd::RawFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
-use std::time::Duration;
 
 const DIR: &str = "/run/holon/jobs";
 
@@ -25,71 +20,6 @@ pub(crate) fn socket_path(job: u32) -> PathBuf {
 
 fn pid_path(job: u32) -> PathBuf {
     PathBuf::from(DIR).join(format!("{job}.pid"))
-}
-
-/// One job's init here.
-pub(crate) struct InitHandle {
-    /// Its PID as the daemon sees it.
-    pub(crate) pid: i32,
-    connection: Connection,
-    replies: Mutex<Receiver<InitReply>>,
-    empty: AtomicBool,
-}
-
-/// What an init says unasked.
-#[derive(Debug)]
-pub(crate) enum InitNews {
-    /// A started command ended: PID inside, wait status.
-    Exited(i32, i32),
-    /// No process but the init is left, or the first one came.
-    Count,
-    /// The init itself is gone, and with it all processes of the job here.
-    Gone,
-}
-
-impl InitHandle {
-    /// Asks; bounded by `time`.
-    pub(crate) fn call(
-        &self,
-        request: &InitRequest,
-        fds: &[RawFd],
-        time: Duration,
-    ) -> Result<InitReply> {
-        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        self.connection.send_with(request, &[], fds).context("the job's init is gone")?;
-        match replies.recv_timeout(time) {
-            Ok(reply) => Ok(reply),
-            Err(_) => {
-                // A later answer would be taken for the next question's: end the connection.
-                let _ = self.connection.socket().shutdown(std::net::Shutdown::Both);
-                bail!("the job's init does not answer")
-            }
-        }
-    }
-
-    /// Whether it has no processes.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.empty.load(Ordering::Acquire)
-    }
-
-    /// Reads what the init says until it is gone.
-    fn read(&self, replies: &SyncSender<InitReply>, news: &dyn Fn(InitNews)) {
-        while let Ok(Some(frame)) = self.connection.receive::<InitReply>() {
-            match frame.value {
-                InitReply::Exited { pid, status } => news(InitNews::Exited(pid, status)),
-                InitReply::Count { empty } => {
-                    self.empty.store(empty, Ordering::Release);
-                    news(InitNews::Count);
-                }
-                reply @ (InitReply::Done { .. } | InitReply::Failed { .. }) => {
-                    if replies.send(reply).is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-        news(InitNews::Gone);
-    }
 }
 
 type Slot = Arc<Mutex<Option<Arc<InitHandle>>>>;
@@ -188,18 +118,11 @@ fn connect(
     pid: i32,
     news: impl Fn(InitNews) + Send + 'static,
 ) -> Result<Arc<InitHandle>> {
-    let socket = UnixStream::connect(socket_path(job)).context("can't reach the job's init")?;
-    let (sender, replies) = sync_channel(1);
-    let handle = Arc::new(InitHandle {
-        pid,
-        connection: Connection::new(socket),
-        replies: Mutex::new(replies),
-        empty: AtomicBool::new(false),
-    });
+    let handle = Arc::new(InitHandle::connect(pid, socket_path(job))?);
     let reader = handle.clone();
     std::thread::Builder::new()
         .name(format!("init-{job}"))
-        .spawn(move || reader.read(&sender, &news))
+        .spawn(move || reader.read(&news))
         .context("no thread")?;
     Ok(handle)
 }

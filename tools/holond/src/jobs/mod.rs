@@ -1,6 +1,7 @@
 //! Jobs: their records (known to all nodes), their init (one per node), their start and end.
 
 pub(crate) mod end;
+pub(crate) mod handle;
 pub(crate) mod inits;
 pub(crate) mod lost;
 pub(crate) mod record;

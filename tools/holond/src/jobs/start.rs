@@ -1,7 +1,8 @@
 //! Starting a job at its home, and making its namespaces on other nodes.
 
 use super::end;
-use super::inits::{self, InitHandle};
+use super::handle::InitHandle;
+use super::inits;
 use super::record::{JobRecord, JobState};
 use super::session::{self, Client};
 use super::stdio::{self, Ours, Stdio};
