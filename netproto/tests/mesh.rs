@@ -2,9 +2,8 @@
 
 mod sim;
 
-use holon_simkit::Rng;
+use holon_simkit::{Path, Rng};
 use netproto::Class;
-use sim::net::Path;
 use sim::{Sim, MS, SECOND};
 
 /// What a run draws for itself; some runs have no fault of a kind at all.
@@ -91,11 +90,7 @@ fn disturb(sim: &mut Sim, knobs: &Knobs, rng: &mut Rng) {
 
 /// All faults end but loss: everybody must be in session soon, and all queued messages arrive.
 fn heal(sim: &mut Sim, seed: u64) {
-    sim.net.each_path(|path| {
-        path.is_cut = false;
-        path.loss_ppm = path.loss_ppm.min(50_000);
-        path.corrupt_ppm = 0;
-    });
+    sim.net.heal(50_000);
     for node in 0..sim.nodes.len() {
         sim.nodes[node].is_lazy = false;
         sim.nodes[node].paused_until_ns = 0;

@@ -2,13 +2,11 @@
 //! the clock jumps to the next thing that happens.
 #![allow(dead_code, reason = "each test file uses its part of the harness")]
 
-pub(crate) mod net;
 pub(crate) mod oracle;
 
-use holon_simkit::{Rng, Trace};
+use holon_simkit::{Net, Rng, Trace};
 use netproto::{Class, Config, Event, Incarnation, Instant, Kind, SendError, Slot, Transport};
 
-use net::Net;
 use oracle::Oracle;
 
 pub(crate) const MS: u64 = 1_000_000;
@@ -161,7 +159,8 @@ impl Sim {
         while let Some((to, len)) = transport.poll_transmit(now, &mut buffer) {
             assert!(len <= usize::from(transport.config().mtu_payload), "datagram too long");
             self.trace.note(&buffer[..len]);
-            self.net.send(self.now_ns, node, to.index(), &buffer[..len], &mut self.rng);
+            let ends = (node, to.index());
+            self.net.send(self.now_ns, ends, &buffer[..len], &mut self.rng);
             burst += 1;
             assert!(burst < 100_000, "a node that sends for ever");
         }

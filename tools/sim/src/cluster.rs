@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holon_simkit::{Agenda, Rng, Trace};
+use holon_simkit::{Agenda, Net, Path, Rng, Trace};
 use netproto::{AttemptId, Class, Event, Instant, Kind, RequestId, SendError, Slot};
 use sched_migrate::Offer;
 
-use crate::network::Network;
 use crate::node::{slot, Letter, Life, Node};
 use crate::options::Options;
 use crate::process::Process;
@@ -37,7 +36,7 @@ pub(crate) struct Cluster {
     pub(crate) options: Options,
     pub(crate) now_ns: u64,
     pub(crate) rng: Rng,
-    pub(crate) network: Network,
+    pub(crate) network: Net,
     pub(crate) nodes: Vec<Node>,
     pub(crate) processes: Vec<Process>,
     pub(crate) requests: u64,
@@ -56,7 +55,7 @@ impl Cluster {
         let mut cluster = Self {
             now_ns: 1_000_000_000,
             rng: Rng::new(seed),
-            network: Network::new(&options),
+            network: network(&options),
             nodes: (0..count).map(|_| Node::new()).collect(),
             processes: (0..options.processes).map(|n| Process::new(n, n % count)).collect(),
             requests: 0,
@@ -144,7 +143,7 @@ impl Cluster {
     }
 
     fn step(&mut self) {
-        while let Some((to, bytes)) = self.network.arrive(self.now_ns) {
+        while let Some((_, to, bytes)) = self.network.arrive(self.now_ns) {
             if self.is_awake(to) {
                 self.wake(to);
                 self.receive(to, &bytes);
@@ -304,4 +303,18 @@ impl Cluster {
 /// The node in a slot.
 pub(crate) fn index(slot: Slot) -> usize {
     slot.index()
+}
+
+fn network(options: &Options) -> Net {
+    let mut net = Net::new(options.nodes);
+    net.each_path(|path| {
+        *path = Path {
+            loss_ppm: options.loss_ppm,
+            duplicate_ppm: options.duplicate_ppm,
+            corrupt_ppm: options.corrupt_ppm,
+            delay_mean_ns: options.delay_mean_ns,
+            ..Path::clean()
+        };
+    });
+    net
 }

@@ -13,7 +13,6 @@
 
 mod cluster;
 mod judge;
-mod network;
 mod node;
 mod options;
 mod process;

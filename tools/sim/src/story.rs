@@ -51,14 +51,14 @@ fn disturb(cluster: &mut Cluster, rng: &mut Rng) {
     let other = (node + 1 + rng.index(options.nodes - 1)) % options.nodes;
     if rng.chance(options.cut_ppm) {
         cluster.note(format!("cut from {node} to {other}"));
-        cluster.network.set_cut(node, other, true);
+        cluster.network.path(node, other).is_cut = true;
         if !options.is_one_way {
-            cluster.network.set_cut(other, node, true);
+            cluster.network.path(other, node).is_cut = true;
         }
     }
     if rng.chance(options.mend_ppm) {
-        cluster.network.set_cut(node, other, false);
-        cluster.network.set_cut(other, node, false);
+        cluster.network.path(node, other).is_cut = false;
+        cluster.network.path(other, node).is_cut = false;
     }
     let is_live = cluster.nodes[node].life.is_some();
     if is_live && rng.chance(options.crash_ppm) {
@@ -114,7 +114,7 @@ fn start_move(cluster: &mut Cluster, at: usize, process: usize, target: usize) {
 /// The faults end.
 fn calm(cluster: &mut Cluster) {
     cluster.note("calm".to_string());
-    cluster.network.heal();
+    cluster.network.heal(30_000);
     cluster.options.hang_ppm = 0;
     for node in 0..cluster.nodes.len() {
         cluster.nodes[node].paused_until_ns = cluster.now_ns;

@@ -2,7 +2,8 @@
 //!
 //! Purpose: a simulation is one thread with a clock that jumps. All that is random comes from an
 //! [`Rng`] of a seed, which is printed when a run fails; what is to come stands in an [`Agenda`];
-//! a [`Trace`] tells whether two runs of a seed were the same. Randomized tests and the testbed's
+//! datagrams travel through a [`Net`] with faults; a [`Trace`] tells whether two runs of a seed
+//! were the same. Randomized tests and the testbed's
 //! network draw from an [`Rng`] as well.
 //!
 //! Contract: a seed gives the same numbers on every machine and in every version. Golden files and
@@ -10,9 +11,11 @@
 #![forbid(unsafe_code)]
 
 mod agenda;
+mod net;
 mod rng;
 mod trace;
 
 pub use agenda::Agenda;
+pub use net::{Datagram, Net, Path};
 pub use rng::Rng;
 pub use trace::Trace;
