@@ -1,6 +1,8 @@
 //! The daemon from start to end.
 
+use crate::cgroup::Instance;
 use crate::config::{self, Config};
+use crate::jobs::handle::InitHandle;
 use crate::jobs::record::JobState;
 use crate::jobs::{end, inits, lost, start};
 use crate::kernel::event::Event;
@@ -95,19 +97,8 @@ fn adopt(node: &Arc<Node>) {
     for record in read_records() {
         node.state().jobs.merge(record);
     }
-    for job in inits::left_behind() {
-        let listener = node.clone();
-        let news = move |news| end::on_news(&listener, job, news);
-        let adopted = node.inits.get_or_make(job, || inits::adopt(job, news));
-        let record = node.job(job).filter(|r| !r.state.is_over());
-        match (adopted, record) {
-            (Ok(init), Some(record)) => {
-                if let Err(error) = start::register(node, &record, &init) {
-                    log::warn!("job {job}: {error:#}");
-                }
-            }
-            _ => end::forget_logged(node, job),
-        }
+    for instance in inits::left_behind() {
+        adopt_one(node, instance);
     }
     let ours = node.state().jobs.alive_at(node.own());
     let gone: Vec<u32> =
@@ -125,6 +116,29 @@ fn adopt(node: &Arc<Node>) {
     }
 }
 
+/// Takes over an init if its job goes on; else ends what is left of it.
+fn adopt_one(node: &Arc<Node>, instance: Instance) {
+    let job = instance.job;
+    let record = node.job(job).filter(|r| !r.state.is_over());
+    let adopted = record.context("its job is over").and_then(|record| {
+        let listener = node.clone();
+        let news = move |init: &InitHandle, news| end::on_news(&listener, init, news);
+        node.inits.get_or_make(job, || inits::adopt(instance, record.home, news))
+    });
+    match adopted {
+        Ok(init) => {
+            // EEXIST: the module has not forgotten it.
+            if let Err(error) = start::register(node, &init) {
+                log::info!("job {instance}: {error:#}");
+            }
+        }
+        Err(error) => {
+            log::info!("job {instance}: {error:#}");
+            end::forget_logged(node, job, instance.restarts);
+        }
+    }
+}
+
 /// Tells that our jobs that died with this node are over, unless another has taken them over
 /// meanwhile: the others are heard first, if they are there.
 fn give_up(node: &Arc<Node>, gone: &[u32]) {
@@ -137,8 +151,9 @@ fn give_up(node: &Arc<Node>, gone: &[u32]) {
         let Some(record) = node.job(*job).filter(|r| r.home == node.own()) else {
             continue;
         };
+        let restarts = record.restarts;
         node.tell_peers(PeerRequest::Jobs { records: vec![record] });
-        node.tell_peers(PeerRequest::Forget { job: *job });
+        node.tell_peers(PeerRequest::Forget { job: *job, restarts });
         node.note(EventRow {
             kind: "job-lost".into(),
             job: Some(*job),

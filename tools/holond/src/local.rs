@@ -1,5 +1,6 @@
 //! What this node can say and do about itself.
 
+use crate::cgroup::Instance;
 use crate::jobs::end;
 use crate::node::Node;
 use crate::nodes::{self, NodeInfo};
@@ -31,7 +32,9 @@ pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
             user: r.account.name.clone(),
         })
     };
-    procs::rows(node.name(), &known, &home)
+    let inits = node.inits.jobs().into_iter().filter_map(|job| node.inits.get(job));
+    let instances: Vec<Instance> = inits.map(|init| init.instance).collect();
+    procs::rows(node.name(), &instances, &known, &home)
 }
 
 /// Notes that a node is cordoned, or no longer.
@@ -103,9 +106,8 @@ pub(crate) fn left(node: &Node) -> Result<Left, ApiError> {
 pub(crate) fn tidy(node: &Arc<Node>) {
     for job in node.inits.jobs() {
         let is_home = node.job(job).is_some_and(|r| r.home == node.own());
-        let is_empty = node.inits.get(job).is_some_and(|init| init.is_empty());
-        if !is_home && is_empty {
-            end::forget_logged(node, job);
+        if let Some(init) = node.inits.get(job).filter(|init| !is_home && init.is_empty()) {
+            end::forget_logged(node, job, init.instance.restarts);
         }
     }
 }

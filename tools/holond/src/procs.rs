@@ -1,6 +1,6 @@
 //! The rows of `ps` for this node: processes whose body runs here.
 
-use crate::cgroup;
+use crate::cgroup::{self, Instance};
 use crate::jobs::users::user_name;
 use holon_api::rows::ProcessRow;
 use holon_api::ProcessId;
@@ -71,18 +71,20 @@ fn command(pid: i32, name: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Builds rows. `known` are the module's records, `facts_of` tells about a job.
+/// Builds rows of what runs in `instances`. `known` are the module's records, `facts_of` tells about a job.
 pub(crate) fn rows(
     node: &str,
+    instances: &[Instance],
     known: &[ProcInfo],
     facts_of: &dyn Fn(u32) -> Option<JobFacts>,
 ) -> Vec<ProcessRow> {
     let known: HashMap<(u32, u32), &ProcInfo> =
         known.iter().map(|p| ((p.job, p.pid.unsigned_abs()), p)).collect();
     let mut rows = Vec::new();
-    for job in cgroup::jobs() {
+    for instance in instances {
+        let job = instance.job;
         let Some(about) = facts_of(job) else { continue };
-        for pid in cgroup::processes(job) {
+        for pid in cgroup::processes(*instance) {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let Some(facts) = parse_status(&status) else {
                 continue;

@@ -32,9 +32,9 @@ pub(crate) fn run(node: &Arc<Node>) {
 fn end_leftovers(node: &Arc<Node>) {
     for job in node.inits.jobs() {
         let is_over = node.job(job).is_none_or(|record| record.state.is_over());
-        if is_over && node.inits.get(job).is_some() {
+        if let Some(init) = node.inits.get(job).filter(|_| is_over) {
             let node = node.clone();
-            std::thread::spawn(move || end::forget_logged(&node, job));
+            std::thread::spawn(move || end::forget_logged(&node, job, init.instance.restarts));
         }
     }
 }

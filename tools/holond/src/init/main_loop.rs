@@ -50,7 +50,7 @@ impl Init {
         cursor: Cursor,
     ) -> Result<Self> {
         Ok(Self {
-            job: config.job,
+            job: config.instance.job,
             listener,
             daemon: None,
             signals: SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,

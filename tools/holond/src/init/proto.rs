@@ -1,5 +1,6 @@
 //! What `holond` and a job init say to each other, as frames on a Unix socket.
 
+use crate::cgroup::Instance;
 use holon_api::request::RunSpec;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -7,8 +8,10 @@ use std::path::PathBuf;
 /// How a job init is to be set up; given as JSON in its first argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct InitConfig {
-    /// The job.
-    pub(crate) job: u32,
+    /// The job, and which run of it.
+    pub(crate) instance: Instance,
+    /// The job's home.
+    pub(crate) home: u32,
     /// This node's slot: PIDs are allocated in its range.
     pub(crate) slot: u32,
     /// The host name that the job sees: its home's.

@@ -22,7 +22,7 @@ pub(crate) const READY: &str = "ready";
 /// or what went wrong.
 pub fn run(config: &str) -> Result<()> {
     let config: InitConfig = serde_json::from_str(config).context("no configuration")?;
-    cgroup::enter(config.job).context("can't enter the job's cgroup")?;
+    cgroup::enter(config.instance).context("can't enter the job's cgroup")?;
     nix::unistd::setsid().context("setsid")?;
     let flags = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC

@@ -1,15 +1,16 @@
 //! How a job ends: its command, then its last process anywhere, then its namespaces everywhere.
 
-use super::handle::InitNews;
+use super::handle::{InitHandle, InitNews};
 use super::inits;
 use super::lost;
 use super::record::{JobRecord, JobState};
-use crate::cgroup;
+use crate::cgroup::{self, Instance};
 use crate::node::{Node, ACTION_TIME, ANSWER_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
 use holon_api::rows::EventRow;
 use holon_api::ProcessId;
 use std::sync::Arc;
+use std::time::Instant;
 
 const SIGNAL_BASE: i32 = 128;
 
@@ -23,7 +24,8 @@ pub(crate) fn status_code(status: i32) -> i32 {
 }
 
 /// A job's init on this node says something.
-pub(crate) fn on_news(node: &Arc<Node>, job: u32, news: InitNews) {
+pub(crate) fn on_news(node: &Arc<Node>, init: &InitHandle, news: InitNews) {
+    let job = init.instance.job;
     match news {
         InitNews::Exited(pid, status) => {
             let is_main = |r: &JobRecord| {
@@ -40,7 +42,7 @@ pub(crate) fn on_news(node: &Arc<Node>, job: u32, news: InitNews) {
             }
         }
         InitNews::Count => look_again(node, job),
-        InitNews::Gone => init_gone(node, job),
+        InitNews::Gone => init_gone(node, init),
     }
 }
 
@@ -110,9 +112,10 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     let Some(record) = changed.filter(|_| first) else {
         return;
     };
-    forget_logged(node, job);
+    let restarts = record.restarts;
+    forget_logged(node, job, restarts);
     node.state().prepared.remove(&job);
-    node.tell_peers(PeerRequest::Forget { job });
+    node.tell_peers(PeerRequest::Forget { job, restarts });
     let status = record.status.map(|status| format!("status {status}"));
     node.note(EventRow {
         kind: if state == JobState::Lost { "job-lost" } else { "job-ended" }.into(),
@@ -122,39 +125,66 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     });
 }
 
-/// Ends what is left of a job on this node. After success no process of it runs here.
-pub(crate) fn forget(node: &Arc<Node>, job: u32) -> anyhow::Result<()> {
-    node.restartables.drop_job(job);
-    let had = node.inits.remove(job);
-    if !had && !cgroup::path(job).exists() {
-        return Ok(());
+/// Ends what is left on this node of a job's runs up to this one. After success no process of them
+/// runs here. Meanwhile no init of the job can be made here; that of a later run is left alone.
+pub(crate) fn forget(node: &Arc<Node>, job: u32, upto: u32) -> anyhow::Result<()> {
+    node.inits.with(job, |slot| {
+        let is_old = slot.as_ref().is_some_and(|init| init.instance.restarts <= upto);
+        if is_old {
+            *slot = None;
+        }
+        let old = cgroup::instances_of(job, upto);
+        if slot.is_none() {
+            node.restartables.drop_job(job);
+        }
+        if !is_old && old.is_empty() {
+            return Ok(());
+        }
+        kill_all(&old);
+        let end = Instant::now() + node.time(ACTION_TIME);
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        let is_empty = old.iter().all(|instance| cgroup::wait_empty(*instance, left(end)));
+        if let Some(device) = node.device.as_ref().filter(|_| slot.is_none()) {
+            // ENOENT: the module has seen the init's end itself.
+            let _ = device.job_del(job);
+        }
+        old.iter().copied().for_each(inits::forget_files);
+        anyhow::ensure!(is_empty, "processes of job {job} on {} do not end", node.name());
+        Ok(())
+    })
+}
+
+/// Begins the end of instances: nobody waits for it here.
+pub(crate) fn kill_all(instances: &[Instance]) {
+    for instance in instances {
+        // ENOENT: it has gone by itself.
+        let _ = cgroup::kill(*instance);
     }
-    let _ = cgroup::kill(job);
-    let is_empty = cgroup::wait_empty(job, node.time(ACTION_TIME));
-    if let Some(device) = &node.device {
-        // ENOENT: the module has seen the init's end itself.
-        let _ = device.job_del(job);
-    }
-    inits::forget_files(job);
-    anyhow::ensure!(is_empty, "processes of job {job} on {} do not end", node.name());
-    Ok(())
 }
 
 /// [`forget`] where nobody waits for the outcome.
-pub(crate) fn forget_logged(node: &Arc<Node>, job: u32) {
-    if let Err(error) = forget(node, job) {
+pub(crate) fn forget_logged(node: &Arc<Node>, job: u32, upto: u32) {
+    if let Err(error) = forget(node, job, upto) {
         log::warn!("{error:#}");
     }
 }
 
 /// The init is gone: killed with its job, or by somebody.
-fn init_gone(node: &Arc<Node>, job: u32) {
-    if !node.inits.remove(job) {
-        return;
-    }
+fn init_gone(node: &Arc<Node>, init: &InitHandle) {
+    let (job, pid, upto) = (init.instance.job, init.pid, init.instance.restarts);
     let node = node.clone();
     std::thread::spawn(move || {
-        forget_logged(&node, job);
+        let was_current = node.inits.with(job, |slot| {
+            let is_it = slot.as_ref().is_some_and(|init| init.pid == pid);
+            if is_it {
+                *slot = None;
+            }
+            is_it
+        });
+        if !was_current {
+            return;
+        }
+        forget_logged(&node, job, upto);
         let Some(record) = node.job(job) else { return };
         if record.home != node.own() || record.state.is_over() {
             return;

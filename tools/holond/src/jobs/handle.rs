@@ -3,6 +3,7 @@
 //! Each request has a number and each answer names it, so an answer that comes too late is dropped
 //! and harms nobody. Only the init's own end is its end: a connection that breaks is made anew.
 
+use crate::cgroup::Instance;
 use crate::init::proto::{InitReply, InitRequest, Numbered};
 use crate::sys;
 use anyhow::{bail, Context, Result};
@@ -25,6 +26,10 @@ const SEND_TIME: Duration = Duration::from_secs(10);
 
 /// One job's init here.
 pub(crate) struct InitHandle {
+    /// Of which job and run.
+    pub(crate) instance: Instance,
+    /// The job's home, whose tree it shows.
+    pub(crate) home: u32,
     /// Its PID as the daemon sees it.
     pub(crate) pid: i32,
     process: OwnedFd,
@@ -48,10 +53,17 @@ pub(crate) enum InitNews {
 
 impl InitHandle {
     /// Connects to the init that runs as `pid` and listens at `socket`.
-    pub(crate) fn connect(pid: i32, socket: PathBuf) -> Result<Self> {
+    pub(crate) fn connect(
+        instance: Instance,
+        home: u32,
+        pid: i32,
+        socket: PathBuf,
+    ) -> Result<Self> {
         let process = sys::pidfd_open(pid).context("the job's init has ended")?;
         let stream = UnixStream::connect(&socket).context("can't reach the job's init")?;
         Ok(Self {
+            instance,
+            home,
             pid,
             process,
             socket,
@@ -94,7 +106,7 @@ impl InitHandle {
     }
 
     /// Reads what the init says until it is gone.
-    pub(crate) fn read(&self, news: &dyn Fn(InitNews)) {
+    pub(crate) fn read(&self, news: &dyn Fn(&Self, InitNews)) {
         loop {
             let connection = self.connection().clone();
             while let Ok(Some(frame)) = connection.receive::<Numbered<InitReply>>() {
@@ -104,17 +116,17 @@ impl InitHandle {
             self.waiting().clear();
             match self.reconnect() {
                 Some(fresh) => *self.connection() = fresh,
-                None => return news(InitNews::Gone),
+                None => return news(self, InitNews::Gone),
             }
         }
     }
 
-    fn take(&self, said: Numbered<InitReply>, news: &dyn Fn(InitNews)) {
+    fn take(&self, said: Numbered<InitReply>, news: &dyn Fn(&Self, InitNews)) {
         match said.what {
-            InitReply::Exited { pid, status } => news(InitNews::Exited(pid, status)),
+            InitReply::Exited { pid, status } => news(self, InitNews::Exited(pid, status)),
             InitReply::Count { empty } => {
                 self.empty.store(empty, Ordering::Release);
-                news(InitNews::Count);
+                news(self, InitNews::Count);
             }
             reply @ (InitReply::Done { .. } | InitReply::Failed { .. }) => {
                 // Nobody: it came too late.
@@ -164,6 +176,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     const LONG: Duration = Duration::from_secs(20);
+    const INSTANCE: Instance = Instance { job: 1, restarts: 0 };
     const ASK: InitRequest = InitRequest::Signal { pid: 2, signal: 1 };
 
     fn request(connection: &Connection) -> u64 {
@@ -183,11 +196,12 @@ mod tests {
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).expect("bound");
         let own = i32::try_from(std::process::id()).expect("a PID");
-        let handle = Arc::new(InitHandle::connect(own, path.clone()).expect("connected"));
+        let handle =
+            Arc::new(InitHandle::connect(INSTANCE, 0, own, path.clone()).expect("connected"));
         let (news, told) = channel();
         let reader = std::thread::spawn({
             let handle = handle.clone();
-            move || handle.read(&|what| drop(news.send(what)))
+            move || handle.read(&|_, what| drop(news.send(what)))
         });
         let init = Connection::new(listener.accept().expect("a daemon").0);
 

@@ -1,7 +1,7 @@
 //! This node's job inits: making them, talking to them, finding them again after a restart.
 
 use super::handle::{InitHandle, InitNews};
-use crate::cgroup;
+use crate::cgroup::{self, Instance};
 use crate::init::proto::InitConfig;
 use anyhow::{bail, Context, Result};
 use std::collections::HashMap;
@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 const DIR: &str = "/run/holon/jobs";
 
 /// Where a job's init listens.
-pub(crate) fn socket_path(job: u32) -> PathBuf {
-    PathBuf::from(DIR).join(format!("{job}.sock"))
+pub(crate) fn socket_path(instance: Instance) -> PathBuf {
+    PathBuf::from(DIR).join(format!("{instance}.sock"))
 }
 
-fn pid_path(job: u32) -> PathBuf {
-    PathBuf::from(DIR).join(format!("{job}.pid"))
+fn pid_path(instance: Instance) -> PathBuf {
+    PathBuf::from(DIR).join(format!("{instance}.pid"))
 }
 
 type Slot = Arc<Mutex<Option<Arc<InitHandle>>>>;
@@ -54,20 +54,27 @@ impl Inits {
         job: u32,
         make: impl FnOnce() -> Result<Arc<InitHandle>>,
     ) -> Result<Arc<InitHandle>> {
-        let slot = self.slot(job);
-        let mut init = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(init) = &*init {
-            return Ok(init.clone());
-        }
-        let made = make()?;
-        *init = Some(made.clone());
-        Ok(made)
+        self.with(job, |slot| match slot {
+            Some(init) => Ok(init.clone()),
+            None => Ok(slot.insert(make()?).clone()),
+        })
     }
 
-    /// Forgets the job's init. True if there was one.
-    pub(crate) fn remove(&self, job: u32) -> bool {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
-        slot.is_some_and(|s| s.lock().unwrap_or_else(PoisonError::into_inner).take().is_some())
+    /// Does something with the job's init while nobody can make one.
+    pub(crate) fn with<T>(
+        &self,
+        job: u32,
+        act: impl FnOnce(&mut Option<Arc<InitHandle>>) -> T,
+    ) -> T {
+        let slot = self.slot(job);
+        let result = act(&mut slot.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // The table's and ours: nobody waits for its lock, and nobody can come but through us.
+        let is_idle = Arc::strong_count(&slot) == 2;
+        if is_idle && slot.try_lock().is_ok_and(|init| init.is_none()) {
+            slots.remove(&job);
+        }
+        result
     }
 
     /// Jobs that have an init here.
@@ -80,12 +87,12 @@ impl Inits {
 /// Makes a job's init. `news` is called from a thread of its own.
 pub(crate) fn make(
     config: &InitConfig,
-    news: impl Fn(InitNews) + Send + 'static,
+    news: impl Fn(&InitHandle, InitNews) + Send + 'static,
 ) -> Result<Arc<InitHandle>> {
     fs::create_dir_all(DIR).with_context(|| format!("can't make {DIR}"))?;
     fs::create_dir_all(crate::init::STAGE).context("can't make the view's place")?;
     let _ = fs::remove_file(&config.socket);
-    cgroup::create(config.job).context("can't make the job's cgroup")?;
+    cgroup::create(config.instance).context("can't make the job's cgroup")?;
     let mut child = Command::new("/proc/self/exe")
         .arg("job-init")
         .arg(serde_json::to_string(config)?)
@@ -102,11 +109,16 @@ pub(crate) fn make(
     let pid = pid.and_then(|text| text.parse::<i32>().ok());
     match (pid, said.as_deref()) {
         (Some(pid), Some(crate::init::READY)) => {
-            fs::write(pid_path(config.job), pid.to_string()).context("can't note its PID")?;
-            connect(config.job, pid, news)
+            let noted = fs::write(pid_path(config.instance), pid.to_string());
+            let made = noted.context("can't note its PID");
+            let made = made.and_then(|()| connect(config.instance, config.home, pid, news));
+            if made.is_err() {
+                let _ = cgroup::kill(config.instance);
+            }
+            made
         }
         (_, said) => {
-            forget_files(config.job);
+            forget_files(config.instance);
             bail!("the job's init failed: {}", said.unwrap_or("see the daemon's log"))
         }
     }
@@ -114,36 +126,67 @@ pub(crate) fn make(
 
 /// Connects to an init that runs already.
 fn connect(
-    job: u32,
+    instance: Instance,
+    home: u32,
     pid: i32,
-    news: impl Fn(InitNews) + Send + 'static,
+    news: impl Fn(&InitHandle, InitNews) + Send + 'static,
 ) -> Result<Arc<InitHandle>> {
-    let handle = Arc::new(InitHandle::connect(pid, socket_path(job))?);
+    let handle = Arc::new(InitHandle::connect(instance, home, pid, socket_path(instance))?);
     let reader = handle.clone();
     std::thread::Builder::new()
-        .name(format!("init-{job}"))
+        .name(format!("init-{instance}"))
         .spawn(move || reader.read(&news))
         .context("no thread")?;
     Ok(handle)
 }
 
-/// Jobs whose inits an earlier daemon left here.
-pub(crate) fn left_behind() -> Vec<u32> {
+/// Inits that an earlier daemon left here.
+pub(crate) fn left_behind() -> Vec<Instance> {
     let entries = fs::read_dir(DIR).into_iter().flatten().flatten();
-    entries.filter_map(|e| e.file_name().to_str()?.strip_suffix(".sock")?.parse().ok()).collect()
+    let name = |e: fs::DirEntry| Instance::parse(e.file_name().to_str()?.strip_suffix(".sock")?);
+    let mut found: Vec<Instance> = entries.filter_map(name).chain(cgroup::instances()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// Connects to an init that an earlier daemon made.
-pub(crate) fn adopt(job: u32, news: impl Fn(InitNews) + Send + 'static) -> Result<Arc<InitHandle>> {
-    let text = fs::read_to_string(pid_path(job)).context("its PID is not noted")?;
+pub(crate) fn adopt(
+    instance: Instance,
+    home: u32,
+    news: impl Fn(&InitHandle, InitNews) + Send + 'static,
+) -> Result<Arc<InitHandle>> {
+    let text = fs::read_to_string(pid_path(instance)).context("its PID is not noted")?;
     let pid = text.trim().parse().context("its PID is not noted")?;
-    connect(job, pid, news)
+    connect(instance, home, pid, news)
 }
 
 /// Removes what the init's going leaves in the file system.
-pub(crate) fn forget_files(job: u32) {
-    let _ = fs::remove_file(socket_path(job));
-    let _ = fs::remove_file(pid_path(job));
+pub(crate) fn forget_files(instance: Instance) {
+    let _ = fs::remove_file(socket_path(instance));
+    let _ = fs::remove_file(pid_path(instance));
     // Fails while a process is still on its way out: `end` tries again.
-    let _ = cgroup::remove(job);
+    let _ = cgroup::remove(instance);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_jobs_turn_gets_the_same_slot() {
+        let inits = Arc::new(Inits::default());
+        let waiter = inits.with(7, |_| {
+            let other = inits.clone();
+            let waiter = std::thread::spawn(move || other.with(7, |_| other.jobs()));
+            // The waiter has its share of the slot when the count says so.
+            while Arc::strong_count(&inits.slots.lock().expect("free")[&7]) < 3 {
+                std::thread::yield_now();
+            }
+            assert!(inits.get(7).is_none(), "not waited for");
+            waiter
+        });
+        assert_eq!(waiter.join().expect("no panic"), [7], "not taken out under the waiter");
+        assert!(inits.jobs().is_empty(), "the last one takes it out");
+    }
 }

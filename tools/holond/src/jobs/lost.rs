@@ -9,6 +9,7 @@
 use super::end;
 use super::record::{JobRecord, JobState};
 use super::start;
+use crate::cgroup;
 use crate::nfs;
 use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
@@ -57,17 +58,25 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
         fence_own(node);
     }
     let orphans = node.state().jobs.alive_at(slot);
-    let leftovers: Vec<u32> = orphans.iter().map(|r| r.job).collect();
+    let leftovers: Vec<(u32, u32)> = orphans.iter().map(|r| (r.job, r.restarts)).collect();
     let cleaner = node.clone();
-    node.homes.drop_home(slot, move || {
-        for job in leftovers {
-            end::forget_logged(&cleaner, job);
-        }
-    });
+    node.homes.drop_home(slot, move || end_all(&cleaner, &leftovers));
     if !orphans.is_empty() {
         let node = node.clone();
         std::thread::spawn(move || resolve(&node, slot, &orphans));
     }
+}
+
+/// Ends runs of jobs here: all at once, then each is waited for.
+fn end_all(node: &Arc<Node>, runs: &[(u32, u32)]) {
+    for (job, upto) in runs {
+        end::kill_all(&cgroup::instances_of(*job, *upto));
+    }
+    std::thread::scope(|scope| {
+        for (job, upto) in runs {
+            scope.spawn(|| end::forget_logged(node, *job, *upto));
+        }
+    });
 }
 
 /// What the lost node had open of our files must not make anybody wait.
@@ -118,7 +127,7 @@ fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
         if now.home != dead || (now.state.is_over() && !is_given_up) {
             continue;
         }
-        if node.is_up(dead) && goes_on(node, dead, orphan.job) {
+        if node.is_up(dead) && goes_on(node, dead, now.job, now.restarts) {
             continue;
         }
         if now.restart == Restart::Exec {
@@ -130,7 +139,7 @@ fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
 }
 
 /// Whether a home that is back still has the job. If it says no, nothing of the job runs there.
-fn goes_on(node: &Arc<Node>, home: u32, job: u32) -> bool {
+fn goes_on(node: &Arc<Node>, home: u32, job: u32, restarts: u32) -> bool {
     while node.is_up(home) {
         match node.ask(home, PeerRequest::Job { job }, &[], ANSWER) {
             Ok(PeerReply::Job { record }) => {
@@ -138,7 +147,7 @@ fn goes_on(node: &Arc<Node>, home: u32, job: u32) -> bool {
                 if record.is_some_and(|record| alive(&record)) {
                     return true;
                 }
-                match node.ask(home, PeerRequest::Forget { job }, &[], ACTION_TIME) {
+                match node.ask(home, PeerRequest::Forget { job, restarts }, &[], ACTION_TIME) {
                     Ok(_) => return false,
                     Err(error) => log::warn!("job {job} is not known to have ended: {error}"),
                 }
@@ -196,7 +205,7 @@ fn take_over(node: &Arc<Node>, record: &JobRecord) {
 
 /// This node is a job's new home.
 pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holon_api::ApiError> {
-    end::forget(node, record.job)
+    end::forget(node, record.job, record.restarts.saturating_sub(1))
         .map_err(|e| holon_api::ApiError::new(Code::Failure, "can't run it again", e))?;
     if !node.state().jobs.merge(record.clone()) {
         return Ok(());

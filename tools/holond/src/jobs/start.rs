@@ -7,6 +7,7 @@ use super::record::{JobRecord, JobState};
 use super::session::{self, Client};
 use super::stdio::{self, Ours, Stdio};
 use super::users::Account;
+use crate::cgroup::Instance;
 use crate::init::proto::{InitConfig, InitReply, InitRequest, SpawnSpec, SpawnStep, ViewConfig};
 use crate::node::{Node, ACTION_TIME, ANSWER_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
@@ -75,7 +76,7 @@ pub(crate) fn start(
             r.state = JobState::Ended;
             r.status = Some(i32::from(error.code.status()));
         });
-        end::forget_logged(node, job);
+        end::forget_logged(node, job, record.restarts);
     }
     result
 }
@@ -267,10 +268,10 @@ fn spawn_error(spec: &RunSpec, step: SpawnStep, errno: Errno) -> ApiError {
 /// A job's init on this node, made if need be and made known to the module.
 pub(crate) fn ensure_init(node: &Arc<Node>, record: &JobRecord) -> Result<Arc<InitHandle>> {
     let job = record.job;
-    node.inits.get_or_make(job, || {
+    let init = node.inits.get_or_make(job, || {
         // Its end may have come while this waited for its turn.
-        if node.job(job).is_some_and(|now| now.state.is_over()) {
-            anyhow::bail!("job {job} is over");
+        if node.job(job).is_some_and(|now| now.state.is_over() || now.home != record.home) {
+            anyhow::bail!("job {job} is over, or has another home now");
         }
         let is_home = record.home == node.own();
         let home = node.config.node(record.home).context("the job's home is no node")?;
@@ -278,36 +279,39 @@ pub(crate) fn ensure_init(node: &Arc<Node>, record: &JobRecord) -> Result<Arc<In
             true => None,
             false => Some(ViewConfig { tree: node.homes.get(node, record.home)?.path.clone() }),
         };
+        let instance = Instance { job, restarts: record.restarts };
         let config = InitConfig {
-            job,
+            instance,
+            home: record.home,
             slot: node.own(),
             hostname: home.name.clone(),
-            socket: inits::socket_path(job),
+            socket: inits::socket_path(instance),
             view,
         };
         let listener = node.clone();
-        let init = inits::make(&config, move |news| end::on_news(&listener, job, news))?;
-        register(node, record, &init)?;
+        let init = inits::make(&config, move |init, news| end::on_news(&listener, init, news))?;
+        register(node, &init).inspect_err(|_| end::kill_all(&[instance]))?;
         Ok(init)
-    })
+    })?;
+    // The word of a new home may be faster than the end of what the old one had here.
+    anyhow::ensure!(init.home == record.home, "an earlier run of job {job} is not ended here yet");
+    Ok(init)
 }
 
 /// Tells the module about a job's namespace.
-pub(crate) fn register(node: &Node, record: &JobRecord, init: &InitHandle) -> Result<()> {
+pub(crate) fn register(node: &Node, init: &InitHandle) -> Result<()> {
     let Some(device) = &node.device else {
         return Ok(());
     };
+    let job = init.instance.job;
     let place = !node.config.place.is_empty();
-    match device.job_add(record.job, record.home, init.pid, place) {
-        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+    match device.job_add(job, init.home, init.pid, place) {
+        Ok(()) => Ok(()),
         Err(Errno::ENOTTY) => {
-            log::error!("the module can't move processes: job {} stays here", record.job);
+            log::error!("the module can't move processes: job {job} stays here");
             Ok(())
         }
-        Err(errno) => {
-            let _ = crate::cgroup::kill(record.job);
-            Err(errno).context("the module refused the job")
-        }
+        Err(errno) => Err(errno).context("the module refused the job"),
     }
 }
 

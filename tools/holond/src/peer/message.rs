@@ -96,6 +96,8 @@ pub(crate) enum PeerRequest {
     Forget {
         /// The job.
         job: u32,
+        /// Its runs up to this one; a later one is another matter.
+        restarts: u32,
     },
     /// A node is cordoned or not.
     Cordon {

@@ -128,9 +128,9 @@ fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
             let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't signal", e);
             answer(end::signal(node, job, signal).map_err(error), |()| PeerReply::Done)
         }
-        PeerRequest::Forget { job } => {
+        PeerRequest::Forget { job, restarts } => {
             let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't end the job", e);
-            answer(end::forget(node, job).map_err(error), |()| PeerReply::Done)
+            answer(end::forget(node, job, restarts).map_err(error), |()| PeerReply::Done)
         }
         PeerRequest::Cordon { slot, reason } => {
             local::cordon(node, slot, reason);
@@ -178,9 +178,10 @@ pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
 
 fn take_records(node: &Arc<Node>, records: Vec<crate::jobs::record::JobRecord>) {
     for record in records {
-        let (job, home, over) = (record.job, record.home, record.state.is_over());
-        let old_home = node.job(job).map(|known| known.home);
-        if home == node.own() && old_home.is_none() && !over {
+        let (job, home, over, restarts) =
+            (record.job, record.home, record.state.is_over(), record.restarts);
+        let old = node.job(job);
+        if home == node.own() && old.is_none() && !over {
             // From an earlier life of this node. Whoever saw that end decides what becomes of it.
             node.state().jobs.note_number(job);
             continue;
@@ -188,10 +189,11 @@ fn take_records(node: &Arc<Node>, records: Vec<crate::jobs::record::JobRecord>) 
         if !node.state().jobs.merge(record) {
             continue;
         }
-        let was_ours = old_home == Some(node.own()) && home != node.own();
-        if over || was_ours {
+        let moved_from = old.filter(|old| old.home != home).map(|old| old.restarts);
+        let upto = if over { Some(restarts) } else { moved_from };
+        if let Some(upto) = upto {
             let node = node.clone();
-            std::thread::spawn(move || end::forget_logged(&node, job));
+            std::thread::spawn(move || end::forget_logged(&node, job, upto));
         }
     }
 }
