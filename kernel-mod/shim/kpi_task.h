@@ -43,6 +43,7 @@ struct kpi_facts {
 	u32 threads, children, posix_timers, itimers;
 	u32 traced, vforking, stopped, exiting, kernel, compat, seccomp, io_uring;
 	u32 sysv_undo, other_namespaces, real_time, chrooted;
+	u32 files_shared, fs_shared, mm_shared, pad; /* with another process */
 	s32 pgid, sid, nice, leader_of_session, has_tty, umask;
 	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
 	u32 groups_count, securebits, no_new_privs, dumpable, personality, user_ns_other;
@@ -56,6 +57,8 @@ struct kpi_facts {
 
 /* init: the task whose namespaces are the job's. */
 int kpi_facts(struct task_struct *task, struct task_struct *init, struct kpi_facts *out);
+/* Whether it sleeps where no signal wakes it, and did nothing else for that long. May wait so long. */
+bool kpi_task_stuck(struct task_struct *task, u32 watch_us);
 s64 kpi_groups(struct task_struct *task, u32 *out, u32 count_max);
 
 struct kpi_fd {
@@ -83,6 +86,8 @@ struct kpi_tfile_info {
 void kpi_tfile_info(struct kpi_file *file, struct kpi_tfile_info *out);
 s64 kpi_file_path(struct kpi_file *file, u8 *out, size_t len); /* length */
 s64 kpi_tfile_name(struct kpi_file *file, u8 *out, size_t len); /* last component */
+/* Whether it holds a lock or lease through this open file, or as a process on this file. */
+bool kpi_file_locked(struct kpi_file *file, struct task_struct *task);
 struct kpi_file *kpi_task_exe(struct task_struct *task); /* a reference or NULL */
 /* which 0: working directory, 1: root. Length. */
 s64 kpi_task_dir(struct task_struct *task, u32 which, u8 *out, size_t len);

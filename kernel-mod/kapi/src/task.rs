@@ -121,6 +121,19 @@ impl Task {
         Errno::check(unsafe { raw::kpi_task_settled(self.as_raw(), timeout_us) }).map(drop)
     }
 
+    /// Whether it sleeps where no signal wakes it, and did nothing else for that long. Waits so
+    /// long at most, and only if it sleeps so now.
+    pub fn is_stuck(&self, watch_us: u32) -> bool {
+        // SAFETY: a live task.
+        unsafe { raw::kpi_task_stuck(self.as_raw(), watch_us) }
+    }
+
+    /// Whether it holds a lock or lease on a file that it has open.
+    pub fn holds_lock(&self, file: &FileRef) -> bool {
+        // SAFETY: a live file and a live task.
+        unsafe { raw::kpi_file_locked(file.as_raw(), self.as_raw()) }
+    }
+
     /// Its address space.
     pub fn mm(&self) -> Result<Mm> {
         // SAFETY: a live task; the result is a reference.

@@ -86,15 +86,32 @@ static void facts_task(struct task_struct *task, struct kpi_facts *f)
 	f->pdeath_signal = task->pdeath_signal;
 	f->timer_slack_ns = task->timer_slack_ns;
 	f->dumpable = READ_ONCE(rcu_dereference(task->exec_state)->dumpable);
+	f->vforking |= !!READ_ONCE(task->vfork_done);
 	f->pgid = task_pgrp_nr_ns(task, task_active_pid_ns(task));
 	f->sid = task_session_nr_ns(task, task_active_pid_ns(task));
+}
+
+static bool mm_is_shared(struct task_struct *task)
+{
+	struct mm_struct *mm = READ_ONCE(task->mm);
+	struct task_struct *p;
+
+	for_each_process(p)
+		if (p != task && !(p->flags & PF_KTHREAD) && mm && READ_ONCE(p->mm) == mm)
+			return true;
+	return false;
 }
 
 static void facts_shared(struct task_struct *task, struct task_struct *init, struct kpi_facts *f)
 {
 	task_lock(task);
-	if (task->fs)
+	/* Threads share both as a rule. */
+	if (task->fs) {
 		f->umask = task->fs->umask;
+		f->fs_shared = READ_ONCE(task->fs->users) > f->threads;
+	}
+	if (task->files)
+		f->files_shared = atomic_read(&task->files->count) > f->threads;
 	/* The job's init and its processes have one set of namespaces, shared or copied. */
 	if (task->nsproxy && init->nsproxy && task->nsproxy != init->nsproxy)
 		f->other_namespaces = task->nsproxy->mnt_ns != init->nsproxy->mnt_ns ||
@@ -126,6 +143,7 @@ int kpi_facts(struct task_struct *task, struct task_struct *init, struct kpi_fac
 	facts_creds(task, out);
 	facts_signal(task, out);
 	facts_task(task, out);
+	out->mm_shared = mm_is_shared(task);
 	rcu_read_unlock();
 	facts_shared(task, init, out);
 	task_cputime_adjusted(task, &utime, &stime);

@@ -116,6 +116,22 @@ bool kpi_current_exiting(void)
 	return current->flags & PF_EXITING;
 }
 
+/* Anything that it did meanwhile shows in its switches. */
+bool kpi_task_stuck(struct task_struct *task, u32 watch_us)
+{
+	unsigned long switches = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+	u32 waited_us = 0;
+
+	while ((READ_ONCE(task->__state) & TASK_UNINTERRUPTIBLE) &&
+	       READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw) == switches) {
+		if (waited_us >= watch_us)
+			return true;
+		usleep_range(1000, 2000);
+		waited_us += 1000;
+	}
+	return false;
+}
+
 /* wait_task_inactive() is not exported. The task is on its way to schedule(): this is short. */
 int kpi_task_settled(struct task_struct *task, u32 timeout_us)
 {

@@ -158,12 +158,14 @@ fn keep(own: &Own, bprm: &Bprm<'_>, chosen: &Chosen, path: Vec<u8>) -> Result<Ke
         || facts.traced != 0
         || facts.seccomp != 0
         || facts.itimers != 0
+        || facts.fs_shared != 0
         || facts.other_namespaces != 0
         || facts.user_ns_other != 0
         || facts.compat != 0;
     let fds = task.fds(FDS_MAX)?;
     let movable = |fd: &Fd| fd.cloexec || files::can_describe(&fd.file, &fd.file.info());
-    if tied || !fds.iter().all(movable) || task.root()? != chosen.init.root()? {
+    let locks = fds.iter().any(|fd| task.holds_lock(&fd.file));
+    if tied || locks || !fds.iter().all(movable) || task.root()? != chosen.init.root()? {
         return Err(Errno::ENOEXEC);
     }
     let (mut ignored, mut bit) = (0u64, 1u64);

@@ -1,6 +1,9 @@
 //! From a survey to what the eligibility check wants to know.
 
-use kapi::fileref::{self, FileInfo};
+use kapi::{
+    fileref::{self, FileInfo},
+    task::Task,
+};
 use sched_migrate::eligible::{self, Flags, OpenKinds, Reasons, State};
 
 use super::{
@@ -14,11 +17,35 @@ const MAGIC_CGROUP2: u64 = 0x6367_7270;
 const MAGIC_DEBUGFS: u64 = 0x6462_6720;
 const MAGIC_TRACEFS: u64 = 0x7472_6163;
 
+/// What a look at the process alone does not tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Besides {
+    /// Nothing.
+    Nothing,
+    /// It is being moved.
+    BeingMoved,
+    /// It sleeps where no signal wakes it, and does not seem to wake by itself.
+    Stuck,
+}
+
+/// How long an uninterruptible sleep is looked at before it counts: most last a moment.
+const STUCK_US: u32 = 250_000;
+
+/// Looks at a process that is not being moved: one that is parked sleeps uninterruptibly too.
+pub(crate) fn besides(task: &Task) -> Besides {
+    if task.is_stuck(STUCK_US) {
+        Besides::Stuck
+    } else {
+        Besides::Nothing
+    }
+}
+
 /// Why a process can't move; none, if it can.
-pub(crate) fn reasons(survey: &Survey, being_moved: bool) -> Reasons {
+pub(crate) fn reasons(survey: &Survey, besides: Besides) -> Reasons {
+    let being_moved = besides == Besides::BeingMoved;
     let facts = &survey.facts;
     eligible::check(&eligible::Facts {
-        state: state(survey),
+        state: state(survey, besides),
         flags: flags(survey) | mapping_flags(survey) | set(being_moved, Flags::BEING_MOVED),
         open: open(survey),
         threads: facts.threads,
@@ -37,7 +64,7 @@ fn set(on: bool, flag: Flags) -> Flags {
     }
 }
 
-fn state(survey: &Survey) -> State {
+fn state(survey: &Survey, besides: Besides) -> State {
     let facts = &survey.facts;
     if facts.exiting != 0 {
         State::Dead
@@ -45,6 +72,8 @@ fn state(survey: &Survey) -> State {
         State::Traced
     } else if facts.stopped != 0 {
         State::Stopped
+    } else if besides == Besides::Stuck {
+        State::Uninterruptible
     } else {
         State::Interruptible
     }
@@ -65,6 +94,9 @@ fn flags(survey: &Survey) -> Flags {
         | set(facts.io_uring != 0, Flags::ASYNC)
         | set(facts.sysv_undo != 0, Flags::SEMAPHORE_UNDO)
         | set(facts.real_time != 0, Flags::REALTIME)
+        | set(facts.files_shared != 0 || facts.fs_shared != 0, Flags::FILES_SHARED)
+        | set(facts.mm_shared != 0, Flags::MEMORY_SHARED)
+        | set(survey.locks, Flags::FILE_LOCK)
         | set(facts.locked_vm != 0, Flags::LOCKED)
         | set(!is_plain(&survey.cwd), Flags::NO_PATH)
         | set(survey.exe.info().unlinked != 0, Flags::NO_PATH)

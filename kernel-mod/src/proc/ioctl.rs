@@ -137,10 +137,13 @@ fn migrate(_file: &OpenFile, arg: u64) -> Result<u64> {
         if record.is_some_and(|record| record.role() == Role::Surrogate) {
             return Err(Errno::ESTALE);
         }
+        if tables.leaving.get(process).is_some() {
+            return Err(Errno::EBUSY);
+        }
         find(&tables, process)?
     };
     let looked = survey::survey(&task, &init)?;
-    let reasons = facts::reasons(&looked, false);
+    let reasons = facts::reasons(&looked, facts::besides(&task));
     if let Some(first) = reasons.iter().next() {
         call.reason = first.index();
         uaccess::write(arg, &call)?;
@@ -222,7 +225,8 @@ fn explain(_file: &OpenFile, arg: u64) -> Result<u64> {
         let (task, init) = find(&tables, process)?;
         (task, init, tables.leaving.get(process).is_some())
     };
-    let reasons = facts::reasons(&survey::survey(&task, &init)?, moving);
+    let besides = if moving { facts::Besides::BeingMoved } else { facts::besides(&task) };
+    let reasons = facts::reasons(&survey::survey(&task, &init)?, besides);
     let text = text_of(reasons);
     let bytes = text.as_bytes();
     let len = bytes.len().min(call.text_bytes_max as usize);

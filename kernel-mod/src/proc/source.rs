@@ -113,7 +113,7 @@ pub(crate) fn prepare(leaving: &Arc<Leaving>, plan: &Plan) -> core::result::Resu
 #[inline(never)]
 fn prepare_live(leaving: &Arc<Leaving>, plan: &Plan) -> core::result::Result<Box<Out>, Failure> {
     let survey = survey::survey(&leaving.task, &leaving.init).map_err(capture)?;
-    if !facts::reasons(&survey, false).is_empty() {
+    if !facts::reasons(&survey, facts::Besides::Nothing).is_empty() {
         return Err(Failure::Ineligible);
     }
     let (process, request) = (leaving.process, leaving.request);
@@ -243,7 +243,7 @@ pub(crate) enum Compared {
 /// Compares, and makes the final part.
 pub(crate) fn compare(leaving: &Leaving) -> core::result::Result<Compared, Failure> {
     let survey = survey::survey(&leaving.task, &leaving.init).map_err(capture)?;
-    let reasons = facts::reasons(&survey, false);
+    let reasons = facts::reasons(&survey, facts::Besides::Nothing);
     if !reasons.is_empty() {
         return Err(Failure::Ineligible);
     }

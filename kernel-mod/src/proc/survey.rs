@@ -38,6 +38,8 @@ pub(crate) mod vm {
 /// A look at a process.
 pub(crate) struct Survey {
     pub(crate) facts: Box<Facts>,
+    /// It holds a lock or lease on a file.
+    pub(crate) locks: bool,
     pub(crate) groups: Vec<u32>,
     pub(crate) fds: Vec<Fd>,
     pub(crate) mappings: Vec<Mapping>,
@@ -64,10 +66,16 @@ impl Survey {
 pub(crate) fn survey(task: &Task, init: &Task) -> Result<Survey> {
     let facts = task.facts(init)?;
     let mm = task.mm()?;
+    let fds = task.fds(FDS_MAX)?;
+    let mappings = mm.vmas(VMAS_MAX)?;
+    // A lock outlives its descriptor if the file is still mapped.
+    let mapped = mappings.iter().filter_map(|mapping| mapping.file.as_ref());
+    let locks = fds.iter().map(|fd| &fd.file).chain(mapped).any(|file| task.holds_lock(file));
     Ok(Survey {
         groups: task.groups(facts.groups_count)?,
-        fds: task.fds(FDS_MAX)?,
-        mappings: mm.vmas(VMAS_MAX)?,
+        fds,
+        mappings,
+        locks,
         mm_info: mm.info(),
         exe: task.exe()?,
         cwd: task.cwd()?,
