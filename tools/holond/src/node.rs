@@ -69,8 +69,6 @@ pub(crate) struct State {
     pub(crate) prepared: BTreeSet<u32>,
     /// What the module last said to the placement table.
     pub(crate) place_problem: Option<nix::errno::Errno>,
-    /// Commands that ended before their start was noted: job and PID, wait status.
-    pub(crate) early_exits: BTreeMap<(u32, i32), i32>,
 }
 
 impl Node {

@@ -28,53 +28,42 @@ pub(crate) fn on_news(node: &Arc<Node>, init: &InitHandle, news: InitNews) {
     let job = init.instance.job;
     match news {
         InitNews::Exited(pid, status) => {
-            let is_main = |r: &JobRecord| {
-                r.home == node.own() && r.main_pid == pid.unsigned_abs() && !r.state.is_over()
-            };
-            if node.job(job).as_ref().is_some_and(is_main) {
+            let pid = pid.unsigned_abs();
+            if node.state().jobs.command_ended(node.own(), job, pid, status) {
                 // May wait for the module's word about a lost node, so not on the reader's thread.
                 let node = node.clone();
-                std::thread::spawn(move || main_ended(&node, job, status));
-            } else if let Some(record) = node.job(job) {
-                if record.state == JobState::Starting {
-                    node.state().early_exits.insert((job, pid), status);
-                }
+                std::thread::spawn(move || main_ended(&node, job, pid, status));
             }
         }
-        InitNews::Count => look_again(node, job),
+        InitNews::Count => {
+            let is_finishing = |r: JobRecord| r.state == JobState::Finishing;
+            if node.job(job).is_some_and(is_finishing) {
+                let node = node.clone();
+                std::thread::spawn(move || finish_if_empty(&node, job));
+            }
+        }
         InitNews::Gone => init_gone(node, init),
     }
 }
 
-/// After the record of a start was written: has the command ended already?
-pub(crate) fn look_again(node: &Arc<Node>, job: u32) {
-    let Some(record) = node.job(job) else { return };
-    if record.home != node.own() {
-        return;
-    }
-    let pid = i32::try_from(record.main_pid).unwrap_or(0);
-    let early = node.state().early_exits.remove(&(job, pid));
-    let node = node.clone();
-    match early {
-        Some(status) => drop(std::thread::spawn(move || main_ended(&node, job, status))),
-        None if record.state == JobState::Finishing => {
-            drop(std::thread::spawn(move || finish_if_empty(&node, job)));
-        }
-        None => {}
-    }
-}
-
 /// The job's first process ended.
-fn main_ended(node: &Arc<Node>, job: u32, status: i32) {
+pub(crate) fn main_ended(node: &Arc<Node>, job: u32, pid: u32, status: i32) {
     let code = status_code(status);
-    if code == holon_api::EXIT_NODE_LOST && lost::run_again_here(node, job) {
+    let lost = code == holon_api::EXIT_NODE_LOST && lost::was_lost(node, job, pid);
+    if lost && lost::run_again_here(node, job) {
         return;
     }
-    let changed = node.change_job(job, |r| {
-        r.state = JobState::Finishing;
-        r.status = Some(code);
+    let mut is_over = true;
+    node.change_job(job, |r| {
+        is_over = r.state.is_over();
+        if !is_over {
+            r.state = JobState::Finishing;
+            r.status = Some(code);
+        }
     });
-    let lost = changed.is_some_and(|r| node.state().lost.remove(&(job, r.main_pid)));
+    if is_over {
+        return;
+    }
     let note = lost.then(|| "the node that it ran on was lost".to_owned());
     if let Some(session) = node.sessions.of_job(job) {
         session.finish(node, code, note);
@@ -84,7 +73,8 @@ fn main_ended(node: &Arc<Node>, job: u32, status: i32) {
 
 /// Ends a job of ours whose command has ended, if no process of it is left anywhere.
 pub(crate) fn finish_if_empty(node: &Arc<Node>, job: u32) {
-    let is_finishing = node.job(job).is_some_and(|r| r.state == JobState::Finishing);
+    let ours = |r: &JobRecord| r.home == node.own() && r.state == JobState::Finishing;
+    let is_finishing = node.job(job).as_ref().is_some_and(ours);
     let is_empty_here = node.inits.get(job).is_none_or(|init| init.is_empty());
     if !is_finishing || !is_empty_here {
         return;

@@ -20,8 +20,14 @@ use holon_api::Code;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a home that was cut off has to end its jobs, once it knows.
-const FENCE_TIME: Duration = Duration::from_secs(3);
+/// The transport's: a peer not heard for so long is down, and how often each is heard.
+const SILENCE_TIME: Duration = Duration::from_millis(4000);
+const HEARTBEAT_TIME: Duration = Duration::from_millis(200);
+/// How long a node takes to end what it must not run any longer, once it knows.
+const KILL_TIME: Duration = Duration::from_millis(1800);
+/// After so long a node that we see down has noticed that it does not see us, and acted on it: it
+/// may have heard us until the moment when we gave it up.
+const FENCE_TIME: Duration = SILENCE_TIME.saturating_add(HEARTBEAT_TIME).saturating_add(KILL_TIME);
 /// Between two questions to a home that does not answer well.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How often a peer's tree is tried to be mounted ahead, and after which pause.
@@ -29,6 +35,7 @@ const MOUNT_TRIES_MAX: u32 = 10;
 const MOUNT_PAUSE: Duration = Duration::from_secs(2);
 /// How long the module's word about a lost body may come after the surrogate's end.
 const WORD_TIME: Duration = Duration::from_secs(1);
+const WORD_PAUSE: Duration = Duration::from_millis(20);
 
 /// A peer is gone.
 pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
@@ -223,26 +230,34 @@ pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holo
     result.map(drop)
 }
 
-/// A first process ended with the status of a lost node: runs it again if that is what happened and
-/// what its job wants.
-pub(crate) fn run_again_here(node: &Arc<Node>, job: u32) -> bool {
-    let Some(record) = node.job(job) else {
-        return false;
-    };
-    let key = (job, record.main_pid);
+/// Whether a first process that ended with the status of a lost node was lost with one: the module
+/// says so, soon. Otherwise the program itself has chosen this status.
+pub(crate) fn was_lost(node: &Arc<Node>, job: u32, pid: u32) -> bool {
     let end = Instant::now() + node.time(WORD_TIME);
-    let all_up = node.all_up().len() == node.config.nodes.len();
-    while !node.state().lost.contains(&key) {
-        // With all nodes there, the program itself has chosen this status.
-        if all_up || Instant::now() > end {
+    while !node.state().lost.remove(&(job, pid)) {
+        if Instant::now() > end {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(WORD_PAUSE);
     }
-    if record.restart != Restart::Exec {
+    true
+}
+
+/// A first process was lost with the node that it ran on: runs it again if its job wants that.
+pub(crate) fn run_again_here(node: &Arc<Node>, job: u32) -> bool {
+    if node.job(job).is_none_or(|record| record.restart != Restart::Exec) {
         return false;
     }
-    node.state().lost.remove(&key);
+    let Some(record) = node.state().jobs.command_starts(job) else {
+        return false;
+    };
+    node.tell_peers(PeerRequest::Jobs { records: vec![record.clone()] });
+    // A node that was merely cut off may still run it. It notices that as we do, and ends it.
+    std::thread::sleep(node.time(FENCE_TIME));
+    if !node.has_quorum() {
+        log::warn!("no quorum: job {job} is not run again");
+        return false;
+    }
     match start::respawn(node, &record) {
         Ok(()) => true,
         Err(error) => {

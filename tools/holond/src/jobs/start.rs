@@ -149,40 +149,48 @@ pub(crate) fn start_record(
     if record.restart == Restart::Exec {
         node.restartables.keep(job, command);
     }
-    note_started(node, job, pid);
+    if !note_started(node, job, pid) {
+        return Err(cant("it was ended meanwhile"));
+    }
     let session = session.map_or(0, |session| session.id);
     Ok(Started { process: ProcessId { job, pid }, session })
 }
 
-fn note_started(node: &Arc<Node>, job: u32, pid: u32) {
-    let changed = node.change_job(job, |r| {
-        r.state = JobState::Running;
-        r.main_pid = pid;
-        r.status = None;
-    });
-    let Some(record) = changed else { return };
+/// Notes a start. False if the job is over meanwhile.
+fn note_started(node: &Arc<Node>, job: u32, pid: u32) -> bool {
+    let Some((record, early)) = node.state().jobs.command_started(job, pid) else {
+        return false;
+    };
+    let restarts = record.restarts;
+    node.tell_peers(PeerRequest::Jobs { records: vec![record] });
     node.note(EventRow {
-        kind: if record.restarts == 0 { "job-started" } else { "job-restarted" }.into(),
+        kind: if restarts == 0 { "job-started" } else { "job-restarted" }.into(),
         job: Some(job),
         process: Some(ProcessId { job, pid }),
         to: Some(node.name().into()),
         ..EventRow::default()
     });
-    // Its end may have been faster than this note.
-    end::look_again(node, job);
+    if let Some(status) = early {
+        let node = node.clone();
+        std::thread::spawn(move || end::main_ended(&node, job, pid, status));
+    }
+    true
 }
 
 /// Runs a job's command once more in its namespaces at home, where its streams still are.
 pub(crate) fn respawn(node: &Arc<Node>, record: &JobRecord) -> Result<(), ApiError> {
+    let job = record.job;
     let spec = record.spec.as_deref().ok_or_else(|| cant("its command is not known"))?;
     let mut spec = spec.clone();
     set_account_env(&mut spec, &record.account);
     let init = ensure_init(node, record).map_err(|e| cant(format!("{e:#}")))?;
-    let raw = node.restartables.raw(record.job).ok_or_else(|| cant("its streams are gone"))?;
+    let raw = node.restartables.raw(job).ok_or_else(|| cant("its streams are gone"))?;
+    node.state().jobs.change(job, |r| r.restarts += 1);
     let pid = spawn(node, &init, &spec, &record.account, &raw)?;
-    node.state().jobs.change(record.job, |r| r.restarts += 1);
-    note_started(node, record.job, pid);
-    Ok(())
+    match note_started(node, job, pid) {
+        true => Ok(()),
+        false => Err(cant("it was ended meanwhile")),
+    }
 }
 
 fn streams(

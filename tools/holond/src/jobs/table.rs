@@ -23,6 +23,8 @@ const _: () = {
 pub(crate) struct JobTable {
     records: BTreeMap<u32, JobRecord>,
     number_max: u32,
+    /// Commands that ended before the word of their start: job and PID, wait status.
+    early_exits: BTreeMap<(u32, u32), i32>,
 }
 
 impl JobTable {
@@ -58,6 +60,53 @@ impl JobTable {
         change(record);
         record.revision += 1;
         Some(record.clone())
+    }
+
+    /// A command that a job's init at its home started has ended. True if it was the job's first
+    /// process; if the word of a start is still to come, the end is kept for it.
+    pub(crate) fn command_ended(&mut self, own: u32, job: u32, pid: u32, status: i32) -> bool {
+        let ours = |r: &&JobRecord| r.home == own && !r.state.is_over();
+        let Some(record) = self.records.get(&job).filter(ours) else {
+            return false;
+        };
+        if record.state == JobState::Starting {
+            self.early_exits.insert((job, pid), status);
+            return false;
+        }
+        record.state == JobState::Running && record.main_pid == pid
+    }
+
+    /// A job's command is to be started (again): its PID is not known yet.
+    pub(crate) fn command_starts(&mut self, job: u32) -> Option<JobRecord> {
+        self.early_exits.retain(|(of, _), _| *of != job);
+        let is_over = self.records.get(&job)?.state.is_over();
+        if is_over {
+            return None;
+        }
+        self.change(job, |r| {
+            r.state = JobState::Starting;
+            r.main_pid = 0;
+        })
+    }
+
+    /// A job's command was started: the record, and how it ended if it has already. None if the
+    /// job is over meanwhile.
+    pub(crate) fn command_started(
+        &mut self,
+        job: u32,
+        pid: u32,
+    ) -> Option<(JobRecord, Option<i32>)> {
+        let early = self.early_exits.remove(&(job, pid));
+        self.early_exits.retain(|(of, _), _| *of != job);
+        if self.records.get(&job)?.state.is_over() {
+            return None;
+        }
+        let record = self.change(job, |r| {
+            r.state = JobState::Running;
+            r.main_pid = pid;
+            r.status = None;
+        })?;
+        Some((record, early))
     }
 
     /// The next number, given by the node that gives numbers while there is a quorum.
@@ -156,6 +205,32 @@ mod tests {
         taken_over.restarts = 1;
         assert!(table.merge(taken_over));
         assert_eq!(table.get(3).map(|r| r.home), Some(1));
+    }
+
+    #[test]
+    fn an_end_is_told_once_however_fast() {
+        let mut table = JobTable::default();
+        let starting = JobRecord { state: JobState::Starting, main_pid: 0, ..record(3, 0) };
+        table.merge(starting);
+        assert!(!table.command_ended(0, 3, 17, 256), "kept: nobody knows its PID yet");
+        assert!(!table.command_ended(0, 3, 18, 0), "another one of the job's");
+        let (started, early) = table.command_started(3, 17).expect("not over");
+        assert_eq!((started.main_pid, early), (17, Some(256)));
+        assert_eq!(started.state, JobState::Running);
+
+        assert!(!table.command_ended(0, 3, 18, 0), "not the first process");
+        assert!(!table.command_ended(1, 3, 17, 0), "not ours");
+        assert!(table.command_ended(0, 3, 17, 0));
+
+        let again = table.command_starts(3).expect("not over");
+        assert_eq!((again.state, again.main_pid), (JobState::Starting, 0));
+        let (_, early) = table.command_started(3, 17).expect("not over");
+        assert_eq!(early, None, "the end of an earlier run is not this one's");
+
+        table.change(3, |r| r.state = JobState::Ended);
+        assert!(!table.command_ended(0, 3, 17, 0));
+        assert!(table.command_started(3, 19).is_none() && table.command_starts(3).is_none());
+        assert_eq!(table.get(3).map(|r| r.state), Some(JobState::Ended), "stays over");
     }
 
     #[test]
