@@ -291,6 +291,8 @@ fn say_hello(node: &Arc<Node>, slot: u32) {
             mount_ahead(node, slot);
             return;
         }
+        // Some errors come at once.
+        std::thread::sleep(RETRY_PAUSE);
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) enum CallError {
     /// The transport says so, or it died meanwhile.
     #[error("the node is down")]
     Down,
+    /// The question could not be sent, though the peer is there.
+    #[error("the question could not be sent: {0}")]
+    Busy(String),
     /// Nothing came.
     #[error("its daemon did not answer in time")]
     TimedOut,
@@ -43,7 +46,7 @@ impl CallError {
     pub(crate) fn for_user(self, what: &str, node: &str) -> ApiError {
         let code = match &self {
             Self::Refused(error) => return error.clone(),
-            Self::TimedOut => Code::TimedOut,
+            Self::TimedOut | Self::Busy(_) => Code::TimedOut,
             Self::Down => Code::Refused,
             Self::TooLong | Self::Nonsense => Code::Failure,
         };
@@ -108,9 +111,9 @@ impl Rpc {
         let (answer, answered) = sync_channel(1);
         self.waiting().insert(id, Waiting { slot, answer });
         for part in parts {
-            if link.send(slot, &part).is_err() {
+            if let Err(error) = link.send(slot, &part) {
                 self.waiting().remove(&id);
-                return Err(CallError::Down);
+                return Err(send_error(&error));
             }
         }
         let result = answered.recv_timeout(time);
@@ -194,6 +197,14 @@ impl Rpc {
     }
 }
 
+/// A full queue or a lack of memory is no death: who is taken for dead is taken to have nothing.
+fn send_error(error: &std::io::Error) -> CallError {
+    match error.raw_os_error() {
+        Some(libc::EHOSTDOWN | libc::ENOTCONN | libc::ENOENT) => CallError::Down,
+        _ => CallError::Busy(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,8 +214,10 @@ mod tests {
 
     impl Send for Wire {
         fn send(&self, slot: u32, part: &[u8]) -> std::io::Result<()> {
-            if slot == 9 {
-                return Err(std::io::Error::other("down"));
+            match slot {
+                8 => return Err(std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+                9 => return Err(std::io::Error::from_raw_os_error(libc::ENOTCONN)),
+                _ => {}
             }
             self.0.lock().expect("not poisoned").push((slot, part.to_vec()));
             Ok(())
@@ -251,6 +264,8 @@ mod tests {
             rpc.call(&*wire, 9, &PeerRequest::Info, &[], LONG).map(drop),
             Err(CallError::Down)
         );
+        let busy = rpc.call(&*wire, 8, &PeerRequest::Info, &[], LONG).map(drop);
+        assert!(matches!(busy, Err(CallError::Busy(_))), "a full queue is no death: {busy:?}");
         let call = std::thread::spawn({
             let (rpc, wire) = (rpc.clone(), wire.clone());
             move || rpc.call(&*wire, 1, &PeerRequest::Info, &[], LONG).map(drop)
