@@ -10,27 +10,22 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use module::Variant;
 
 use crate::image::disk::Image;
 use crate::place;
-use crate::ui;
 
-/// The packages to install in a guest: of the parts that the tree has.
+/// The packages to install in a guest.
 pub(crate) fn packages(image: &Image) -> Result<Vec<PathBuf>> {
-    let repo = place::repo();
     let _lock = place::lock("build")?;
-    let mut packages = Vec::new();
-    if repo.join("kernel-mod/Makefile").exists() {
-        packages.push(module_package(module::build(&image.root)?, &image.root.kernel));
-    } else {
-        ui::note("the tree has no module yet: guests get none");
-    }
-    if repo.join("tools/holond/src/main.rs").exists() {
-        packages.extend(tool_packages(&tools::build()?));
-    } else {
-        ui::note("the tree has no holond yet: guests get none");
-    }
-    packages.push(program_package(&programs::build()?));
+    let module = module::build(&image.root, Variant::Shipped)?;
+    let mut packages = vec![module_package(module, &image.root.kernel)];
+    packages.extend(tool_packages(&tools::build()?));
+    let mut programs = programs::build()?;
+    programs.extend(tools::build_tests()?);
+    let selftest = module::build(&image.root, Variant::SelfTest)?;
+    programs.push(("holon-selftest.ko".to_owned(), selftest));
+    packages.push(program_package(&programs));
     let out = packages_dir();
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
     packages.iter().map(|package| package.write(&out)).collect()

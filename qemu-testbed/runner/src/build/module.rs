@@ -20,12 +20,47 @@ const SHOWN_LINES: usize = 60;
 const SOURCES: &[&str] =
     &["Cargo.toml", "kernel-mod", "netproto", "vm-remote", "ckpt", "sched-migrate"];
 
+/// Which module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Variant {
+    /// What users get.
+    Shipped,
+    /// With calls by which `memtest` drives single areas.
+    SelfTest,
+}
+
+impl Variant {
+    fn step(self) -> &'static str {
+        match self {
+            Self::Shipped => "build the module",
+            Self::SelfTest => "build the module with its self-tests",
+        }
+    }
+
+    /// Where below the kernel's output folder it goes.
+    fn dir(self) -> &'static str {
+        match self {
+            Self::Shipped => "shipped",
+            Self::SelfTest => "selftest",
+        }
+    }
+
+    /// Cargo's features.
+    fn features(self) -> &'static str {
+        match self {
+            Self::Shipped => "",
+            Self::SelfTest => "selftest",
+        }
+    }
+}
+
 /// Builds and gives the path of `holon.ko`. Quick if nothing has changed.
-pub(crate) fn build(root: &Root) -> Result<PathBuf> {
+pub(crate) fn build(root: &Root, variant: Variant) -> Result<PathBuf> {
     let out = place::repo().join("target/module").join(&root.kernel);
-    let (module, stamp) = (out.join("holon.ko"), out.join("built-from"));
+    let dir = out.join(variant.dir());
+    let (module, stamp) = (dir.join("holon.ko"), dir.join("built-from"));
     let mut key = Key::default();
-    key.add(&root.key).add(INSIDE);
+    key.add(&root.key).add(INSIDE).add(variant.features());
     for source in SOURCES.iter().map(|name| place::repo().join(name)).filter(|path| path.exists()) {
         key.add_tree(&source)?;
     }
@@ -33,20 +68,22 @@ pub(crate) fn build(root: &Root) -> Result<PathBuf> {
     if module.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == key) {
         return Ok(module);
     }
-    make(root, &out)?;
+    make(root, variant, &out)?;
     fs::write(&stamp, key)?;
     Ok(module)
 }
 
-fn make(root: &Root, out: &Path) -> Result<()> {
+fn make(root: &Root, variant: Variant, out: &Path) -> Result<()> {
     host::require_root("building the module in the guest root")?;
-    let step = Step::start("build the module");
+    let step = Step::start(variant.step());
     let vendor = vendor(root)?;
-    fs::create_dir_all(out).with_context(|| format!("create {}", out.display()))?;
-    let log = out.join("build.log");
+    let dir = out.join(variant.dir());
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    let log = dir.join("build.log");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--propagation", "private", "sh", "-euc", INSIDE, "sh"]);
     command.arg(&root.path).arg(place::repo()).arg(out).arg(&vendor).arg(&root.kernel);
+    command.arg(variant.dir()).arg(variant.features());
     command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     let file = File::create(&log)?;
     command.stdout(file.try_clone()?).stderr(file);
@@ -61,8 +98,9 @@ fn make(root: &Root, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What runs in a mount namespace of its own: root, repository, output, crates, kernel. The
-/// repository is read-only, and there is no network.
+/// What runs in a mount namespace of its own: root, repository, output, crates, kernel, variant and
+/// its features. The repository is read-only, and there is no network. The variants share what
+/// cargo has built.
 const INSIDE: &str = r#"
 mkdir -p "$1/src" "$1/out" "$1/vendor"
 mount -t proc proc "$1/proc"
@@ -72,7 +110,8 @@ mount -o remount,bind,ro "$1/src"
 mount --bind "$3" "$1/out"
 mount --bind "$4" "$1/vendor"
 exec chroot "$1" /usr/bin/env HOME=/root CARGO_HOME=/out/cargo-home LC_ALL=C \
-    make -C /src/kernel-mod "KDIR=/usr/src/linux-headers-$5" OUT=/out VENDOR=/vendor
+    make -C /src/kernel-mod "KDIR=/usr/src/linux-headers-$5" "OUT=/out/$6" VENDOR=/vendor \
+    CARGO_TARGET=/out/cargo "FEATURES=$7"
 "#;
 
 /// All crates of the module, and of the toolchain's own library, at the versions that the root

@@ -1,8 +1,8 @@
 //! Builds the small C programs that scenarios run in the guests, each against shared libraries and
-//! once more as `NAME-static`.
+//! once more as `NAME-static`, and the C program that tests the module's memory from inside.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -32,12 +32,20 @@ pub(crate) fn build() -> Result<Vec<(String, PathBuf)>> {
             programs.push((name, program));
         }
     }
+    programs.push(memtest(&out)?);
     programs.sort();
     Ok(programs)
 }
 
-fn is_older(program: &PathBuf, source: &PathBuf) -> bool {
-    let modified = |path: &PathBuf| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+fn memtest(out: &Path) -> Result<(String, PathBuf)> {
+    let mut command = Command::new("make");
+    command.arg("-s").arg("-C").arg(place::repo().join("kernel-mod/tests/memory"));
+    process::output(command.arg(format!("OUT={}", out.display())))?;
+    Ok(("memtest".to_owned(), out.join("memtest")))
+}
+
+fn is_older(program: &Path, source: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     match (modified(program), modified(source)) {
         (Some(program), Some(source)) => program < source,
         _ => true,

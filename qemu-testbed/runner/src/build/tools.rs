@@ -13,19 +13,31 @@ use crate::ui::Step;
 /// Crates whose programs go into guests.
 const CRATES: &[&str] = &["holond", "clusterctl"];
 
-/// Builds and gives each program's name and path.
+/// Crates whose programs test the module from inside a guest.
+const TEST_CRATES: &[&str] = &["holon-devtest"];
+
+/// Builds the tools and gives each program's name and path.
 pub(crate) fn build() -> Result<Vec<(String, PathBuf)>> {
     let step = Step::start("build the tools");
+    let programs = cargo(CRATES)?;
+    step.done();
+    Ok(programs)
+}
+
+/// Builds the programs that test the module and gives each one's name and path.
+pub(crate) fn build_tests() -> Result<Vec<(String, PathBuf)>> {
+    cargo(TEST_CRATES)
+}
+
+fn cargo(crates: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     let mut command = Command::new("cargo");
     command.current_dir(place::repo()).args(["build", "--release", "--quiet"]);
     command.arg("--message-format=json-render-diagnostics");
-    for name in CRATES {
+    for name in crates {
         command.args(["--package", name]);
     }
     let said = process::output(&mut command)?;
-    let programs = said.lines().filter_map(program).collect();
-    step.done();
-    Ok(programs)
+    Ok(said.lines().filter_map(program).collect())
 }
 
 fn program(line: &str) -> Option<(String, PathBuf)> {

@@ -10,7 +10,9 @@ pub(crate) mod cluster;
 mod deaths;
 mod drains;
 mod hostile;
+mod links;
 mod moves;
+mod parts;
 mod waits;
 
 use anyhow::Result;
@@ -35,6 +37,10 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "move-pipeline", run: waits::pipeline },
     Scenario { name: "move-refused", run: hostile::refused },
     Scenario { name: "bad-input", run: hostile::bad_input },
+    Scenario { name: "remote-files", run: parts::files },
+    Scenario { name: "far-memory", run: parts::memory },
+    Scenario { name: "hand-off-bad-link", run: links::bad },
+    Scenario { name: "hand-off-cut-link", run: links::cut },
     Scenario { name: "build", run: builds::build },
     Scenario { name: "drain", run: drains::drain },
     Scenario { name: "hand-off-target-killed", run: deaths::target_killed },
@@ -42,8 +48,3 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "node-killed", run: deaths::node_killed },
     Scenario { name: "build-node-killed", run: builds::node_killed },
 ];
-
-/// Those that only run when they are named: what CI runs must be over in an hour, and must not
-/// depend on how loaded its machine is. See `docs/testing.md`.
-pub(crate) const BY_NAME: &[&str] =
-    &["hand-off-target-killed", "source-killed", "node-killed", "build", "build-node-killed"];

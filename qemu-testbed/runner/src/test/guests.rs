@@ -102,6 +102,9 @@ fn keep_evidence(cluster: &Cluster, dir: &Path, round: usize) {
         Ok(())
     });
     if moved.is_ok() {
-        ui::note(format!("journals, consoles and captures of this cluster are in {}", to.display()));
+        ui::note(format!(
+            "journals, consoles and captures of this cluster are in {}",
+            to.display()
+        ));
     }
 }

@@ -20,11 +20,7 @@ pub(super) fn run(tally: &mut Tally, wanted: impl Fn(&str) -> bool) -> Result<()
         match *name {
             "format" => tally.note(name, started, cargo(&["fmt", "--all", "--check"])),
             "lint" => tally.note(name, started, lint()),
-            "tidy" => {
-                if place::repo().join("tools/xtask").exists() {
-                    tally.note(name, started, cargo(&["xtask", "check"]));
-                }
-            }
+            "tidy" => tally.note(name, started, cargo(&["xtask", "check"])),
             _ => unit(tally, started)?,
         }
     }

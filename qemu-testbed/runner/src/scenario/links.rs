@@ -1,0 +1,81 @@
+//! Moves over links that lose, repeat, overtake and damage, or that are cut for a moment.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::drains::finished;
+use crate::switch::Faults;
+
+/// Programs that go on over a bad link take their time.
+const RUN: Duration = Duration::from_secs(400);
+
+fn between(cluster: &mut Cluster, a: usize, b: usize, faults: Faults) -> Result<()> {
+    cluster.instance().link(a, b, faults)?;
+    cluster.instance().link(b, a, faults)
+}
+
+/// A pattern is moved to and fro four times while the link does everything that a link can do.
+pub(crate) fn bad(cluster: &mut Cluster) -> Result<()> {
+    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 16 400 >/root/bad.out'");
+    let job = cluster.run(1, &command)?;
+    let id = cluster.find(1, job, "pattern")?;
+    eventually("the first round", SOON, || {
+        Ok(cluster.sh(1, "cat /root/bad.out")?.contains("round 0").then_some(()))
+    })?;
+    let faults = Faults {
+        loss: 0.05,
+        delay_ms: 3,
+        dup: 0.05,
+        reorder: 0.1,
+        corrupt: 0.02,
+        ..Faults::default()
+    };
+    between(cluster, 1, 2, faults)?;
+    for to in [2, 1, 2, 1] {
+        cluster.migrate(&id, to)?;
+        cluster.fetched(1, &id)?;
+    }
+    cluster.instance().link_clear()?;
+    cluster.ended(1, job, RUN)?;
+    let said = cluster.sh(1, "cat /root/bad.out")?;
+    ensure!(said.ends_with("ok"), "the program found: {said}");
+    Ok(())
+}
+
+/// The link is cut during a hand-off, for less than a death takes to be noticed: whatever came of
+/// the move, the process runs once, and its output has no hole.
+pub(crate) fn cut(cluster: &mut Cluster) -> Result<()> {
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/cut.out 40000 300000"))?;
+    let id = cluster.find(1, job, "counter")?;
+    for (to, blind) in [(2, [true, true]), (1, [true, false]), (2, [false, true])] {
+        let from = cluster.process(3, &id)?.with_context(|| format!("{id} is gone"))?.node;
+        let began = starts(cluster, &id)?;
+        let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
+        eventually("the hand-off to begin", SOON, || {
+            Ok((starts(cluster, &id)? > began || from == format!("node{to}")).then_some(()))
+        })?;
+        let down = Faults { down: true, ..Faults::default() };
+        for ((a, b), is_down) in [(1, 2), (2, 1)].into_iter().zip(blind) {
+            cluster.instance().link(a, b, if is_down { down } else { Faults::default() })?;
+        }
+        let lines = |cluster: &Cluster| cluster.sh(1, "wc -l </root/cut.out");
+        // Long enough for every first attempt to be lost: some retransmissions.
+        cluster.sh(3, "sleep 2")?;
+        cluster.instance().link_clear()?;
+        let _either_way = moving.finish()?;
+        let before = lines(cluster)?;
+        eventually("the counter to go on", SOON, || {
+            Ok((lines(cluster)? != before || cluster.process(3, &id)?.is_none()).then_some(()))
+        })?;
+    }
+    finished(cluster, 1, job, "/root/cut.out", 40_000)
+}
+
+/// How many moves of a process were begun, as all nodes tell.
+fn starts(cluster: &Cluster, id: &str) -> Result<usize> {
+    let about =
+        |e: &super::cluster::Event| e.kind == "migrate-start" && e.process.as_deref() == Some(id);
+    Ok(cluster.events(3)?.iter().filter(|event| about(event)).count())
+}
