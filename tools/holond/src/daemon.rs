@@ -5,13 +5,14 @@ use crate::config::{self, Config};
 use crate::jobs::handle::InitHandle;
 use crate::jobs::record::JobState;
 use crate::jobs::{end, inits, lost, start};
-use crate::kernel::event::Event;
+use crate::kernel::event::{Down, Event};
 use crate::kernel::{module, Device};
 use crate::node::Node;
 use crate::peer::message::PeerRequest;
 use crate::peer::serve;
 use crate::{client, homes, local, moves, nfs, restarts, tick};
 use anyhow::{Context, Result};
+use holon_api::request::Restart;
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
 use holon_uapi::proc as uapi;
@@ -50,6 +51,8 @@ pub fn run() -> Result<()> {
         for slot in device.peers_up()? {
             lost::on_peer_up(&node, slot);
         }
+        // The jobs that an earlier daemon left; with others around they may be started there.
+        lost::fence_own(&node);
         let reader = node.clone();
         std::thread::Builder::new()
             .name("events".into())
@@ -106,7 +109,10 @@ fn adopt(node: &Arc<Node>) {
     for job in &gone {
         // At once, for peers ask what goes on here before they decide who runs a job again.
         node.state().jobs.change(*job, |r| {
-            r.state = JobState::Lost;
+            r.state = match r.restart {
+                Restart::Exec => JobState::Fenced,
+                Restart::Never => JobState::Lost,
+            };
             r.status = Some(holon_api::EXIT_NODE_LOST);
         });
     }
@@ -238,7 +244,7 @@ fn look_at_peers(node: &Arc<Node>) {
     let Ok(up) = device.peers_up() else { return };
     let known: Vec<u32> = node.state().up.iter().copied().collect();
     for slot in known.iter().filter(|slot| !up.contains(slot)) {
-        lost::on_peer_down(node, *slot, "it went away unnoticed");
+        lost::on_peer_down(node, *slot, Down::Unnoticed);
     }
     for slot in up {
         lost::on_peer_up(node, slot);

@@ -1,5 +1,6 @@
 //! Putting together what all nodes know.
 
+use crate::jobs::record::JobState;
 use crate::node::{Node, ANSWER_TIME};
 use crate::nodes::NodeInfo;
 use crate::peer::message::{PeerReply, PeerRequest};
@@ -97,7 +98,9 @@ pub(crate) fn jobs(node: &Arc<Node>, all: bool) -> List<JobRow> {
     let state = node.state();
     let mut list = List::new("JobList", Vec::new());
     list.missing = processes.missing;
-    for record in state.jobs.all().filter(|r| all || !r.state.is_over()) {
+    for record in
+        state.jobs.all().filter(|r| all || !r.state.is_over() || r.state == JobState::Fenced)
+    {
         let count = counts.get(&record.job).copied().unwrap_or(0);
         let mut row = record.row(node.config.name(record.home), count);
         let home_is_up = record.home == node.own() || state.up.contains(&record.home);

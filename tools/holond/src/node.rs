@@ -18,7 +18,7 @@ use holon_api::rows::EventRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long another daemon may take to answer a simple question.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(2);
@@ -65,10 +65,49 @@ pub(crate) struct State {
     pub(crate) lost: BTreeSet<(u32, u32)>,
     /// Peers that have told what they know since they came up.
     pub(crate) greeted: BTreeSet<u32>,
+    /// Configured peers that are not in session, and since when.
+    pub(crate) down_since: BTreeMap<u32, Instant>,
+    /// Of these, those that said that they leave.
+    pub(crate) left: BTreeSet<u32>,
+    /// Homes that are to be asked whether they still have their jobs.
+    pub(crate) doubtful: BTreeSet<u32>,
+    /// Jobs of homes that are gone that are being decided about.
+    pub(crate) deciding: BTreeSet<u32>,
     /// Jobs of ours whose namespaces the other nodes were told to make.
     pub(crate) prepared: BTreeSet<u32>,
     /// What the module last said to the placement table.
     pub(crate) place_problem: Option<nix::errno::Errno>,
+}
+
+impl State {
+    /// A peer is in session. False if it was.
+    pub(crate) fn peer_up(&mut self, slot: u32) -> bool {
+        self.down_since.remove(&slot);
+        self.left.remove(&slot);
+        self.doubtful.insert(slot);
+        self.up.insert(slot)
+    }
+
+    /// A peer is no longer in session. False if it was not.
+    pub(crate) fn peer_down(&mut self, slot: u32, has_left: bool) -> bool {
+        if !self.up.remove(&slot) {
+            return false;
+        }
+        self.down_since.insert(slot, Instant::now());
+        if has_left {
+            self.left.insert(slot);
+        }
+        self.infos.remove(&slot);
+        self.greeted.remove(&slot);
+        true
+    }
+
+    /// A peer has told what it knows.
+    pub(crate) fn greet(&mut self, slot: u32) {
+        if self.up.contains(&slot) {
+            self.greeted.insert(slot);
+        }
+    }
 }
 
 impl Node {
@@ -83,6 +122,9 @@ impl Node {
             Ok(device) => (Some(device), String::new()),
             Err(problem) => (None, problem),
         };
+        let peers = config.nodes.iter().map(|n| n.slot).filter(|slot| *slot != config.own);
+        let down_since = peers.map(|slot| (slot, Instant::now())).collect();
+        let state = State { down_since, ..State::default() };
         Arc::new(Self {
             config,
             device,
@@ -94,7 +136,7 @@ impl Node {
             sessions: Sessions::default(),
             restartables: Restartables::default(),
             moves: Moves::default(),
-            state: Mutex::default(),
+            state: Mutex::new(state),
         })
     }
 
@@ -144,6 +186,16 @@ impl Node {
     /// Whether more than half of the configured nodes are up.
     pub(crate) fn has_quorum(&self) -> bool {
         self.config.is_majority(self.all_up().len())
+    }
+
+    /// For how long a peer has not been in session; none if it is.
+    pub(crate) fn down_for(&self, slot: u32) -> Option<Duration> {
+        self.state().down_since.get(&slot).map(Instant::elapsed)
+    }
+
+    /// Whether more than half of the configured nodes have told what they know.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.config.is_majority(self.state().greeted.len() + 1)
     }
 
     /// Asks a node's daemon; its own node is asked without a detour.
@@ -198,6 +250,16 @@ impl Node {
     /// A job's record.
     pub(crate) fn job(&self, job: u32) -> Option<JobRecord> {
         self.state().jobs.get(job).cloned()
+    }
+
+    /// Notes what became of another home's job and tells the others. False if something newer is
+    /// known.
+    pub(crate) fn publish(self: &Arc<Self>, record: JobRecord) -> bool {
+        let is_news = self.state().jobs.merge(record.clone());
+        if is_news {
+            self.tell_peers(PeerRequest::Jobs { records: vec![record] });
+        }
+        is_news
     }
 
     /// Changes a job of this home and tells the others.

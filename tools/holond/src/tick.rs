@@ -1,8 +1,8 @@
 //! What is done at intervals: fresh loads for placement, a look at jobs that are about to end.
 
 use crate::gather;
-use crate::jobs::end;
 use crate::jobs::record::JobState;
+use crate::jobs::{end, takeover};
 use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
 use crate::peer::message::PeerRequest;
@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const TICK_TIME: Duration = Duration::from_secs(1);
+/// How often all homes are asked whether they still have their jobs.
+const DOUBT_TICKS: u64 = 60;
 /// How long an exec may wait for the node that was chosen, at timescale 1.
 const PLACE_TIME: Duration = Duration::from_secs(2);
 
 /// Runs for ever.
 pub(crate) fn run(node: &Arc<Node>) {
     let mut written = Vec::new();
-    loop {
+    for count in 1u64.. {
         std::thread::sleep(TICK_TIME);
         crate::daemon::write_records(node, &mut written);
         gather::refresh_infos(node);
@@ -25,6 +27,12 @@ pub(crate) fn run(node: &Arc<Node>) {
         prepare_peers(node);
         finish_jobs(node);
         end_leftovers(node);
+        if count % DOUBT_TICKS == 0 {
+            let mut state = node.state();
+            let up = state.up.clone();
+            state.doubtful.extend(up);
+        }
+        takeover::look(node);
     }
 }
 
@@ -46,7 +54,8 @@ fn prepare_peers(node: &Arc<Node>) {
         let mut state = node.state();
         let ours = state.jobs.all().filter(|r| r.home == node.own());
         let running = ours.filter(|r| r.state == JobState::Running).map(|r| r.job);
-        let jobs: Vec<u32> = running.filter(|job| !state.prepared.contains(job)).collect();
+        let is_new = |job: &u32| !state.prepared.contains(job) && node.inits.get(*job).is_some();
+        let jobs: Vec<u32> = running.filter(is_new).collect();
         state.prepared.extend(&jobs);
         let open = state.up.iter().filter(|slot| !state.cordons.contains_key(slot));
         (jobs, open.copied().collect::<Vec<u32>>())

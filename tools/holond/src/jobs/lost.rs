@@ -1,22 +1,19 @@
 //! What becomes of jobs when nodes die.
 //!
-//! A home's death ends its jobs. Those with `--restart exec` run again elsewhere: the lowest node
-//! that is up decides, only with a quorum, and only after a delay in which a home that was merely
-//! cut off has noticed that it has no quorum and has ended them itself ([`on_peer_down`]). A home
-//! that comes back earlier is asked: it may have been cut off for a moment only, or have begun a
-//! new life that knows nothing of them.
+//! A home's death ends its jobs here at once; whether they run again elsewhere is decided later
+//! ([`super::takeover`]). A node that was merely cut off from so many that these may be a majority
+//! ends its own restartable jobs ([`fence_own`]), before the others start them again.
 
 use super::end;
-use super::record::{JobRecord, JobState};
+use super::record::JobState;
 use super::start;
 use crate::cgroup;
+use crate::kernel::event::Down;
 use crate::nfs;
-use crate::node::{Node, ACTION_TIME};
-use crate::nodes;
+use crate::node::Node;
 use crate::peer::message::{PeerReply, PeerRequest};
 use holon_api::request::Restart;
 use holon_api::rows::EventRow;
-use holon_api::Code;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +24,8 @@ const HEARTBEAT_TIME: Duration = Duration::from_millis(200);
 const KILL_TIME: Duration = Duration::from_millis(1800);
 /// After so long a node that we see down has noticed that it does not see us, and acted on it: it
 /// may have heard us until the moment when we gave it up.
-const FENCE_TIME: Duration = SILENCE_TIME.saturating_add(HEARTBEAT_TIME).saturating_add(KILL_TIME);
+pub(crate) const FENCE_TIME: Duration =
+    SILENCE_TIME.saturating_add(HEARTBEAT_TIME).saturating_add(KILL_TIME);
 /// Between two questions to a home that does not answer well.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How often a peer's tree is tried to be mounted ahead, and after which pause.
@@ -38,21 +36,16 @@ const WORD_TIME: Duration = Duration::from_secs(1);
 const WORD_PAUSE: Duration = Duration::from_millis(20);
 
 /// A peer is gone.
-pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
-    if !node.state().up.remove(&slot) {
+pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: Down) {
+    if !node.state().peer_down(slot, reason == Down::Left) {
         return;
     }
     node.rpc.peer_down(slot);
     expire_files(node, slot);
-    {
-        let mut state = node.state();
-        state.infos.remove(&slot);
-        state.greeted.remove(&slot);
-    }
     node.note(EventRow {
         kind: "node-down".into(),
         from: Some(node.config.name(slot)),
-        reason: Some(reason.into()),
+        reason: Some(reason.text().into()),
         ..EventRow::default()
     });
     for client in node.sessions.take_remotes_of(slot) {
@@ -61,17 +54,11 @@ pub(crate) fn on_peer_down(node: &Arc<Node>, slot: u32, reason: &str) {
             note: Some(format!("{}, the job's home, was lost", node.config.name(slot))),
         });
     }
-    if !node.has_quorum() {
-        fence_own(node);
-    }
+    fence_own(node);
     let orphans = node.state().jobs.alive_at(slot);
     let leftovers: Vec<(u32, u32)> = orphans.iter().map(|r| (r.job, r.restarts)).collect();
     let cleaner = node.clone();
     node.homes.drop_home(slot, move || end_all(&cleaner, &leftovers));
-    if !orphans.is_empty() {
-        let node = node.clone();
-        std::thread::spawn(move || resolve(&node, slot, &orphans));
-    }
 }
 
 /// Ends runs of jobs here: all at once, then each is waited for.
@@ -94,140 +81,32 @@ fn expire_files(node: &Arc<Node>, slot: u32) {
     }
 }
 
-/// Without a quorum the others may start our restartable jobs again: end them here first.
-fn fence_own(node: &Arc<Node>) {
-    let ours = node.state().jobs.alive_at(node.own());
-    for record in ours {
-        if record.restart == Restart::Exec {
-            log::warn!("no quorum: job {} may be started elsewhere, ended here", record.job);
-            let node = node.clone();
-            std::thread::spawn(move || {
-                let reason = "this node lost the quorum";
-                end::over(&node, record.job, JobState::Lost, Some(reason.into()));
-                if let Some(session) = node.sessions.of_job(record.job) {
-                    let status = holon_api::EXIT_NODE_LOST;
-                    session.finish(&node, status, Some(reason.into()));
-                }
-            });
-        }
-    }
-}
-
-/// Jobs of a dead home: some run again.
-fn resolve(node: &Arc<Node>, dead: u32, orphans: &[JobRecord]) {
-    let delay = node.time(FENCE_TIME);
-    let end = Instant::now() + delay;
-    while Instant::now() < end && !node.is_up(dead) {
-        std::thread::sleep(Duration::from_millis(100).min(delay));
-    }
-    // Not the dead one itself, should it be back: it has not seen its own end.
-    let decider = node.all_up().into_iter().find(|slot| *slot != dead);
-    if decider != Some(node.own()) || !node.has_quorum() {
+/// Without a quorum the others may start our restartable jobs again: ends them here first, unless
+/// the others are too few for that too.
+pub(crate) fn fence_own(node: &Arc<Node>) {
+    let (total, up, left) = (node.config.nodes.len(), node.all_up().len(), node.state().left.len());
+    if !others_may_decide(total, up, left) {
         return;
     }
-    for orphan in orphans {
-        let Some(now) = node.job(orphan.job) else {
-            continue;
-        };
-        // A home that gave a job up has not run it again: that is left to whoever decides.
-        let is_given_up = now.state == JobState::Lost && now.restart == Restart::Exec;
-        if now.home != dead || (now.state.is_over() && !is_given_up) {
-            continue;
-        }
-        if node.is_up(dead) && goes_on(node, dead, now.job, now.restarts) {
-            continue;
-        }
-        if now.restart == Restart::Exec {
-            take_over(node, &now);
-        } else {
-            give_up(node, dead, now);
-        }
-    }
-}
-
-/// Whether a home that is back still has the job. If it says no, nothing of the job runs there.
-fn goes_on(node: &Arc<Node>, home: u32, job: u32, restarts: u32) -> bool {
-    while node.is_up(home) {
-        match node.ask(home, PeerRequest::Job { job }, &[], ANSWER) {
-            Ok(PeerReply::Job { record }) => {
-                let alive = |r: &JobRecord| r.home == home && !r.state.is_over();
-                if record.is_some_and(|record| alive(&record)) {
-                    return true;
-                }
-                match node.ask(home, PeerRequest::Forget { job, restarts }, &[], ACTION_TIME) {
-                    Ok(_) => return false,
-                    Err(error) => log::warn!("job {job} is not known to have ended: {error}"),
-                }
+    let ours = node.state().jobs.alive_at(node.own());
+    for record in ours.into_iter().filter(|record| record.restart == Restart::Exec) {
+        log::warn!("no quorum: job {} may be started elsewhere, ended here", record.job);
+        let node = node.clone();
+        std::thread::spawn(move || {
+            let reason = "this node lost the quorum";
+            end::over(&node, record.job, JobState::Fenced, Some(reason.into()));
+            if let Some(session) = node.sessions.of_job(record.job) {
+                let status = holon_api::EXIT_NODE_LOST;
+                session.finish(&node, status, Some(reason.into()));
             }
-            Ok(_) => return true,
-            Err(error) => log::info!("job {job}: its home does not say: {error}"),
-        }
-        std::thread::sleep(RETRY_PAUSE);
-    }
-    // Down again: that is resolved by itself, with its own delay.
-    true
-}
-
-/// Tells everybody that a job is lost for good.
-fn give_up(node: &Arc<Node>, dead: u32, mut record: JobRecord) {
-    let job = record.job;
-    record.state = JobState::Lost;
-    record.revision += 1;
-    record.status = Some(holon_api::EXIT_NODE_LOST);
-    node.state().jobs.merge(record.clone());
-    node.tell_peers(PeerRequest::Jobs { records: vec![record] });
-    node.note(EventRow {
-        kind: "job-lost".into(),
-        job: Some(job),
-        from: Some(node.config.name(dead)),
-        reason: Some("its home was lost".into()),
-        ..EventRow::default()
-    });
-}
-
-fn take_over(node: &Arc<Node>, record: &JobRecord) {
-    let state = node.state();
-    let candidates: Vec<_> = state
-        .infos
-        .iter()
-        .filter(|(slot, _)| !state.cordons.contains_key(slot))
-        .map(|(slot, info)| (*slot, info.clone(), info.jobs))
-        .collect();
-    drop(state);
-    let home = nodes::best(&candidates, 0).unwrap_or(node.own());
-    let mut record = record.clone();
-    record.home = home;
-    record.restarts += 1;
-    record.revision += 1;
-    record.state = JobState::Starting;
-    record.main_pid = 0;
-    let request = PeerRequest::TakeOver { record: Box::new(record.clone()) };
-    let job = record.job;
-    match node.ask(home, request, &[], ACTION_TIME) {
-        Ok(PeerReply::Done) => {}
-        Ok(_) => log::warn!("job {job} was not taken over: nonsense for an answer"),
-        Err(error) => log::warn!("job {job} was not taken over: {error}"),
+        });
     }
 }
 
-/// This node is a job's new home.
-pub(crate) fn taken_over(node: &Arc<Node>, record: JobRecord) -> Result<(), holon_api::ApiError> {
-    end::forget(node, record.job, record.restarts.saturating_sub(1))
-        .map_err(|e| holon_api::ApiError::new(Code::Failure, "can't run it again", e))?;
-    if !node.state().jobs.merge(record.clone()) {
-        return Ok(());
-    }
-    node.tell_peers(PeerRequest::Jobs { records: vec![record.clone()] });
-    let Some(mut spec) = record.spec.as_deref().cloned() else {
-        return Ok(());
-    };
-    // The terminal and the client went down with the old home.
-    spec.terminal = None;
-    let result = start::start_record(node, &record, spec, None, Vec::new());
-    if let Err(error) = &result {
-        end::over(node, record.job, JobState::Lost, Some(error.to_string()));
-    }
-    result.map(drop)
+/// Whether nodes that this one does not see may be a majority. Those that have said that they
+/// leave are not there.
+pub(crate) fn others_may_decide(total: usize, up: usize, left: usize) -> bool {
+    total.saturating_sub(up).saturating_sub(left) * 2 > total
 }
 
 /// Whether a first process that ended with the status of a lost node was lost with one: the module
@@ -269,7 +148,7 @@ pub(crate) fn run_again_here(node: &Arc<Node>, job: u32) -> bool {
 
 /// A peer is there: tell it all that we know.
 pub(crate) fn on_peer_up(node: &Arc<Node>, slot: u32) {
-    if !node.state().up.insert(slot) {
+    if !node.state().peer_up(slot) {
         return;
     }
     node.note(EventRow {
@@ -287,7 +166,7 @@ fn say_hello(node: &Arc<Node>, slot: u32) {
         let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node)));
         if let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) {
             crate::peer::serve::take_hello(node, &theirs);
-            node.state().greeted.insert(slot);
+            node.state().greet(slot);
             mount_ahead(node, slot);
             return;
         }
@@ -312,3 +191,18 @@ fn mount_ahead(node: &Arc<Node>, slot: u32) {
 }
 
 const ANSWER: Duration = crate::node::ANSWER_TIME;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_ends_its_jobs_only_if_others_may_start_them() {
+        assert!(others_may_decide(3, 1, 0));
+        assert!(!others_may_decide(3, 2, 0), "it has the quorum itself");
+        assert!(!others_may_decide(3, 1, 1), "one has left: the other alone decides nothing");
+        assert!(!others_may_decide(2, 1, 0));
+        assert!(!others_may_decide(4, 2, 0), "neither half decides");
+        assert!(others_may_decide(5, 2, 0));
+    }
+}

@@ -20,12 +20,15 @@ pub(crate) enum JobState {
     Ended,
     /// Over, because of a lost node.
     Lost,
+    /// Its home has ended it or knows that it does not run, but did not want that: it may be run
+    /// again. Only with `restart: exec`.
+    Fenced,
 }
 
 impl JobState {
     /// Whether nothing of it runs any more.
     pub(crate) fn is_over(self) -> bool {
-        matches!(self, Self::Ended | Self::Lost)
+        matches!(self, Self::Ended | Self::Lost | Self::Fenced)
     }
 
     /// As in `job list`.
@@ -36,6 +39,7 @@ impl JobState {
             Self::Finishing => "finishing",
             Self::Ended => "ended",
             Self::Lost => "lost",
+            Self::Fenced => "fenced",
         }
     }
 }
@@ -91,6 +95,30 @@ impl JobRecord {
             command: self.command.clone(),
             started: self.started.clone(),
             status: self.status,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::jobs::users::account;
+
+    /// A job that runs at its home.
+    pub(crate) fn record(job: u32, home: u32) -> JobRecord {
+        JobRecord {
+            job,
+            home,
+            account: account("root").expect("everywhere"),
+            restart: Restart::Never,
+            command: "true".into(),
+            state: JobState::Running,
+            main_pid: 2,
+            started: String::new(),
+            restarts: 0,
+            revision: 0,
+            status: None,
+            spec: None,
         }
     }
 }

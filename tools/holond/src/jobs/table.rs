@@ -154,25 +154,7 @@ impl JobTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::users::account;
-    use holon_api::request::Restart;
-
-    fn record(job: u32, home: u32) -> JobRecord {
-        JobRecord {
-            job,
-            home,
-            account: account("root").expect("everywhere"),
-            restart: Restart::Never,
-            command: "true".into(),
-            state: JobState::Running,
-            main_pid: 2,
-            started: String::new(),
-            restarts: 0,
-            revision: 0,
-            status: None,
-            spec: None,
-        }
-    }
+    use crate::jobs::record::tests::record;
 
     #[test]
     fn numbers_are_small_and_never_given_twice() {

@@ -10,7 +10,7 @@ pub(crate) enum Event {
     /// A peer is there.
     PeerUp(u32),
     /// A peer is gone, and why.
-    PeerDown(u32, &'static str),
+    PeerDown(u32, Down),
     /// Bytes from a peer's daemon.
     Message(u32, Vec<u8>),
     /// A helper is wanted.
@@ -51,7 +51,7 @@ fn one(head: &Head, payload: &[u8]) -> Option<Event> {
         uapi::PEER_UP => return Some(Event::PeerUp(slot)),
         uapi::PEER_DOWN => {
             let (down, _) = PeerDown::read_from_prefix(payload).ok()?;
-            return Some(Event::PeerDown(slot, down_reason(down.reason.get())));
+            return Some(Event::PeerDown(slot, Down::from_number(down.reason.get())));
         }
         uapi::MESSAGE => return Some(Event::Message(slot, payload.to_vec())),
         _ => {}
@@ -64,14 +64,48 @@ fn one(head: &Head, payload: &[u8]) -> Option<Event> {
     }
 }
 
-fn down_reason(reason: u32) -> &'static str {
-    match reason {
-        uapi::DOWN_SILENCE => "nothing was heard of it for too long",
-        uapi::DOWN_RESET => "it had given the session up",
-        uapi::DOWN_LEFT => "it left",
-        uapi::DOWN_VIOLATION => "it broke the protocol",
-        uapi::DOWN_RESTARTED => "it has started anew",
-        _ => "unknown reason",
+/// Why a peer is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Down {
+    /// Nothing was heard of it.
+    Silence,
+    /// It had given the session up.
+    Reset,
+    /// It said that it leaves.
+    Left,
+    /// It broke the protocol.
+    Violation,
+    /// Another life of it is there.
+    Restarted,
+    /// Found when all peers were looked at again.
+    Unnoticed,
+    /// A later module's reason.
+    Unknown,
+}
+
+impl Down {
+    fn from_number(reason: u32) -> Self {
+        match reason {
+            uapi::DOWN_SILENCE => Self::Silence,
+            uapi::DOWN_RESET => Self::Reset,
+            uapi::DOWN_LEFT => Self::Left,
+            uapi::DOWN_VIOLATION => Self::Violation,
+            uapi::DOWN_RESTARTED => Self::Restarted,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Silence => "nothing was heard of it for too long",
+            Self::Reset => "it had given the session up",
+            Self::Left => "it left",
+            Self::Violation => "it broke the protocol",
+            Self::Restarted => "it has started anew",
+            Self::Unnoticed => "it went away unnoticed",
+            Self::Unknown => "unknown reason",
+        }
     }
 }
 

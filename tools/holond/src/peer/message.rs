@@ -1,6 +1,7 @@
 //! What daemons ask each other.
 
 use crate::jobs::record::JobRecord;
+use crate::jobs::takeover::Vote;
 use crate::jobs::users::Account;
 use crate::nodes::NodeInfo;
 use holon_api::request::{RunInput, RunSpec};
@@ -30,9 +31,23 @@ pub(crate) enum PeerRequest {
         /// The job.
         job: u32,
     },
-    /// The job's home is dead: it is yours now; start it.
+    /// The job's home seems to be dead: make sure, become its home and start it.
     TakeOver {
         /// Its record, with you as its home.
+        record: Box<JobRecord>,
+    },
+    /// What do you know of this run of a job and of its home?
+    Vote {
+        /// The job.
+        job: u32,
+        /// The run.
+        restarts: u32,
+        /// Its home.
+        home: u32,
+    },
+    /// This is a job's next run: take its record, unless you know another.
+    Accept {
+        /// The record.
         record: Box<JobRecord>,
     },
     /// These jobs changed.
@@ -190,6 +205,8 @@ pub(crate) enum PeerReply {
         /// The home's number of the session.
         session: u64,
     },
+    /// To `Vote`.
+    Vote(Vote),
     /// To `Migrate`.
     Moved(Moved),
     /// To `Explain`.

@@ -3,7 +3,7 @@
 use super::message::{Hello, PeerReply, PeerRequest};
 use super::rpc::Incoming;
 use crate::jobs::session::{deliver, Client};
-use crate::jobs::{end, lost, start};
+use crate::jobs::{end, merge, start, takeover};
 use crate::node::Node;
 use crate::{input, local, moves};
 use holon_api::{ApiError, Code};
@@ -41,6 +41,7 @@ pub(crate) fn handle(
     match request {
         PeerRequest::Hello(hello) => {
             take_hello(node, &hello);
+            node.state().greet(from);
             PeerReply::Hello(Box::new(own_hello(node)))
         }
         PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
@@ -51,10 +52,16 @@ pub(crate) fn handle(
         PeerRequest::JobNumber => PeerReply::JobNumber { job: node.state().jobs.next_number() },
         PeerRequest::Job { job } => PeerReply::Job { record: node.job(job).map(Box::new) },
         PeerRequest::TakeOver { record } => {
-            answer(lost::taken_over(node, *record), |()| PeerReply::Done)
+            answer(takeover::taken_over(node, *record), |()| PeerReply::Done)
+        }
+        PeerRequest::Vote { job, restarts, home } => {
+            PeerReply::Vote(takeover::vote(node, job, restarts, home))
+        }
+        PeerRequest::Accept { record } => {
+            answer(takeover::accept(node, *record), |()| PeerReply::Done)
         }
         PeerRequest::Jobs { records } => {
-            take_records(node, records);
+            merge::take(node, records);
             PeerReply::Done
         }
         PeerRequest::Prepare { job } => {
@@ -173,27 +180,5 @@ pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
         }
     }
     local::tell_kernel(node);
-    take_records(node, hello.records.clone());
-}
-
-fn take_records(node: &Arc<Node>, records: Vec<crate::jobs::record::JobRecord>) {
-    for record in records {
-        let (job, home, over, restarts) =
-            (record.job, record.home, record.state.is_over(), record.restarts);
-        let old = node.job(job);
-        if home == node.own() && old.is_none() && !over {
-            // From an earlier life of this node. Whoever saw that end decides what becomes of it.
-            node.state().jobs.note_number(job);
-            continue;
-        }
-        if !node.state().jobs.merge(record) {
-            continue;
-        }
-        let moved_from = old.filter(|old| old.home != home).map(|old| old.restarts);
-        let upto = if over { Some(restarts) } else { moved_from };
-        if let Some(upto) = upto {
-            let node = node.clone();
-            std::thread::spawn(move || end::forget_logged(&node, job, upto));
-        }
-    }
+    merge::take(node, hello.records.clone());
 }
