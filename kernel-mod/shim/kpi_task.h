@@ -57,7 +57,7 @@ struct kpi_facts {
 
 /* init: the task whose namespaces are the job's. */
 int kpi_facts(struct task_struct *task, struct task_struct *init, struct kpi_facts *out);
-/* Whether it sleeps where no signal wakes it, and did nothing else for that long. May wait so long. */
+/* Whether it sleeps where no signal wakes it, and did nothing else for that long: waits so long. */
 bool kpi_task_stuck(struct task_struct *task, u32 watch_us);
 s64 kpi_groups(struct task_struct *task, u32 *out, u32 count_max);
 
@@ -131,7 +131,7 @@ int kpi_regs_get(u64 *regs); /* own */
 int kpi_regs_set(struct task_struct *task, const u64 *regs); /* a settled task */
 u32 kpi_xstate_len(void);
 int kpi_xstate_get(u8 *out, u32 len); /* own */
-int kpi_xstate_set(struct task_struct *task, const u8 *data, u32 len);
+bool kpi_xstate_fits(const u8 *data, u32 len); /* own: it could be loaded in user mode */
 
 #define KPI_RESTART_NONE 0
 #define KPI_RESTART_NANOSLEEP 1
@@ -205,7 +205,8 @@ void kapi_ctl_release(void *data);
 #define KPI_STUB_AGAIN 0
 #define KPI_STUB_EXEC 1
 #define KPI_CTL_WAIT 0x4880 /* 'H' 0x80: the stub's loop */
-#define KPI_CTL_RESUME 0x4881 /* the restorer's end */
+#define KPI_CTL_RESUME 0x4881 /* the restorer is ready for the final part */
+#define KPI_CTL_LOADED 0x4882 /* the restorer's end */
 
 /* --- end of tasks (exit.c) --- */
 
@@ -247,7 +248,13 @@ void kpi_binfmt_set(void *fmt);
 int kpi_map(u64 start, u64 len, u64 prot, u64 flags, struct kpi_file *file, u64 page_off);
 int kpi_unmap(u64 start, u64 len);
 u64 kpi_map_gap(u64 len); /* address of a gap, or 0 */
-int kpi_restorer_map(u64 *code); /* own: maps the restorer's page into a gap */
+struct kpi_restorer {
+	u64 code, data, data_len; /* a page; where the vector state goes */
+};
+int kpi_restorer_map(struct kpi_restorer *out); /* own: into gaps */
+int kpi_restorer_unmap(const struct kpi_restorer *restorer); /* own */
+/* own: gives it the vector state to load; -EOPNOTSUPP if that can't be loaded here */
+int kpi_restorer_feed(const struct kpi_restorer *restorer, const u8 *data, u32 len);
 int kpi_poke(u64 addr, const u8 *data, size_t len); /* own: also into read-only pages */
 struct kpi_file *kpi_file_open(const u8 *path_z, u32 flags, int *err); /* own */
 void kpi_cloexec_set(u32 fd); /* own */

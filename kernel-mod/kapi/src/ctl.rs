@@ -12,8 +12,8 @@ use crate::{
 };
 
 pub use crate::raw::{
-    KPI_CTL_RESUME as RESUME, KPI_CTL_WAIT as WAIT, KPI_STUB_AGAIN as STUB_AGAIN,
-    KPI_STUB_EXEC as STUB_EXEC,
+    KPI_CTL_LOADED as LOADED, KPI_CTL_RESUME as RESUME, KPI_CTL_WAIT as WAIT,
+    KPI_STUB_AGAIN as STUB_AGAIN, KPI_STUB_EXEC as STUB_EXEC,
 };
 
 /// What the file does. Its calls come from the task that it was made for, or from one that

@@ -17,6 +17,8 @@ use crate::{
 pub use crate::raw::kpi_action as Action;
 /// The call that is to be restarted.
 pub use crate::raw::kpi_restart as Restart;
+/// The pages of a restorer.
+pub use crate::raw::kpi_restorer as Restorer;
 /// A pending signal, or one to be sent.
 pub use crate::raw::kpi_siginfo as SigInfo;
 /// The pages of a surrogate's stub.
@@ -291,12 +293,26 @@ impl Own {
         Errno::check(unsafe { raw::kpi_poke(addr, data.as_ptr(), data.len()) }).map(drop)
     }
 
-    /// Maps the restorer's page and gives its address.
-    pub fn map_restorer(&self) -> Result<u64> {
-        let mut code = 0;
-        // SAFETY: own context; a writable integer.
-        Errno::check(unsafe { raw::kpi_restorer_map(&raw mut code) })?;
-        Ok(code)
+    /// Maps the restorer.
+    pub fn map_restorer(&self) -> Result<Restorer> {
+        let mut restorer = Restorer::default();
+        // SAFETY: own context; a writable structure.
+        Errno::check(unsafe { raw::kpi_restorer_map(&raw mut restorer) })?;
+        Ok(restorer)
+    }
+
+    /// Unmaps the restorer.
+    pub fn unmap_restorer(&self, restorer: &Restorer) -> Result {
+        // SAFETY: own context; a whole structure.
+        Errno::check(unsafe { raw::kpi_restorer_unmap(restorer) }).map(drop)
+    }
+
+    /// Gives the restorer the vector state that it is to load; `EOPNOTSUPP` if this processor
+    /// could not.
+    pub fn feed_restorer(&self, restorer: &Restorer, xstate: &[u8]) -> Result {
+        let len = u32::try_from(xstate.len()).map_err(|_| Errno::EINVAL)?;
+        // SAFETY: own context; a whole structure and `len` bytes.
+        Errno::check(unsafe { raw::kpi_restorer_feed(restorer, xstate.as_ptr(), len) }).map(drop)
     }
 
     /// Replaces what is shown as the executable.

@@ -231,13 +231,6 @@ impl Task {
         // SAFETY: a live task, KPI_REGS words.
         Errno::check(unsafe { raw::kpi_regs_set(self.as_raw(), regs.as_ptr()) }).map(drop)
     }
-
-    /// Writes the extended state of a task that sleeps in the kernel ([`Task::settled`]).
-    pub fn set_xstate(&self, data: &[u8]) -> Result {
-        let len = u32::try_from(data.len()).map_err(|_| Errno::EINVAL)?;
-        // SAFETY: a live task, `len` bytes.
-        Errno::check(unsafe { raw::kpi_xstate_set(self.as_raw(), data.as_ptr(), len) }).map(drop)
-    }
 }
 
 impl Clone for Task {

@@ -2,7 +2,6 @@
 /* Open files of tasks. */
 #include <linux/fdtable.h>
 #include <linux/file.h>
-#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
 #include <linux/magic.h>
@@ -124,32 +123,6 @@ s64 kpi_tfile_name(struct kpi_file *file, u8 *out, size_t len)
 	n = strscpy(out, d->d_name.name, len);
 	spin_unlock(&d->d_lock);
 	return n;
-}
-
-static bool owns(struct list_head *locks, fl_owner_t file, fl_owner_t files)
-{
-	struct file_lock_core *lock;
-
-	list_for_each_entry(lock, locks, flc_list)
-		if (lock->flc_owner == file || lock->flc_owner == files)
-			return true;
-	return false;
-}
-
-/* POSIX locks belong to the descriptor table, all others to the open file. */
-bool kpi_file_locked(struct kpi_file *file, struct task_struct *task)
-{
-	struct file_lock_context *locks = locks_inode_context(file_inode(F(file)));
-	fl_owner_t files = READ_ONCE(task->files);
-	bool found;
-
-	if (!locks)
-		return false;
-	spin_lock(&locks->flc_lock);
-	found = owns(&locks->flc_flock, file, files) || owns(&locks->flc_posix, file, files) ||
-		owns(&locks->flc_lease, file, files);
-	spin_unlock(&locks->flc_lock);
-	return found;
 }
 
 struct kpi_file *kpi_task_exe(struct task_struct *task)

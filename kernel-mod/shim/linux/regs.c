@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* Registers and extended state. */
 #include <linux/elf.h>
-#include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/regset.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
+#include <linux/string.h>
+#include <asm/fpu/types.h>
+#include <asm/fpu/xcr.h>
+#include <asm/fpu/xstate.h>
 #include <asm/syscall.h>
 #include <asm/unistd.h>
 
 #include "kpi.h"
+
+/* Bits of MXCSR that every processor with a 64-bit mode has. */
+#define MXCSR_KNOWN 0xffffu
 
 static const struct user_regset *regset(struct task_struct *task, u32 note)
 {
@@ -83,23 +89,17 @@ int kpi_xstate_get(u8 *out, u32 len)
 }
 
 /*
- * The kernel looks at the caller's own state too, to see that it is not the target's. A kernel
- * thread has none, and with CONFIG_X86_DEBUG_FPU the look is a warning. With interrupts off nobody
- * else can look at the flag, and the copy does not sleep.
+ * Whether XRSTOR in user mode takes it: the standard format, no component that this processor or
+ * kernel lacks, none that a program must ask for first, no bit that must be zero.
  */
-int kpi_xstate_set(struct task_struct *task, const u8 *data, u32 len)
+bool kpi_xstate_fits(const u8 *data, u32 len)
 {
-	const struct user_regset *rs = regset(task, NT_X86_XSTATE);
-	unsigned int kthread = current->flags & PF_KTHREAD;
-	unsigned long irq;
-	int rc;
+	const struct xregs_state *state = (const struct xregs_state *)data;
+	u64 usable = xgetbv(XCR_XFEATURE_ENABLED_MASK) & ~XFEATURE_MASK_USER_DYNAMIC;
 
-	if (!rs || len != rs->n * rs->size)
-		return -EOPNOTSUPP;
-	local_irq_save(irq);
-	current->flags &= ~kthread;
-	rc = rs->set(task, rs, 0, len, data, NULL);
-	current->flags |= kthread;
-	local_irq_restore(irq);
-	return rc;
+	if (len < sizeof(state->i387) + sizeof(state->header) || len != kpi_xstate_len())
+		return false;
+	return !(state->header.xfeatures & ~usable) && !state->header.xcomp_bv &&
+	       !memchr_inv(state->header.reserved, 0, sizeof(state->header.reserved)) &&
+	       !(state->i387.mxcsr & ~MXCSR_KNOWN);
 }

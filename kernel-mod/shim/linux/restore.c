@@ -9,9 +9,11 @@
 #include "kpi.h"
 
 /*
- * The restorer, in user mode, for what only a system call can do. ebx: control fd, r12: address
- * of the vDSO's first page or 0. Uses no stack and no data. Its last call does not return here:
- * the task then has the registers of the image.
+ * The restorer, in user mode, for what only a system call can do, and to load the vector state as
+ * any program may: the kernel has no call for that which a module could make. ebx: control fd, r12:
+ * address of the vDSO's first page or 0, r14: where the vector state is put while the first ioctl
+ * lasts. Uses no stack. Its last call does not return here: the task then has the registers of the
+ * image.
  */
 extern const u8 holon_restorer_start[], holon_restorer_end[];
 asm(".pushsection .rodata\n"
@@ -27,6 +29,14 @@ asm(".pushsection .rodata\n"
     "	mov	$16, %eax\n" /* ioctl(fd, KPI_CTL_RESUME, result) */
     "	mov	%ebx, %edi\n"
     "	mov	$0x4881, %esi\n"
+    "	syscall\n"
+    "	mov	$-1, %eax\n" /* all that the processor has */
+    "	mov	$-1, %edx\n"
+    "	xrstor64 (%r14)\n"
+    "	mov	$16, %eax\n" /* ioctl(fd, KPI_CTL_LOADED, 0) */
+    "	mov	%ebx, %edi\n"
+    "	mov	$0x4882, %esi\n"
+    "	xor	%edx, %edx\n"
     "	syscall\n"
     "	ud2\n"
     "holon_restorer_end:\n"
@@ -54,15 +64,34 @@ int kpi_unmap(u64 start, u64 len)
 	return vm_munmap(start, len);
 }
 
-int kpi_restorer_map(u64 *code)
+int kpi_restorer_map(struct kpi_restorer *out)
 {
-	unsigned long at = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_EXEC,
-				   MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	const unsigned long flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	unsigned long at = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_EXEC, flags, 0);
 
 	if (IS_ERR_VALUE(at))
 		return at;
-	*code = at;
-	return kpi_poke(at, holon_restorer_start, holon_restorer_end - holon_restorer_start);
+	out->code = at;
+	out->data_len = PAGE_ALIGN(kpi_xstate_len() + 1);
+	at = vm_mmap(NULL, 0, out->data_len, PROT_READ, flags, 0);
+	if (IS_ERR_VALUE(at))
+		return at;
+	out->data = at;
+	return kpi_poke(out->code, holon_restorer_start, holon_restorer_end - holon_restorer_start);
+}
+
+int kpi_restorer_unmap(const struct kpi_restorer *restorer)
+{
+	int rc = vm_munmap(restorer->code, PAGE_SIZE);
+
+	return rc ?: vm_munmap(restorer->data, restorer->data_len);
+}
+
+int kpi_restorer_feed(const struct kpi_restorer *restorer, const u8 *data, u32 len)
+{
+	if (len > restorer->data_len || !kpi_xstate_fits(data, len))
+		return -EOPNOTSUPP;
+	return kpi_poke(restorer->data, data, len);
 }
 
 /* As exec does it, for the file that the image names instead of the image's own. */

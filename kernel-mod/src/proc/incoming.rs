@@ -4,11 +4,10 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use ckpt::{Final, Manifest};
 use kapi::{
-    ctl::{self, Ctl},
     lock_class,
     module::Hold,
-    own::Own,
-    park::{self, Parked},
+    own::{Own, Restorer},
+    park,
     task::Task,
     wait::Mode,
     Errno, Mutex, Result, SpinLock, WaitQueue,
@@ -20,6 +19,7 @@ use super::{
     files::Exported,
     live, load,
     record::Record,
+    restorer::Reconvert,
     state::{self, Done, Input},
     surrogate,
 };
@@ -49,6 +49,8 @@ pub(crate) enum Stage {
     AtWork,
     /// It has parked, or waits for the word to execute.
     Parked,
+    /// It loads its vector state in user mode, and parks again.
+    Loading,
     /// It runs, or ended.
     Over,
 }
@@ -58,7 +60,8 @@ struct State {
     command: Option<Command>,
     discarded: bool,
     regs: Option<[u64; kapi::own::REGS]>,
-    control: Option<u32>,
+    /// The restorer and its descriptor.
+    restorer: Option<(Restorer, u32)>,
 }
 
 /// A process on its way in.
@@ -101,7 +104,7 @@ impl Incoming {
             command: None,
             discarded: false,
             regs: None,
-            control: None,
+            restorer: None,
         };
         Ok(Arc::new(Self {
             attempt: parts.attempt,
@@ -154,14 +157,14 @@ impl Incoming {
         *self.files.lock() = files;
     }
 
-    /// The restorer's descriptor.
-    pub(crate) fn note_control(&self, fd: u32) {
-        self.state.lock().control = Some(fd);
+    /// Remembers the restorer and its descriptor.
+    pub(crate) fn note_restorer(&self, restorer: Restorer, fd: u32) {
+        self.state.lock().restorer = Some((restorer, fd));
     }
 
-    /// Takes the restorer's descriptor, to close it.
-    pub(crate) fn control(&self) -> Option<u32> {
-        self.state.lock().control.take()
+    /// Takes them, to remove them.
+    pub(crate) fn take_restorer(&self) -> Option<(Restorer, u32)> {
+        self.state.lock().restorer.take()
     }
 
     /// Driver: the helper's process has ended. `false` if there was none.
@@ -178,13 +181,45 @@ impl Incoming {
         self.helper.lock().as_ref().is_some_and(Task::is_current)
     }
 
-    /// Own context: parks before the commit. `Ok` when it is to run.
-    fn park(&self, own: &Own) -> Verdict {
-        self.set_stage(Stage::Parked);
+    /// From user mode to the parking place, unless it was discarded meanwhile.
+    fn enter(&self, from: Stage) -> bool {
+        let mut state = self.state.lock();
+        let may = !state.discarded && state.stage == from;
+        if may {
+            state.stage = Stage::Parked;
+        }
+        may
+    }
+
+    /// Own context: parks before the commit.
+    pub(super) fn park(&self, own: &Own) -> Verdict {
+        if !self.enter(Stage::AtWork) {
+            return Verdict::Discard;
+        }
         self.tell(Ok(Done::Restored));
+        self.obey(own)
+    }
+
+    /// Own context: parks again, with its vector state loaded, and puts the rest in.
+    pub(super) fn park_loaded(&self, own: &Own) -> Verdict {
+        if !self.enter(Stage::Loading) {
+            return Verdict::Discard;
+        }
+        self.apply(own);
+        self.obey(own)
+    }
+
+    fn obey(&self, own: &Own) -> Verdict {
         loop {
             match self.next_command() {
-                Some(Command::Apply) => self.apply(own),
+                Some(Command::Apply) if self.is_exec() => self.tell(Ok(Done::Applied(0))),
+                Some(Command::Apply) => match self.feed_restorer(own) {
+                    Ok(()) => {
+                        self.set_stage(Stage::Loading);
+                        return Verdict::Load;
+                    }
+                    Err(errno) => self.tell(Err(failure(Step::Apply, errno))),
+                },
                 Some(Command::Release) => {
                     self.set_stage(Stage::Over);
                     return Verdict::Run;
@@ -193,6 +228,13 @@ impl Incoming {
                 None => return Verdict::Killed,
             }
         }
+    }
+
+    fn feed_restorer(&self, own: &Own) -> Result {
+        let (restorer, _) = self.state.lock().restorer.ok_or(Errno::EINVAL)?;
+        let part = self.final_part.lock();
+        let part = part.as_ref().ok_or(Errno::EINVAL)?;
+        own.feed_restorer(&restorer, &part.xstate.0)
     }
 
     fn next_command(&self) -> Option<Command> {
@@ -205,10 +247,10 @@ impl Incoming {
     #[inline(never)]
     fn apply(&self, own: &Own) {
         let result = match &*self.final_part.lock() {
-            Some(part) if !self.is_exec() => load::apply(own, self, part)
+            Some(part) => load::apply(own, self, part)
                 .and_then(|()| live::put_back(own, part))
                 .map(|regs| self.state.lock().regs = Some(regs)),
-            _ => Ok(()),
+            None => Err(Errno::EINVAL),
         };
         self.tell(match result {
             Ok(()) => Ok(Done::Applied(self.bytes_away())),
@@ -247,11 +289,8 @@ impl Incoming {
             return Ok(());
         };
         let helper = self.helper.lock().clone().ok_or(Errno::ESRCH)?;
-        let part = self.final_part.lock();
-        let part = part.as_ref().ok_or(Errno::EINVAL)?;
         helper.settled(SETTLE_US_MAX)?;
-        helper.set_regs(&regs)?;
-        helper.set_xstate(&part.xstate.0)
+        helper.set_regs(&regs)
     }
 
     /// Driver: has all of it go away. [`Input::Discarded`] follows, from whoever does it.
@@ -264,10 +303,10 @@ impl Incoming {
         let helper = self.helper.lock().clone();
         match (stage, helper) {
             (Stage::Parked, _) => self.command(Command::Discard),
-            (Stage::AtWork, Some(task)) if self.into == Arrival::Home => {
+            (Stage::AtWork | Stage::Loading, Some(task)) if self.into == Arrival::Home => {
                 park::request(&task, Arc::new(Reconvert(self.clone())))?;
             }
-            (Stage::AtWork, Some(task)) => task.kill(),
+            (Stage::AtWork | Stage::Loading, Some(task)) => task.kill(),
             _ => self.discarded(),
         }
         Ok(())
@@ -289,7 +328,7 @@ impl Incoming {
 
     /// Own context: what becomes of a helper that is not to become the process.
     #[inline(never)]
-    fn leave(&self, own: &Own) {
+    pub(super) fn leave(&self, own: &Own) {
         match &self.record {
             Some(record) => {
                 if let Err(errno) = surrogate::become_one(own, record) {
@@ -320,7 +359,7 @@ impl Incoming {
                 self.leave(own);
                 Err(Errno::ERESTARTNOINTR)
             }
-            Verdict::Killed => Err(Errno::ERESTARTNOINTR),
+            Verdict::Load | Verdict::Killed => Err(Errno::ERESTARTNOINTR),
         }
     }
 }
@@ -344,65 +383,14 @@ impl Incoming {
 /// How long a task may take from its last word to its sleep.
 const SETTLE_US_MAX: u32 = 200_000;
 
-enum Verdict {
+/// What a parked helper goes on with.
+pub(super) enum Verdict {
+    /// The process.
     Run,
+    /// User mode, to load the vector state that it was given.
+    Load,
+    /// Its end, or the surrogate.
     Discard,
+    /// Its end: it was killed.
     Killed,
-}
-
-/// The restorer's way into the module.
-pub(crate) struct Control {
-    pub(crate) incoming: Arc<Incoming>,
-    /// The restorer's page and its descriptor, to be removed.
-    pub(crate) code: u64,
-}
-
-impl Ctl for Control {
-    fn ioctl(&self, _own: &Own, cmd: u32, arg: u64) -> Result<u64> {
-        if cmd != ctl::RESUME || !self.incoming.is_mine() {
-            return Err(Errno::ENOTTY);
-        }
-        let outcome = arg as i64;
-        if outcome < 0 {
-            self.incoming.give_up(Step::Restorer, Errno::from_code(outcome))?;
-        }
-        let task = Task::current()?;
-        let resume = Resume { incoming: self.incoming.clone(), code: self.code };
-        park::request(&task, Arc::new(resume))?;
-        Ok(0)
-    }
-}
-
-struct Resume {
-    incoming: Arc<Incoming>,
-    code: u64,
-}
-
-impl Parked for Resume {
-    fn parked(self: Arc<Self>, own: &Own) {
-        let incoming = &self.incoming;
-        if own.exiting() {
-            return;
-        }
-        if let Err(errno) = load::clean_up(own, incoming, self.code) {
-            let _ = incoming.give_up(Step::Restorer, errno);
-        }
-        match incoming.park(own) {
-            Verdict::Run => load::finish(own, incoming),
-            Verdict::Discard => incoming.leave(own),
-            // Its end is reported.
-            Verdict::Killed => {}
-        }
-    }
-}
-
-/// Turns a helper that is somewhere in user mode into the surrogate again.
-struct Reconvert(Arc<Incoming>);
-
-impl Parked for Reconvert {
-    fn parked(self: Arc<Self>, own: &Own) {
-        if !own.exiting() && self.0.stage() == Stage::AtWork {
-            self.0.leave(own);
-        }
-    }
 }

@@ -21,7 +21,7 @@ use kapi::{
     Errno, Result,
 };
 
-use super::incoming::{Control, Incoming};
+use super::{incoming::Incoming, restorer::Control};
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
@@ -154,21 +154,23 @@ fn enter_restorer(own: &Own, bprm: &Bprm<'_>, incoming: &Arc<Incoming>, memory: 
     if end > start {
         own.map(start, end - start, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, None)?;
     }
-    let code = own.map_restorer()?;
+    let restorer = own.map_restorer()?;
     if end > start {
         own.unmap(start, end - start)?;
     }
-    let control = Control { incoming: incoming.clone(), code };
-    let fd = ctl::open(own, Arc::new(control), 0)?;
-    incoming.note_control(fd);
-    bprm.start(code, u64::from(fd), start, 0)
+    let fd = ctl::open(own, Arc::new(Control(incoming.clone())), 0)?;
+    incoming.note_restorer(restorer, fd);
+    bprm.start(restorer.code, u64::from(fd), start, restorer.data)
 }
 
 /// In the restorer's last call: what it needed goes.
 #[inline(never)]
-pub(crate) fn clean_up(own: &Own, incoming: &Incoming, code: u64) -> Result {
-    own.unmap(code, PAGE_LEN)?;
-    incoming.control().map_or(Ok(()), |fd| own.close(fd))
+pub(crate) fn clean_up(own: &Own, incoming: &Incoming) -> Result {
+    let Some((restorer, fd)) = incoming.take_restorer() else {
+        return Ok(());
+    };
+    own.unmap_restorer(&restorer)?;
+    own.close(fd)
 }
 
 /// Puts in what changed in the layout between the manifest and the freeze, and positions.

@@ -30,6 +30,7 @@ mod load;
 mod manifest;
 mod place;
 mod record;
+mod restorer;
 mod signals;
 mod source;
 mod state;

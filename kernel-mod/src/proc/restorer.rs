@@ -1,0 +1,86 @@
+//! The restorer's part in the kernel: its two calls, and what becomes of its task at each.
+//!
+//! ```text
+//! user mode: vDSO ── RESUME ──┐          ┌─> XRSTOR ── LOADED ──┐           ┌─> the process
+//! kernel:                     └> parked ─┘ FINAL came           └> parked ──┘ the origin said yes
+//! ```
+
+use alloc::sync::Arc;
+
+use kapi::{
+    ctl::{self, Ctl},
+    own::Own,
+    park::{self, Parked},
+    task::Task,
+    Errno, Result,
+};
+use sched_migrate::Step;
+
+use super::{
+    incoming::{Incoming, Stage, Verdict},
+    load,
+};
+
+/// The restorer's way into the module.
+pub(crate) struct Control(pub(crate) Arc<Incoming>);
+
+impl Ctl for Control {
+    fn ioctl(&self, _own: &Own, cmd: u32, arg: u64) -> Result<u64> {
+        let incoming = &self.0;
+        let at = match cmd {
+            ctl::RESUME => Stage::AtWork,
+            ctl::LOADED => Stage::Loading,
+            _ => return Err(Errno::ENOTTY),
+        };
+        if !incoming.is_mine() {
+            return Err(Errno::ENOTTY);
+        }
+        let outcome = arg as i64;
+        if outcome < 0 {
+            incoming.give_up(Step::Restorer, Errno::from_code(outcome))?;
+        }
+        park::request(&Task::current()?, Arc::new(Resume { incoming: incoming.clone(), at }))?;
+        Ok(0)
+    }
+}
+
+struct Resume {
+    incoming: Arc<Incoming>,
+    at: Stage,
+}
+
+impl Parked for Resume {
+    fn parked(self: Arc<Self>, own: &Own) {
+        let incoming = &self.incoming;
+        if own.exiting() {
+            return;
+        }
+        let verdict = match self.at {
+            Stage::Loading => {
+                if let Err(errno) = load::clean_up(own, incoming) {
+                    let _ = incoming.give_up(Step::Restorer, errno);
+                }
+                incoming.park_loaded(own)
+            }
+            _ => incoming.park(own),
+        };
+        match verdict {
+            Verdict::Run => load::finish(own, incoming),
+            Verdict::Discard => incoming.leave(own),
+            // The restorer goes on; or its end is reported.
+            Verdict::Load | Verdict::Killed => {}
+        }
+    }
+}
+
+/// Turns a helper that is somewhere in user mode into the surrogate again.
+pub(super) struct Reconvert(pub(super) Arc<Incoming>);
+
+impl Parked for Reconvert {
+    fn parked(self: Arc<Self>, own: &Own) {
+        let in_user_mode = matches!(self.0.stage(), Stage::AtWork | Stage::Loading);
+        if !own.exiting() && in_user_mode {
+            self.0.leave(own);
+        }
+    }
+}
