@@ -76,10 +76,19 @@ long kpi_mm_populated(struct mm_struct *mm, u64 start, u64 end,
 		      struct kpi_run *out, u64 max, u64 *next)
 {
 	u64 addr = start, step, to;
+	struct vm_area_struct *vma;
 	long n = 0;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
+	/* Only what is mapped now has page tables that stay while the lock is held. */
+	vma = vma_lookup(mm, start);
+	if (!vma) {
+		mmap_read_unlock(mm);
+		*next = end;
+		return 0;
+	}
+	end = min_t(u64, end, vma->vm_end);
 	while (addr < end) {
 		bool any = populated(mm, addr, &step);
 
