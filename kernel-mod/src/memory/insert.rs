@@ -116,6 +116,11 @@ fn step(
     let tag = Tag::new(space.handle, wanted.first()).ok_or(Errno::EINVAL)?;
     // A page may be given up as soon as it is in: it is counted before.
     memory.targets.expect(space.handle, wanted.pages());
+    // Given up meanwhile, its handle may be another space's: from here on it can't be.
+    if !space.state(|state| state.accepts_pages()) {
+        memory.targets.unexpect(space.handle, wanted.pages());
+        return Err(Errno::EINVAL);
+    }
     let start = wanted.first() * Mm::PAGE;
     let result = mm.insert(batch, start, wanted.pages(), tag.word(), over == Over::Private);
     let taken = result.map_or(0, |inserted| inserted.taken);
