@@ -22,12 +22,27 @@ static struct {
 	{ KPI_RESTART_FUTEX },
 };
 
-static u32 call_kind(unsigned long nr)
+static bool is_hrtimer_clock(unsigned long clock)
 {
-	switch (nr) {
+	switch ((int)clock) {
+	case CLOCK_REALTIME:
+	case CLOCK_MONOTONIC:
+	case CLOCK_BOOTTIME:
+	case CLOCK_TAI:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Sleeps by a processor's or an alarm clock have restart functions of their own. */
+static u32 call_kind(const struct pt_regs *regs)
+{
+	switch (regs->orig_ax) {
 	case __NR_nanosleep:
-	case __NR_clock_nanosleep:
 		return KPI_RESTART_NANOSLEEP;
+	case __NR_clock_nanosleep:
+		return is_hrtimer_clock(regs->di) ? KPI_RESTART_NANOSLEEP : KPI_RESTART_OTHER;
 	case __NR_poll:
 		return KPI_RESTART_POLL;
 	case __NR_futex:
@@ -44,13 +59,16 @@ static bool in_restart(void)
 
 void kpi_restart_note(void)
 {
-	u32 i, kind = call_kind(current_pt_regs()->orig_ax);
+	unsigned long fn = (unsigned long)current->restart_block.fn;
+	u32 i, kind = call_kind(current_pt_regs());
 
-	if (!in_restart())
+	/* A tracer may have written registers that tell of another call. */
+	if (!in_restart() || current->ptrace)
 		return;
+	/* Once: nothing that a program does later changes what the daemon saw at its start. */
 	for (i = 0; i < ARRAY_SIZE(restarts); i++)
 		if (restarts[i].kind == kind)
-			WRITE_ONCE(restarts[i].fn, (unsigned long)current->restart_block.fn);
+			cmpxchg(&restarts[i].fn, 0, fn);
 }
 
 u32 kpi_restart_known(void)
