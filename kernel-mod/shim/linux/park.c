@@ -39,6 +39,9 @@ int kpi_park_request(struct task_struct *task, void *data)
 	struct park *park;
 	int rc;
 
+	/* Without an edge to user mode, or with one that is not its own. */
+	if (task->flags & (PF_KTHREAD | PF_USER_WORKER))
+		return -EINVAL;
 	if (!try_module_get(THIS_MODULE))
 		return -ESHUTDOWN;
 	park = kzalloc(sizeof(*park), GFP_KERNEL);
