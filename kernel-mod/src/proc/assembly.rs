@@ -34,9 +34,12 @@ impl Assembly {
         Some(Self { from, total, bytes: Vec::new() })
     }
 
-    /// Takes the next piece; `None` if it is not the next one, `Some(true)` when all are here.
-    fn add(&mut self, offset: u32, piece: &[u8]) -> Option<bool> {
-        if usize::try_from(offset).ok()? != self.bytes.len() {
+    /// Takes the next piece; `None` if it is not the next one or does not fit what was announced,
+    /// `Some(true)` when all are here.
+    fn add(&mut self, total: u32, offset: u32, piece: &[u8]) -> Option<bool> {
+        let is_next = usize::try_from(offset).ok()? == self.bytes.len();
+        let is_same = usize::try_from(total).ok()? == self.total;
+        if !is_next || !is_same || piece.len() > self.total - self.bytes.len() {
             return None;
         }
         // Memory for what came, not for what was announced.
@@ -67,7 +70,7 @@ fn grow(
         table.insert(attempt, Assembly::new(from, total)?).ok()?;
     }
     let assembly = table.get_mut(attempt).filter(|assembly| assembly.from == from)?;
-    match assembly.add(offset, piece) {
+    match assembly.add(total, offset, piece) {
         Some(true) => table.remove(attempt).map(|assembly| Some(assembly.bytes)),
         Some(false) => Some(None),
         None => {
