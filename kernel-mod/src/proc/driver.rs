@@ -23,6 +23,8 @@ use crate::{control::node, port::net};
 const MOVES_MAX: usize = 256;
 /// How long a short message may wait for room in the link, times the time scale.
 const SEND_WAIT: Duration = Duration::from_millis(1000);
+/// Wait status of a process that was killed.
+const SIGKILL: i32 = 9;
 /// Inputs between two looks at effects and time.
 const BATCH_MAX: usize = 64;
 
@@ -156,6 +158,11 @@ fn handle(proc: &'static Proc, assemblies: &mut Assemblies, input: Input) {
                 Ok(_) => mover.restored(now, attempt),
                 Err(failure) => mover.restore_failed(now, attempt, failure),
             });
+        }
+        Input::Stillborn(process, origin, epoch) => {
+            let ended = Ended { status: SIGKILL, utime_ns: 0, stime_ns: 0 };
+            signals::tell_exit(process, origin, epoch, &ended);
+            with_mover(proc, |mover, now| mover.ended(now, process));
         }
         Input::Discarded(attempt) => {
             proc.tables.lock().incoming.remove(attempt);

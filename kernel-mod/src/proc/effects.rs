@@ -221,6 +221,11 @@ fn new_surrogate(
         state.left_with = leaving.request;
     });
     let mut tables = proc.tables.lock();
+    // Killed while it was handed over: its end was reported, or will be, and takes no surrogate away
+    // that is made after it.
+    if leaving.task.dead() || tables.watches.get(process).is_none() {
+        return Err(Errno::ESRCH);
+    }
     tables.at_home.retain(|one| *one != process);
     tables.records.insert(process, record.clone())?;
     Ok(record)
@@ -300,6 +305,10 @@ fn release(proc: &'static Proc, attempt: AttemptId, origin: Slot, epoch: Epoch) 
         log::error!("{}: cannot be kept track of: {errno}", incoming.process);
         if let Some(task) = incoming.helper.lock().as_ref() {
             task.kill();
+        }
+        if incoming.into == Arrival::Guest {
+            // After the word to the source that it has left there.
+            proc.push(Input::Stillborn(incoming.process, origin, epoch));
         }
     }
     incoming.release();

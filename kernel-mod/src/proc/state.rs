@@ -39,6 +39,8 @@ pub(crate) enum Input {
     Fetched(GlobalPid),
     /// A target step is done.
     Target(AttemptId, core::result::Result<Done, Failure>),
+    /// A process that was won for this node had ended before it could run. Its origin and epoch.
+    Stillborn(GlobalPid, Slot, Epoch),
     /// All that was made for an attempt to come here is gone.
     Discarded(AttemptId),
     /// Nothing but a reason to look for effects and deadlines.
