@@ -1,6 +1,7 @@
 //! Answering `clusterctl`.
 
 use crate::gather;
+use crate::jobs::record::{JobRecord, JobState};
 use crate::jobs::users::{account, user_name};
 use crate::node::{Node, ACTION_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
@@ -122,7 +123,8 @@ fn root_only(caller: Caller, what: &str) -> Result<(), ApiError> {
 }
 
 fn own_job(node: &Node, caller: Caller, job: u32, what: &str) -> Result<(), ApiError> {
-    let record = node.job(job).filter(|record| !record.state.is_over());
+    let is_there = |r: &JobRecord| !r.state.is_over() || r.state == JobState::Fenced;
+    let record = node.job(job).filter(is_there);
     let Some(record) = record else {
         return Err(ApiError::new(Code::NotFound, what, format!("no job {job} runs"))
             .fix("see `clusterctl job list`"));
@@ -171,14 +173,25 @@ fn kill(node: &Arc<Node>, job: u32, signal: i32, what: &str) -> Result<Reply, Ap
     let up = node.all_up();
     for (slot, reply) in node.ask_each(&up, &PeerRequest::Signal { job, signal }, ACTION_TIME) {
         match reply {
-            Ok(PeerReply::Done) => told += 1,
+            Ok(PeerReply::HasProcesses { has }) => told += u32::from(has),
             other => problem = Some(unexpected(node, slot, what, other)),
         }
     }
-    match problem {
-        Some(error) => Err(error.with_code(Code::Partial)),
-        None => {
-            Ok(Reply::Done { note: format!("signal {signal} sent to job {job} on {told} nodes") })
-        }
+    if let Some(error) = problem {
+        return Err(error.with_code(Code::Partial));
     }
+    let note = match told {
+        0 if signal == libc::SIGKILL => {
+            let home = node.job(job).map_or(node.own(), |record| record.home);
+            let by = if node.is_up(home) { home } else { node.own() };
+            match node.ask(by, PeerRequest::Killed { job }, &[], ACTION_TIME) {
+                Ok(PeerReply::Done) => format!("job {job} had no process; it is over"),
+                other => return Err(unexpected(node, by, what, other)),
+            }
+        }
+        0 => format!("job {job} has no process"),
+        1 => format!("signal {signal} sent to job {job} on 1 node"),
+        _ => format!("signal {signal} sent to job {job} on {told} nodes"),
+    };
+    Ok(Reply::Done { note })
 }

@@ -17,6 +17,7 @@ use crate::peer::serve;
 use holon_api::rows::EventRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -232,6 +233,28 @@ impl Node {
             .collect();
         let joined = |t: std::thread::JoinHandle<_>| t.join().unwrap_or(Err(CallError::Nonsense));
         threads.into_iter().map(|(slot, thread)| (slot, joined(thread))).collect()
+    }
+
+    /// Asks several daemons at once and looks at the answers as they come, until `look` has enough.
+    pub(crate) fn ask_until(
+        self: &Arc<Self>,
+        slots: &[u32],
+        request: &PeerRequest,
+        time: Duration,
+        mut look: impl FnMut(Result<PeerReply, CallError>) -> bool,
+    ) {
+        let (sender, answers) = channel();
+        for &slot in slots {
+            let (node, request, sender) = (self.clone(), request.clone(), sender.clone());
+            // Nobody may listen any more: the asker has enough.
+            std::thread::spawn(move || drop(sender.send(node.ask(slot, request, &[], time))));
+        }
+        drop(sender);
+        for answer in answers {
+            if look(answer) {
+                return;
+            }
+        }
     }
 
     /// Tells all peers that are up; who does not hear it now hears it when it comes back.

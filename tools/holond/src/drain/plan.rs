@@ -109,8 +109,9 @@ pub(crate) fn short(command: &str) -> String {
     format!("{begin}…")
 }
 
-/// Why a node may not be switched off; none if it may.
-pub(crate) fn obstacles(left: &Left, stays: &[Stays]) -> Vec<String> {
+/// Why a node may not be switched off; none if it may. `fenced` are jobs on other nodes that would end
+/// because these would have no quorum.
+pub(crate) fn obstacles(left: &Left, stays: &[Stays], fenced: u32) -> Vec<String> {
     let mut out = Vec::new();
     let mut say = |count: u32, one: &str, many: &str| {
         if count > 0 {
@@ -135,6 +136,11 @@ pub(crate) fn obstacles(left: &Left, stays: &[Stays]) -> Vec<String> {
         "open files here are used from elsewhere",
     );
     say(left.attempts, "move is under way", "moves are under way");
+    say(
+        fenced,
+        "restartable job elsewhere would end: the rest would have no quorum",
+        "restartable jobs elsewhere would end: the rest would have no quorum",
+    );
     for item in stays {
         out.push(format!("{} stays: {}", item.process, item.reason));
     }
@@ -228,11 +234,15 @@ mod tests {
 
     #[test]
     fn safe_only_if_nothing_is_left() {
-        assert!(obstacles(&Left::default(), &[]).is_empty());
+        assert!(obstacles(&Left::default(), &[], 0).is_empty());
         let left = Left { jobs: 1, surrogates: 2, ..Left::default() };
         assert_eq!(
-            obstacles(&left, &[]),
+            obstacles(&left, &[], 0),
             ["1 job has its home here", "2 surrogates here stand for processes elsewhere"]
+        );
+        assert_eq!(
+            obstacles(&Left::default(), &[], 1),
+            ["1 restartable job elsewhere would end: the rest would have no quorum"]
         );
     }
 }

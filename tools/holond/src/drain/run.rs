@@ -5,10 +5,12 @@
 
 use super::plan::{self, Candidate, Fate, Item};
 use crate::client::unexpected;
+use crate::jobs::lost::others_may_decide;
+use crate::jobs::record::JobRecord;
 use crate::node::{Node, ACTION_TIME, ANSWER_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
 use holon_api::frame::Connection;
-use holon_api::request::Reply;
+use holon_api::request::{Reply, Restart};
 use holon_api::rows::{DrainResult, EventRow, Left, ProcessRow, Stays};
 use holon_api::{ApiError, Code, API_VERSION};
 use std::sync::Arc;
@@ -61,7 +63,7 @@ pub(crate) fn serve(
     note(node, "drain-start", name, Some(reason.into()));
     drain.move_off(items)?;
     let left = drain.wait_for_fetches()?;
-    let because = plan::obstacles(&left, &drain.stays);
+    let because = plan::obstacles(&left, &drain.stays, fenced_without(node, slot));
     let safe = because.is_empty();
     note(node, "drain-done", name, (!safe).then(|| because.join("; ")));
     let result = DrainResult {
@@ -76,6 +78,20 @@ pub(crate) fn serve(
         seconds: begin.elapsed().as_secs_f64(),
     };
     drain.say(&Reply::Drained(Box::new(result)))
+}
+
+/// Restartable jobs on other nodes that these would end if this one were switched off.
+fn fenced_without(node: &Node, slot: u32) -> u32 {
+    let up = node.all_up().len().saturating_sub(1);
+    let state = node.state();
+    if !others_may_decide(node.config.nodes.len(), up, state.left.len()) {
+        return 0;
+    }
+    let would_end = |r: &&JobRecord| {
+        let is_up = r.home == node.own() || state.up.contains(&r.home);
+        r.restart == Restart::Exec && !r.state.is_over() && r.home != slot && is_up
+    };
+    u32::try_from(state.jobs.all().filter(would_end).count()).unwrap_or(u32::MAX)
 }
 
 /// Lets new work in again.

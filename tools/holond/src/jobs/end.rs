@@ -188,18 +188,31 @@ fn init_gone(node: &Arc<Node>, init: &InitHandle) {
     });
 }
 
-/// Sends a signal to a job's processes here.
-pub(crate) fn signal(node: &Node, job: u32, signal: i32) -> anyhow::Result<()> {
+/// Sends a signal to a job's processes here; whether there are any.
+pub(crate) fn signal(node: &Node, job: u32, signal: i32) -> anyhow::Result<bool> {
     use crate::init::proto::{InitReply, InitRequest};
     let Some(init) = node.inits.get(job) else {
-        return Ok(());
+        return Ok(false);
     };
     match init.call(&InitRequest::Signal { pid: -1, signal }, &[], node.time(ANSWER_TIME))? {
-        InitReply::Failed { errno, .. } if errno != libc::ESRCH => {
+        InitReply::Failed { errno: libc::ESRCH, .. } => Ok(false),
+        InitReply::Failed { errno, .. } => {
             anyhow::bail!("{}", nix::errno::Errno::from_raw(errno).desc())
         }
-        _ => Ok(()),
+        _ => Ok(true),
     }
+}
+
+/// A job that was killed has no process anywhere: its record ends too, lest it be run again.
+pub(crate) fn killed(node: &Arc<Node>, job: u32) {
+    let Some(mut record) = node.job(job) else { return };
+    if record.home == node.own() && !record.state.is_over() {
+        return over(node, job, JobState::Ended, Some("it was killed".into()));
+    }
+    record.state = JobState::Ended;
+    record.status = Some(SIGNAL_BASE + libc::SIGKILL);
+    record.revision += 1;
+    node.publish(record);
 }
 
 /// The name of a process in an event.

@@ -21,6 +21,11 @@ use nix::errno::Errno;
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long nodes that have just come up may take to agree to a number, at timescale 1.
+const NUMBER_TIME: Duration = Duration::from_secs(10);
+const NUMBER_PAUSE: Duration = Duration::from_millis(200);
 
 /// A job that has just been started.
 pub(crate) struct Started {
@@ -67,9 +72,8 @@ pub(crate) fn start(
         return Err(cant(format!("{} is cordoned: {reason}", node.name()))
             .fix("run it on another node with --on, or `clusterctl undrain` this one"));
     }
-    let job = number(node)?;
-    let record = record(node, job, &spec, &account);
-    node.state().jobs.merge(record.clone());
+    let record = numbered(node, &spec, &account)?;
+    let job = record.job;
     let result = start_record(node, &record, spec, client, fds);
     if let Err(error) = &result {
         node.change_job(job, |r| {
@@ -98,18 +102,47 @@ fn record(node: &Node, job: u32, spec: &RunSpec, account: &Account) -> JobRecord
     }
 }
 
-/// A number: from the lowest node that is up, or without a quorum from our own range.
-fn number(node: &Arc<Node>) -> Result<u32, ApiError> {
-    if !node.has_quorum() {
-        return Ok(node.state().jobs.next_lonely_number(node.own()));
+/// The record of a new job, with a number that no other has.
+fn numbered(node: &Arc<Node>, spec: &RunSpec, account: &Account) -> Result<JobRecord, ApiError> {
+    let end = Instant::now() + node.time(NUMBER_TIME);
+    loop {
+        let job = number(node, end)?;
+        let record = record(node, job, spec, account);
+        if node.state().jobs.merge(record.clone()) {
+            return Ok(record);
+        }
     }
-    let giver = node.all_up().first().copied().unwrap_or(node.own());
-    match node.ask(giver, PeerRequest::JobNumber, &[], ANSWER_TIME) {
-        Ok(PeerReply::JobNumber { job }) => Ok(job),
-        Ok(_) => Err(cant("no job number: another version answered")),
-        Err(error) => Err(error
-            .for_user("can't get a job number", &node.config.name(giver))
-            .with_code(Code::RunFailed)),
+}
+
+/// A number for which more than half of all nodes have said that they know nothing against it; without
+/// a quorum one of our own range.
+fn number(node: &Arc<Node>, end: Instant) -> Result<u32, ApiError> {
+    loop {
+        if !node.has_quorum() {
+            return Ok(node.state().jobs.next_lonely_number(node.own()));
+        }
+        let wanted = node.state().jobs.number_max() + 1;
+        let request = PeerRequest::JobNumber { job: wanted };
+        let (mut count, mut highest) = (0, 0);
+        node.ask_until(&node.all_up(), &request, ANSWER_TIME, |reply| {
+            if let Ok(PeerReply::JobNumber { granted, max }) = reply {
+                count += usize::from(granted);
+                highest = highest.max(max);
+            }
+            node.config.is_majority(count)
+        });
+        if node.config.is_majority(count) {
+            return Ok(wanted);
+        }
+        if Instant::now() > end {
+            return Err(cant("more than half of the nodes must agree to a job number")
+                .fix("see `clusterctl node list`"));
+        }
+        node.state().jobs.note_number(highest);
+        if highest <= wanted {
+            // They have not heard of each other yet.
+            std::thread::sleep(NUMBER_PAUSE);
+        }
     }
 }
 

@@ -109,10 +109,14 @@ impl JobTable {
         Some((record, early))
     }
 
-    /// The next number, given by the node that gives numbers while there is a quorum.
-    pub(crate) fn next_number(&mut self) -> u32 {
-        self.number_max += 1;
-        self.number_max
+    /// Somebody wants this number for a new job. Each is granted once at most; the highest known
+    /// then is it, or what stands against it.
+    pub(crate) fn grant(&mut self, job: u32) -> bool {
+        let is_free = job > self.number_max && job < LONELY_FIRST;
+        if is_free {
+            self.number_max = job;
+        }
+        is_free
     }
 
     /// The next number of a node that sees no quorum: from its own range, so that the other part
@@ -159,11 +163,14 @@ mod tests {
     #[test]
     fn numbers_are_small_and_never_given_twice() {
         let mut table = JobTable::default();
-        assert_eq!((table.next_number(), table.next_number()), (1, 2));
+        assert!(table.grant(1) && table.grant(2));
+        assert!(!table.grant(2) && !table.grant(1), "given");
         table.merge(record(7, 1));
-        assert_eq!(table.next_number(), 8);
+        assert!(!table.grant(7) && table.grant(8));
         table.note_number(20);
-        assert_eq!(table.next_number(), 21);
+        assert!(!table.grant(20));
+        assert_eq!(table.number_max(), 20);
+        assert!(!table.grant(LONELY_FIRST), "not an ordinary one");
     }
 
     #[test]
@@ -173,7 +180,7 @@ mod tests {
         table.merge(record(first, 2));
         assert_eq!(table.next_lonely_number(2), first + 1);
         assert_eq!(table.next_lonely_number(3), first + LONELY_PER_SLOT);
-        assert_eq!(table.next_number(), 1, "the others go on with small ones");
+        assert!(table.grant(1), "the others go on with small ones");
     }
 
     #[test]

@@ -24,8 +24,11 @@ pub(crate) enum PeerRequest {
         /// The last one known.
         after_seq: u64,
     },
-    /// A number for a new job.
-    JobNumber,
+    /// I want this number for a new job: do you know nothing against it?
+    JobNumber {
+        /// It.
+        job: u32,
+    },
     /// What do you know of this job?
     Job {
         /// The job.
@@ -100,12 +103,17 @@ pub(crate) enum PeerRequest {
         /// The process.
         process: ProcessId,
     },
-    /// Send a signal to all processes of a job at yours.
+    /// Send a signal to all processes of a job at yours; tell whether there are any.
     Signal {
         /// The job.
         job: u32,
         /// The signal.
         signal: i32,
+    },
+    /// A job was killed and has no process: its record is over.
+    Killed {
+        /// The job.
+        job: u32,
     },
     /// A job is over: end what is left of it.
     Forget {
@@ -188,8 +196,10 @@ pub(crate) enum PeerReply {
     },
     /// To `JobNumber`.
     JobNumber {
-        /// It.
-        job: u32,
+        /// Whether it was not known and is noted now.
+        granted: bool,
+        /// The highest number known.
+        max: u32,
     },
     /// To `Job`.
     Job {

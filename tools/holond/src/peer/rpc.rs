@@ -233,7 +233,7 @@ mod tests {
         let server = Rpc::default();
         let call = std::thread::spawn({
             let (asker, wire) = (asker.clone(), wire.clone());
-            move || asker.call(&*wire, 1, &PeerRequest::JobNumber, b"blob", LONG)
+            move || asker.call(&*wire, 1, &PeerRequest::Tidy, b"blob", LONG)
         });
         let part = loop {
             if let Some((slot, part)) = wire.0.lock().expect("not poisoned").pop() {
@@ -243,14 +243,14 @@ mod tests {
             std::thread::yield_now();
         };
         let incoming = server.take(0, &part).expect("a question");
-        assert!(matches!(incoming.request, Ok(PeerRequest::JobNumber)));
+        assert!(matches!(incoming.request, Ok(PeerRequest::Tidy)));
         assert_eq!(incoming.blob, b"blob");
-        server.reply(&*wire, 0, incoming.id, &PeerReply::JobNumber { job: 3 }, &[]);
+        server.reply(&*wire, 0, incoming.id, &PeerReply::HasProcesses { has: true }, &[]);
         let (_, part) = wire.0.lock().expect("not poisoned").pop().expect("an answer");
         assert!(asker.take(2, &part).is_none(), "an answer of somebody else is no answer");
         assert!(asker.take(1, &part).is_none());
         let answer = call.join().expect("no panic");
-        assert!(matches!(answer, Ok((PeerReply::JobNumber { job: 3 }, _))), "{answer:?}");
+        assert!(matches!(answer, Ok((PeerReply::HasProcesses { has: true }, _))), "{answer:?}");
     }
 
     #[test]

@@ -49,7 +49,13 @@ pub(crate) fn handle(
         PeerRequest::Events { after_seq } => {
             PeerReply::Events { events: node.events.after(after_seq) }
         }
-        PeerRequest::JobNumber => PeerReply::JobNumber { job: node.state().jobs.next_number() },
+        PeerRequest::JobNumber { job } => {
+            // Who has just come up does not know yet which numbers were given.
+            let has_heard = node.has_heard();
+            let jobs = &mut node.state().jobs;
+            let granted = has_heard && jobs.grant(job);
+            PeerReply::JobNumber { granted, max: jobs.number_max() }
+        }
         PeerRequest::Job { job } => PeerReply::Job { record: node.job(job).map(Box::new) },
         PeerRequest::TakeOver { record } => {
             answer(takeover::taken_over(node, *record), |()| PeerReply::Done)
@@ -133,11 +139,16 @@ fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
         }
         PeerRequest::Signal { job, signal } => {
             let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't signal", e);
-            answer(end::signal(node, job, signal).map_err(error), |()| PeerReply::Done)
+            let told = end::signal(node, job, signal).map_err(error);
+            answer(told, |has| PeerReply::HasProcesses { has })
         }
         PeerRequest::Forget { job, restarts } => {
             let error = |e: anyhow::Error| ApiError::new(Code::Failure, "can't end the job", e);
             answer(end::forget(node, job, restarts).map_err(error), |()| PeerReply::Done)
+        }
+        PeerRequest::Killed { job } => {
+            end::killed(node, job);
+            PeerReply::Done
         }
         PeerRequest::Cordon { slot, reason } => {
             local::cordon(node, slot, reason);
