@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use module::Variant;
 
-use crate::image::disk::Image;
+use crate::image::disk::{self, Image};
 use crate::place;
 
 /// The packages to install in a guest.
@@ -23,12 +23,16 @@ pub(crate) fn packages(image: &Image) -> Result<Vec<PathBuf>> {
     packages.extend(tool_packages(&tools::build()?));
     let mut programs = programs::build()?;
     programs.extend(tools::build_tests()?);
-    let selftest = module::build(&image.root, Variant::SelfTest)?;
-    programs.push(("holon-selftest.ko".to_owned(), selftest));
     packages.push(program_package(&programs));
     let out = packages_dir();
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
     packages.iter().map(|package| package.write(&out)).collect()
+}
+
+/// The module with its self-tests, for the one scenario that wants it.
+pub(crate) fn selftest_module() -> Result<PathBuf> {
+    let _lock = place::lock("build")?;
+    module::build(&disk::ensure()?.root, Variant::SelfTest)
 }
 
 /// The packages of the last build, as they are.

@@ -129,6 +129,11 @@ impl Cluster {
         Ok(Running(command.spawn().context("run ssh")?))
     }
 
+    /// Copies a file to a node.
+    pub(crate) fn push(&self, node: usize, from: &Path, to: &str) -> Result<()> {
+        self.ssh[node - 1].push(from, to)
+    }
+
     /// A list that `clusterctl` prints on a node.
     fn list<T: for<'a> Deserialize<'a>>(
         &self,

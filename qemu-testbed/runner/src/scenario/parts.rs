@@ -3,9 +3,13 @@
 use anyhow::{ensure, Result};
 
 use super::cluster::{Cluster, PROGRAMS};
+use crate::build;
 
 /// Where `holon-filetest agent` listens: over the cluster's own network.
 const AGENT: &str = "10.77.0.1:7799";
+
+/// Where the module with its self-tests is put.
+const SELFTEST: &str = "/root/holon-selftest.ko";
 
 /// Remote files: pipes, terminals and the rest, from a program's point of view.
 pub(crate) fn files(cluster: &mut Cluster) -> Result<()> {
@@ -21,12 +25,11 @@ pub(crate) fn files(cluster: &mut Cluster) -> Result<()> {
 /// Far memory: content after faults, stream, fork, mremap, munmap, discard, mprotect and exit in
 /// the middle, with answers lost and with a dead source. Needs a module of its own for a while.
 pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
+    cluster.push(3, &build::selftest_module()?, SELFTEST)?;
     cluster.sh(3, "systemctl stop holond && rmmod holon")?;
     cluster.sees_up(1, 2)?;
-    let tested = cluster.sh(
-        3,
-        &format!("insmod {PROGRAMS}/holon-selftest.ko && {PROGRAMS}/memtest loop && rmmod holon"),
-    );
+    let tested =
+        cluster.sh(3, &format!("insmod {SELFTEST} && {PROGRAMS}/memtest loop && rmmod holon"));
     if tested.is_ok() {
         cluster.sh(3, "systemctl start holond")?;
         cluster.sees_up(1, 3)?;
