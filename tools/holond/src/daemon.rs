@@ -1,18 +1,14 @@
 //! The daemon from start to end.
 
-use crate::cgroup::Instance;
 use crate::config::{self, Config};
-use crate::jobs::handle::InitHandle;
-use crate::jobs::record::JobState;
-use crate::jobs::{end, inits, lost, start};
+use crate::jobs::keep::{self, STATE_DIR};
+use crate::jobs::{adopt, end, lost, start};
 use crate::kernel::event::{Down, Event};
 use crate::kernel::{module, Device};
 use crate::node::Node;
-use crate::peer::message::PeerRequest;
 use crate::peer::serve;
 use crate::{client, homes, local, moves, nfs, restarts, tick};
 use anyhow::{Context, Result};
-use holon_api::request::Restart;
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
 use holon_uapi::proc as uapi;
@@ -23,11 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-const STATE_DIR: &str = "/var/lib/holon";
-/// How long the other nodes may take to say what they know, at timescale 1.
-const HEARING_TIME: Duration = Duration::from_secs(3);
 /// Clients at once.
 const CLIENTS_MAX: usize = 512;
 const HELPER: &str = "/usr/libexec/holon/holon-restore";
@@ -44,9 +36,9 @@ pub fn run() -> Result<()> {
         log::error!("without the module jobs run here, but nothing can move");
     }
     let node = Node::new(config, device, Path::new(STATE_DIR));
-    node.state().jobs.note_number(read_number_max());
+    node.state().jobs.note_number(keep::read_number_max());
     local::read_cordon(&node);
-    adopt(&node);
+    adopt::run(&node);
     if let Some(device) = node.device.clone() {
         for slot in device.peers_up()? {
             lost::on_peer_up(&node, slot);
@@ -93,112 +85,6 @@ fn connect(config: &Config) -> Result<Arc<Device>, String> {
         Ok(Arc::new(device))
     };
     open().map_err(|error| format!("{error:#}"))
-}
-
-/// Takes over the inits that an earlier daemon made, and clears up after those that died with it.
-fn adopt(node: &Arc<Node>) {
-    for record in read_records() {
-        node.state().jobs.merge(record);
-    }
-    for instance in inits::left_behind() {
-        adopt_one(node, instance);
-    }
-    let ours = node.state().jobs.alive_at(node.own());
-    let gone: Vec<u32> =
-        ours.iter().map(|r| r.job).filter(|job| node.inits.get(*job).is_none()).collect();
-    for job in &gone {
-        // At once, for peers ask what goes on here before they decide who runs a job again.
-        node.state().jobs.change(*job, |r| {
-            r.state = match r.restart {
-                Restart::Exec => JobState::Fenced,
-                Restart::Never => JobState::Lost,
-            };
-            r.status = Some(holon_api::EXIT_NODE_LOST);
-        });
-    }
-    if !gone.is_empty() {
-        let node = node.clone();
-        std::thread::spawn(move || give_up(&node, &gone));
-    }
-}
-
-/// Takes over an init if its job goes on; else ends what is left of it.
-fn adopt_one(node: &Arc<Node>, instance: Instance) {
-    let job = instance.job;
-    let record = node.job(job).filter(|r| !r.state.is_over());
-    let adopted = record.context("its job is over").and_then(|record| {
-        let listener = node.clone();
-        let news = move |init: &InitHandle, news| end::on_news(&listener, init, news);
-        node.inits.get_or_make(job, || inits::adopt(instance, record.home, news))
-    });
-    match adopted {
-        Ok(init) => {
-            // EEXIST: the module has not forgotten it.
-            if let Err(error) = start::register(node, &init) {
-                log::info!("job {instance}: {error:#}");
-            }
-        }
-        Err(error) => {
-            log::info!("job {instance}: {error:#}");
-            end::forget_logged(node, job, instance.restarts);
-        }
-    }
-}
-
-/// Tells that our jobs that died with this node are over, unless another has taken them over
-/// meanwhile: the others are heard first, if they are there.
-fn give_up(node: &Arc<Node>, gone: &[u32]) {
-    let end = Instant::now() + node.time(HEARING_TIME);
-    let all = node.config.nodes.len() - 1;
-    while node.state().greeted.len() < all && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    for job in gone {
-        let Some(record) = node.job(*job).filter(|r| r.home == node.own()) else {
-            continue;
-        };
-        let restarts = record.restarts;
-        node.tell_peers(PeerRequest::Jobs { records: vec![record] });
-        node.tell_peers(PeerRequest::Forget { job: *job, restarts });
-        node.note(EventRow {
-            kind: "job-lost".into(),
-            job: Some(*job),
-            reason: Some("its home was started anew".into()),
-            ..EventRow::default()
-        });
-    }
-}
-
-fn read_number_max() -> u32 {
-    let text = fs::read_to_string(Path::new(STATE_DIR).join("job-max")).unwrap_or_default();
-    text.trim().parse().unwrap_or(0)
-}
-
-fn read_records() -> Vec<crate::jobs::record::JobRecord> {
-    let bytes = fs::read(Path::new(STATE_DIR).join("jobs.json")).unwrap_or_default();
-    serde_json::from_slice(&bytes).unwrap_or_default()
-}
-
-/// Keeps the job table over a restart of the daemon; `written` is what was kept last.
-pub(crate) fn write_records(node: &Node, written: &mut Vec<u8>) {
-    let (records, max) = {
-        let state = node.state();
-        (state.jobs.all().cloned().collect::<Vec<_>>(), state.jobs.number_max())
-    };
-    let json = serde_json::to_vec(&records).unwrap_or_default();
-    if json == *written {
-        return;
-    }
-    let put = |name: &str, bytes: &[u8]| -> std::io::Result<()> {
-        let path = Path::new(STATE_DIR).join(name);
-        let fresh = path.with_extension("new");
-        fs::write(&fresh, bytes)?;
-        fs::rename(fresh, path)
-    };
-    match put("jobs.json", &json).and(put("job-max", max.to_string().as_bytes())) {
-        Ok(()) => *written = json,
-        Err(error) => log::warn!("can't keep the job table: {error}"),
-    }
 }
 
 fn read_events(node: &Arc<Node>, device: &Device) {

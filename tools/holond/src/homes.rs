@@ -5,7 +5,7 @@
 //! of ours that nobody waits for, not a job's init.
 
 use crate::node::Node;
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -88,6 +88,15 @@ impl Homes {
         }
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let made = Arc::new(make(node, slot, number)?);
+        let is_current = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.get(&slot).is_some_and(|current| Arc::ptr_eq(current, &place))
+        };
+        if !is_current {
+            // It died meanwhile, and whoever clears up may have been here already.
+            unmount(made);
+            bail!("{} went down", node.config.name(slot));
+        }
         *home = Some(made.clone());
         Ok(made)
     }

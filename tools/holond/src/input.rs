@@ -3,7 +3,8 @@
 use crate::init::proto::InitRequest;
 use crate::jobs::session::Session;
 use crate::node::{Node, ANSWER_TIME};
-use holon_api::request::RunInput;
+use holon_api::request::{Reply, RunInput};
+use holon_api::{ApiError, Code};
 
 /// Passes it on to the command.
 pub(crate) fn take(node: &Node, session: &Session, input: RunInput, bytes: Vec<u8>) {
@@ -20,6 +21,16 @@ pub(crate) fn client_gone(node: &Node, session: u64) {
         signal_group(node, session.job, libc::SIGHUP);
         signal_group(node, session.job, libc::SIGCONT);
         session.input(Vec::new());
+    }
+}
+
+/// The daemon of a home was started anew: the streams of its jobs' commands are gone.
+pub(crate) fn home_restarted(node: &Node, home: u32) {
+    for client in node.sessions.take_remotes_of(home) {
+        let why = format!("holond on {} was restarted; the job may go on", node.config.name(home));
+        let error =
+            ApiError::new(Code::RunFailed, "lost the job", why).fix("see `clusterctl job list`");
+        let _ = client.connection.send(&Reply::Error(error));
     }
 }
 

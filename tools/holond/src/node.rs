@@ -1,5 +1,6 @@
 //! What the daemon knows, and how its parts reach each other.
 
+use crate::cgroup::Instance;
 use crate::config::Config;
 use crate::events::EventLog;
 use crate::homes::Homes;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long another daemon may take to answer a simple question.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(2);
@@ -48,6 +49,10 @@ pub(crate) struct Node {
     pub(crate) restartables: Restartables,
     /// Moves that somebody waits for.
     pub(crate) moves: Moves,
+    /// The job table as it was written last.
+    pub(crate) written: Mutex<Vec<u8>>,
+    /// This daemon's life: another number after each start.
+    pub(crate) life: u64,
     state: Mutex<State>,
 }
 
@@ -74,10 +79,20 @@ pub(crate) struct State {
     pub(crate) doubtful: BTreeSet<u32>,
     /// Jobs of homes that are gone that are being decided about.
     pub(crate) deciding: BTreeSet<u32>,
+    /// Inits of an earlier daemon whose job is not known here yet.
+    pub(crate) unclaimed: BTreeSet<Instance>,
+    /// The life of each peer's daemon that we know.
+    pub(crate) lives: BTreeMap<u32, u64>,
     /// Jobs of ours whose namespaces the other nodes were told to make.
     pub(crate) prepared: BTreeSet<u32>,
     /// What the module last said to the placement table.
     pub(crate) place_problem: Option<nix::errno::Errno>,
+}
+
+fn life() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Unique enough: two starts of one daemon are never in one nanosecond.
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl State {
@@ -137,6 +152,8 @@ impl Node {
             sessions: Sessions::default(),
             restartables: Restartables::default(),
             moves: Moves::default(),
+            written: Mutex::default(),
+            life: life(),
             state: Mutex::new(state),
         })
     }

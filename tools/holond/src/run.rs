@@ -61,10 +61,11 @@ fn here(
     let started = start::start(node, spec, account, client, fds)?;
     let (job, process) = (started.process.job, started.process);
     let told = connection.send(&Reply::Started { job, process, streamed });
-    if started.session == 0 || told.is_err() {
+    if started.session == 0 {
         return Ok(());
     }
-    while let Ok(Some(frame)) = connection.receive::<RunInput>() {
+    while told.is_ok() {
+        let Ok(Some(frame)) = connection.receive::<RunInput>() else { break };
         if let Some(session) = node.sessions.get(started.session) {
             input::take(node, &session, frame.value, frame.blob);
         }

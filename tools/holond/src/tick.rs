@@ -2,7 +2,7 @@
 
 use crate::gather;
 use crate::jobs::record::JobState;
-use crate::jobs::{end, takeover};
+use crate::jobs::{end, keep, takeover};
 use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
 use crate::peer::message::PeerRequest;
@@ -18,10 +18,9 @@ const PLACE_TIME: Duration = Duration::from_secs(2);
 
 /// Runs for ever.
 pub(crate) fn run(node: &Arc<Node>) {
-    let mut written = Vec::new();
     for count in 1u64.. {
         std::thread::sleep(TICK_TIME);
-        crate::daemon::write_records(node, &mut written);
+        keep::write(node);
         gather::refresh_infos(node);
         refresh_placement(node);
         prepare_peers(node);

@@ -140,6 +140,11 @@ impl Init {
                 }
                 Err(reply) => Some(reply),
             },
+            InitRequest::Commands => {
+                let pending = self.pending.iter().map(|(_, pending)| pending.child);
+                let pids = self.commands.iter().copied().chain(pending).collect();
+                Some(InitReply::Commands { pids })
+            }
             InitRequest::Restore { image, pid } => Some(self.restore(*image, *pid)),
             InitRequest::Signal { pid, signal } => {
                 let result = nix::sys::signal::Signal::try_from(*signal)

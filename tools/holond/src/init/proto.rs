@@ -44,6 +44,8 @@ pub(crate) struct Numbered<T> {
 pub(crate) enum InitRequest {
     /// Starts a command; the frame has its stdin, stdout and stderr.
     Spawn(Box<SpawnSpec>),
+    /// Which commands that `Spawn` started run?
+    Commands,
     /// Forks a restore helper with this PID for this image.
     Restore {
         /// The module's number of the image.
@@ -88,6 +90,11 @@ pub(crate) enum InitReply {
         step: SpawnStep,
         /// With which errno.
         errno: i32,
+    },
+    /// To `Commands`.
+    Commands {
+        /// Their PIDs.
+        pids: Vec<i32>,
     },
     /// Unasked: a command that `Spawn` started ended.
     Exited {

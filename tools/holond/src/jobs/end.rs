@@ -10,7 +10,7 @@ use crate::peer::message::{PeerReply, PeerRequest};
 use holon_api::rows::EventRow;
 use holon_api::ProcessId;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const SIGNAL_BASE: i32 = 128;
 
@@ -130,15 +130,11 @@ pub(crate) fn forget(node: &Arc<Node>, job: u32, upto: u32) -> anyhow::Result<()
         if !is_old && old.is_empty() {
             return Ok(());
         }
-        kill_all(&old);
-        let end = Instant::now() + node.time(ACTION_TIME);
-        let left = |end: Instant| end.saturating_duration_since(Instant::now());
-        let is_empty = old.iter().all(|instance| cgroup::wait_empty(*instance, left(end)));
+        let is_empty = clear_away(&old, node.time(ACTION_TIME));
         if let Some(device) = node.device.as_ref().filter(|_| slot.is_none()) {
             // ENOENT: the module has seen the init's end itself.
             let _ = device.job_del(job);
         }
-        old.iter().copied().for_each(inits::forget_files);
         anyhow::ensure!(is_empty, "processes of job {job} on {} do not end", node.name());
         Ok(())
     })
@@ -150,6 +146,16 @@ pub(crate) fn kill_all(instances: &[Instance]) {
         // ENOENT: it has gone by itself.
         let _ = cgroup::kill(*instance);
     }
+}
+
+/// Ends instances and removes what they leave. False if their processes don't end in time.
+pub(crate) fn clear_away(instances: &[Instance], time: Duration) -> bool {
+    kill_all(instances);
+    let end = Instant::now() + time;
+    let left = |end: Instant| end.saturating_duration_since(Instant::now());
+    let is_empty = instances.iter().all(|instance| cgroup::wait_empty(*instance, left(end)));
+    instances.iter().copied().for_each(inits::forget_files);
+    is_empty
 }
 
 /// [`forget`] where nobody waits for the outcome.
@@ -181,10 +187,11 @@ fn init_gone(node: &Arc<Node>, init: &InitHandle) {
         }
         let killed = SIGNAL_BASE + libc::SIGKILL;
         node.change_job(job, |r| r.status = r.status.or(Some(killed)));
+        // First: a client may take its time to read what is left.
+        over(&node, job, JobState::Ended, Some("its init was killed".into()));
         if let Some(session) = node.sessions.of_job(job) {
             session.finish(&node, killed, Some("the job was ended as a whole".into()));
         }
-        over(&node, job, JobState::Ended, Some("its init was killed".into()));
     });
 }
 

@@ -128,7 +128,9 @@ impl InitHandle {
                 self.empty.store(empty, Ordering::Release);
                 news(self, InitNews::Count);
             }
-            reply @ (InitReply::Done { .. } | InitReply::Failed { .. }) => {
+            reply @ (InitReply::Done { .. }
+            | InitReply::Failed { .. }
+            | InitReply::Commands { .. }) => {
                 // Nobody: it came too late.
                 if let Some(asker) = self.waiting().remove(&said.number) {
                     let _ = asker.try_send(reply);

@@ -165,7 +165,7 @@ fn say_hello(node: &Arc<Node>, slot: u32) {
     while node.is_up(slot) {
         let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node)));
         if let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) {
-            crate::peer::serve::take_hello(node, &theirs);
+            crate::peer::serve::take_hello(node, slot, &theirs);
             node.state().greet(slot);
             mount_ahead(node, slot);
             return;

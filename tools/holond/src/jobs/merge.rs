@@ -45,6 +45,9 @@ pub(crate) fn take(node: &Arc<Node>, records: Vec<JobRecord>) {
     for record in records {
         let (job, home, over, restarts) =
             (record.job, record.home, record.state.is_over(), record.restarts);
+        if super::adopt::claim(node, &record) {
+            continue;
+        }
         let old = {
             let mut state = node.state();
             let old = state.jobs.get(job).cloned();
@@ -65,10 +68,17 @@ pub(crate) fn take(node: &Arc<Node>, records: Vec<JobRecord>) {
             }
             old
         };
+        let was_ours = old.as_ref().is_some_and(|old| old.home == node.own());
         let moved_from = old.filter(|old| old.home != home).map(|old| old.restarts);
         if let Some(upto) = if over { Some(restarts) } else { moved_from } {
             let node = node.clone();
-            std::thread::spawn(move || end::forget_logged(&node, job, upto));
+            std::thread::spawn(move || {
+                end::forget_logged(&node, job, upto);
+                if let Some(session) = node.sessions.of_job(job).filter(|_| was_ours) {
+                    let note = format!("it runs again on {}", node.config.name(home));
+                    session.finish(&node, holon_api::EXIT_NODE_LOST, Some(note));
+                }
+            });
         }
     }
 }

@@ -3,6 +3,8 @@
 use super::end;
 use super::handle::InitHandle;
 use super::inits;
+use super::keep;
+use super::number;
 use super::record::{JobRecord, JobState};
 use super::session::{self, Client};
 use super::stdio::{self, Ours, Stdio};
@@ -21,11 +23,7 @@ use nix::errno::Errno;
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long nodes that have just come up may take to agree to a number, at timescale 1.
-const NUMBER_TIME: Duration = Duration::from_secs(10);
-const NUMBER_PAUSE: Duration = Duration::from_millis(200);
+use std::time::Instant;
 
 /// A job that has just been started.
 pub(crate) struct Started {
@@ -104,44 +102,12 @@ fn record(node: &Node, job: u32, spec: &RunSpec, account: &Account) -> JobRecord
 
 /// The record of a new job, with a number that no other has.
 fn numbered(node: &Arc<Node>, spec: &RunSpec, account: &Account) -> Result<JobRecord, ApiError> {
-    let end = Instant::now() + node.time(NUMBER_TIME);
+    let end = Instant::now() + node.time(number::TIME);
     loop {
-        let job = number(node, end)?;
+        let job = number::next(node, end)?;
         let record = record(node, job, spec, account);
         if node.state().jobs.merge(record.clone()) {
             return Ok(record);
-        }
-    }
-}
-
-/// A number for which more than half of all nodes have said that they know nothing against it; without
-/// a quorum one of our own range.
-fn number(node: &Arc<Node>, end: Instant) -> Result<u32, ApiError> {
-    loop {
-        if !node.has_quorum() {
-            return Ok(node.state().jobs.next_lonely_number(node.own()));
-        }
-        let wanted = node.state().jobs.number_max() + 1;
-        let request = PeerRequest::JobNumber { job: wanted };
-        let (mut count, mut highest) = (0, 0);
-        node.ask_until(&node.all_up(), &request, ANSWER_TIME, |reply| {
-            if let Ok(PeerReply::JobNumber { granted, max }) = reply {
-                count += usize::from(granted);
-                highest = highest.max(max);
-            }
-            node.config.is_majority(count)
-        });
-        if node.config.is_majority(count) {
-            return Ok(wanted);
-        }
-        if Instant::now() > end {
-            return Err(cant("more than half of the nodes must agree to a job number")
-                .fix("see `clusterctl node list`"));
-        }
-        node.state().jobs.note_number(highest);
-        if highest <= wanted {
-            // They have not heard of each other yet.
-            std::thread::sleep(NUMBER_PAUSE);
         }
     }
 }
@@ -190,11 +156,13 @@ pub(crate) fn start_record(
 }
 
 /// Notes a start. False if the job is over meanwhile.
-fn note_started(node: &Arc<Node>, job: u32, pid: u32) -> bool {
+pub(crate) fn note_started(node: &Arc<Node>, job: u32, pid: u32) -> bool {
     let Some((record, early)) = node.state().jobs.command_started(job, pid) else {
         return false;
     };
     let restarts = record.restarts;
+    // A daemon that is started anew ends what it has no record of.
+    keep::write(node);
     node.tell_peers(PeerRequest::Jobs { records: vec![record] });
     node.note(EventRow {
         kind: if restarts == 0 { "job-started" } else { "job-restarted" }.into(),
@@ -277,7 +245,9 @@ fn spawn(
     match reply {
         InitReply::Done { pid } => Ok(pid.unsigned_abs()),
         InitReply::Failed { step, errno } => Err(spawn_error(spec, step, Errno::from_raw(errno))),
-        InitReply::Exited { .. } | InitReply::Count { .. } => Err(cant("no answer")),
+        InitReply::Commands { .. } | InitReply::Exited { .. } | InitReply::Count { .. } => {
+            Err(cant("the job's init answers nonsense"))
+        }
     }
 }
 
@@ -331,7 +301,10 @@ pub(crate) fn ensure_init(node: &Arc<Node>, record: &JobRecord) -> Result<Arc<In
         };
         let listener = node.clone();
         let init = inits::make(&config, move |init, news| end::on_news(&listener, init, news))?;
-        register(node, &init).inspect_err(|_| end::kill_all(&[instance]))?;
+        if let Err(error) = register(node, &init) {
+            end::clear_away(&[instance], ANSWER_TIME);
+            return Err(error);
+        }
         Ok(init)
     })?;
     // The word of a new home may be faster than the end of what the old one had here.

@@ -76,6 +76,11 @@ impl JobTable {
         record.state == JobState::Running && record.main_pid == pid
     }
 
+    /// The PID of a command that ended before the word of its start.
+    pub(crate) fn early_exit(&self, job: u32) -> Option<u32> {
+        self.early_exits.keys().find(|(of, _)| *of == job).map(|(_, pid)| *pid)
+    }
+
     /// A job's command is to be started (again): its PID is not known yet.
     pub(crate) fn command_starts(&mut self, job: u32) -> Option<JobRecord> {
         self.early_exits.retain(|(of, _), _| *of != job);
@@ -202,6 +207,7 @@ mod tests {
         let starting = JobRecord { state: JobState::Starting, main_pid: 0, ..record(3, 0) };
         table.merge(starting);
         assert!(!table.command_ended(0, 3, 17, 256), "kept: nobody knows its PID yet");
+        assert_eq!(table.early_exit(3), Some(17));
         assert!(!table.command_ended(0, 3, 18, 0), "another one of the job's");
         let (started, early) = table.command_started(3, 17).expect("not over");
         assert_eq!((started.main_pid, early), (17, Some(256)));

@@ -145,6 +145,8 @@ pub(crate) enum PeerRequest {
 pub(crate) struct Hello {
     /// The daemon's version.
     pub(crate) version: String,
+    /// Another number after each start of the daemon.
+    pub(crate) life: u64,
     /// All jobs that I know.
     pub(crate) records: Vec<JobRecord>,
     /// Highest job number that I know of.

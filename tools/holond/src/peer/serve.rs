@@ -40,7 +40,7 @@ pub(crate) fn handle(
 ) -> PeerReply {
     match request {
         PeerRequest::Hello(hello) => {
-            take_hello(node, &hello);
+            take_hello(node, from, &hello);
             node.state().greet(from);
             PeerReply::Hello(Box::new(own_hello(node)))
         }
@@ -172,6 +172,7 @@ pub(crate) fn own_hello(node: &Node) -> Hello {
     let state = node.state();
     Hello {
         version: env!("CARGO_PKG_VERSION").into(),
+        life: node.life,
         records: state.jobs.all().cloned().collect(),
         job_max: state.jobs.number_max(),
         cordons: state.cordons.iter().map(|(slot, why)| (*slot, why.clone())).collect(),
@@ -179,7 +180,7 @@ pub(crate) fn own_hello(node: &Node) -> Hello {
 }
 
 /// Learns what another node knows.
-pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
+pub(crate) fn take_hello(node: &Arc<Node>, from: u32, hello: &Hello) {
     if hello.version != env!("CARGO_PKG_VERSION") {
         log::warn!("a peer's holond has version {}, this one another", hello.version);
     }
@@ -189,6 +190,10 @@ pub(crate) fn take_hello(node: &Arc<Node>, hello: &Hello) {
         for (slot, why) in &hello.cordons {
             state.cordons.entry(*slot).or_insert_with(|| why.clone());
         }
+    }
+    let old_life = node.state().lives.insert(from, hello.life);
+    if old_life.is_some_and(|life| life != hello.life) {
+        input::home_restarted(node, from);
     }
     local::tell_kernel(node);
     merge::take(node, hello.records.clone());
