@@ -180,6 +180,14 @@ void kpi_kill(struct task_struct *task);
 struct kpi_stub {
 	u64 code, data; /* addresses of the two pages */
 };
+/* Where in the second page the command line is; the begin is for the ioctl's answer. */
+#define KPI_STUB_ARGS_AT 512
+#define KPI_STUB_ARGS_LEN_MAX (4096 - KPI_STUB_ARGS_AT)
+#define KPI_OOM_NEVER (-1000)
+/* The command line of the caller's address space, cut to len: its length. */
+s64 kpi_args_get(u8 *out, u32 len); /* own */
+int kpi_args_set(const struct kpi_stub *stub, const u8 *args, u32 len); /* own: shown from now on */
+s32 kpi_oom_score_set(s32 score); /* own: what it was */
 int kpi_stub_map(struct kpi_stub *out); /* own: the stub's pages in a gap */
 void kpi_stub_enter(const struct kpi_stub *stub, u32 fd); /* own: user mode goes on in the stub */
 int kpi_unmap_all_but(const struct kpi_stub *stub); /* own */
@@ -238,8 +246,8 @@ int kapi_exec(struct linux_binprm *bprm);
 s64 kpi_bprm_name(struct linux_binprm *bprm, u8 *out, size_t len);
 s64 kpi_bprm_args(struct linux_binprm *bprm, u8 *out, size_t len, u32 *argc, u32 *envc);
 struct kpi_file *kpi_bprm_file(struct linux_binprm *bprm); /* no reference */
-/* Point of no return: an empty address space. keep_args: the argument page stays. */
-int kpi_bprm_begin(struct linux_binprm *bprm, u32 personality, bool keep_args);
+/* Point of no return: an empty address space. */
+int kpi_bprm_begin(struct linux_binprm *bprm, u32 personality);
 int kpi_bprm_start(struct linux_binprm *bprm, u64 ip, u64 arg1, u64 arg2, u64 arg3);
 int kpi_exe_set(struct kpi_file *exe); /* own */
 void *kpi_binfmt_current(void);

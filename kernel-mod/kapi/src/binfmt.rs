@@ -18,15 +18,6 @@ use crate::{
 /// An exec that goes on.
 pub struct Bprm<'a>(NonNull<raw::linux_binprm>, PhantomData<&'a mut ()>);
 
-/// What an exec does with the argument pages of the new address space.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Arguments {
-    /// They stay, so that the process list can show them.
-    Keep,
-    /// They go.
-    Drop,
-}
-
 /// Names and strings of an exec.
 pub struct Strings {
     /// argv's strings, then envp's, each with its terminating zero; more may follow.
@@ -132,10 +123,9 @@ impl Bprm<'_> {
     }
 
     /// The point of no return: gives the task an empty address space. An error ends the task.
-    pub fn begin(&self, personality: u32, arguments: Arguments) -> Result {
-        let keep = arguments == Arguments::Keep;
+    pub fn begin(&self, personality: u32) -> Result {
         // SAFETY: a live exec.
-        Errno::check(unsafe { raw::kpi_bprm_begin(self.0.as_ptr(), personality, keep) }).map(drop)
+        Errno::check(unsafe { raw::kpi_bprm_begin(self.0.as_ptr(), personality) }).map(drop)
     }
 
     /// User mode goes on at `ip`, with these values in rbx, r12 and r14.

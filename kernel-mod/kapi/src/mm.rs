@@ -195,8 +195,8 @@ impl Mm {
     pub fn area(&self, addr: u64) -> Result<Option<Area>> {
         let mut area = raw::kpi_area { start: 0, end: 0, anon: 0, cow: 0, special: 0, pad: 0 };
         // SAFETY: a live address space; writes one such structure.
-        let found =
-            Errno::check(unsafe { raw::kpi_mm_area(self.raw.as_ptr(), addr, &raw mut area) })?;
+        let rc = unsafe { raw::kpi_mm_area(self.raw.as_ptr(), addr, &raw mut area) };
+        let found = Errno::check(rc)?;
         let kind = match (area.special, area.anon, area.cow) {
             (0, 0, 0) => AreaKind::Clean,
             (0, 0, _) => AreaKind::Written,

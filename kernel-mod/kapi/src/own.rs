@@ -31,6 +31,12 @@ pub use crate::raw::{
     KPI_RESTART_POLL as RESTART_POLL,
 };
 
+/// Where in the stub's data page the command line begins.
+pub const STUB_ARGS_AT: usize = raw::KPI_STUB_ARGS_AT as usize;
+/// The longest command line of a surrogate.
+pub const STUB_ARGS_LEN_MAX: usize = raw::KPI_STUB_ARGS_LEN_MAX as usize;
+/// The score of what the OOM killer never takes.
+pub const OOM_NEVER: i32 = raw::KPI_OOM_NEVER;
 /// Words of `user_regs_struct`.
 pub const REGS: usize = raw::KPI_REGS as usize;
 /// Signals of Linux.
@@ -180,6 +186,27 @@ impl Own {
         // SAFETY: own context; a writable structure.
         Errno::check(unsafe { raw::kpi_stub_map(&raw mut stub) })?;
         Ok(stub)
+    }
+
+    /// The command line that others see, as far as a surrogate can show it.
+    pub fn arguments(&self) -> Result<Vec<u8>> {
+        let mut args = zeroed_vec(STUB_ARGS_LEN_MAX)?;
+        // SAFETY: own context; a buffer of that length.
+        let n = unsafe { raw::kpi_args_get(args.as_mut_ptr(), args.len() as u32) };
+        args.truncate(Errno::check_len(n)?);
+        Ok(args)
+    }
+
+    /// Others see this command line from now on; each argument ends with a zero.
+    pub fn show_arguments(&self, stub: &Stub, args: &[u8]) -> Result {
+        // SAFETY: own context; the stub is mapped; that many bytes.
+        Errno::check(unsafe { raw::kpi_args_set(stub, args.as_ptr(), args.len() as u32) }).map(drop)
+    }
+
+    /// Sets how gladly the OOM killer takes the process; what that was before.
+    pub fn set_oom_score(&self, score: i32) -> i32 {
+        // SAFETY: own context.
+        unsafe { raw::kpi_oom_score_set(score) }
     }
 
     /// User mode goes on in the stub.

@@ -91,27 +91,8 @@ s64 kpi_bprm_args(struct linux_binprm *bprm, u8 *out, size_t len, u32 *argc, u32
 	return bytes;
 }
 
-static void keep_arguments(unsigned long p)
+int kpi_bprm_begin(struct linux_binprm *bprm, u32 personality)
 {
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
-
-	mmap_read_lock(mm);
-	vma = find_vma(mm, p);
-	if (vma && vma->vm_start <= p) {
-		spin_lock(&mm->arg_lock);
-		mm->arg_start = p;
-		mm->arg_end = vma->vm_end - sizeof(void *);
-		mm->env_start = mm->arg_end;
-		mm->env_end = mm->arg_end;
-		spin_unlock(&mm->arg_lock);
-	}
-	mmap_read_unlock(mm);
-}
-
-int kpi_bprm_begin(struct linux_binprm *bprm, u32 personality, bool keep_args)
-{
-	unsigned long p = bprm->p;
 	int rc = begin_new_exec(bprm);
 
 	if (rc)
@@ -120,11 +101,7 @@ int kpi_bprm_begin(struct linux_binprm *bprm, u32 personality, bool keep_args)
 	if (!(personality & ADDR_NO_RANDOMIZE))
 		current->flags |= PF_RANDOMIZE;
 	setup_new_exec(bprm);
-	if (keep_args)
-		keep_arguments(p);
-	else
-		rc = kpi_unmap_all_but(NULL);
-	return rc;
+	return kpi_unmap_all_but(NULL);
 }
 
 int kpi_bprm_start(struct linux_binprm *bprm, u64 ip, u64 rbx, u64 r12, u64 r14)

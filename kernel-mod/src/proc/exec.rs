@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use ckpt::{limits::ARGS_LEN_MAX, limits::FDS_MAX, object::exec::Exec, Bytes};
 use kapi::{
-    binfmt::{Arguments, Bprm, Strings},
+    binfmt::{Bprm, Strings},
     fileref::FileRef,
     own::Own,
     task::{Facts, Fd, Task},
@@ -40,6 +40,13 @@ impl Kept {
     /// References to a file that are kept here.
     pub(crate) fn refs_of(&self, file: &FileRef) -> u64 {
         self.fds.iter().filter(|fd| fd.file.identity() == file.identity()).count() as u64
+    }
+
+    /// The command line: each argument ends with a zero.
+    fn arguments(&self) -> &[u8] {
+        let ends = self.strings.bytes.iter().enumerate().filter(|(_, byte)| **byte == 0);
+        let end = ends.take(self.strings.argc).last().map_or(0, |(at, _)| at + 1);
+        &self.strings.bytes[..end]
     }
 
     /// For the image.
@@ -241,14 +248,15 @@ fn become_surrogate(
 ) -> Result {
     let slot = net::own_slot().ok_or(Errno::ENOTCONN)?;
     let personality = leaving.kept.as_ref().map_or(0, |kept| kept.facts.personality);
-    bprm.begin(personality, Arguments::Keep)?;
+    bprm.begin(personality)?;
     let epoch = leaving.out.lock().as_ref().map(|out| out.manifest.subject.epoch);
     let epoch = epoch.ok_or(Errno::EIO)?;
     // Its name is the program's from here on, and it waits until the body's place is known.
     let record = Record::new(leaving.process, leaving.task.clone(), Role::Surrogate, slot, epoch)?;
     record.change(|state| state.kept = leaving.kept.clone());
     proc.tables.lock().records.insert(leaving.process, record.clone())?;
-    let fd = surrogate::prepare(own, &record, surrogate::Memory::Keep)?;
+    let args = leaving.kept.as_ref().map_or(&[][..], |kept| kept.arguments());
+    let fd = surrogate::prepare(own, &record, args)?;
     let stub = record.state.lock().stub.ok_or(Errno::EIO)?;
     bprm.start(stub.code, u64::from(fd), stub.data, 0)
 }

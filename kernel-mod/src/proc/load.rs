@@ -11,15 +11,7 @@ use ckpt::{
     },
     Final,
 };
-use kapi::{
-    binfmt::{Arguments, Bprm},
-    ctl,
-    fileref::FileRef,
-    mm::Mm,
-    own::Own,
-    task::MmInfo,
-    Errno, Result,
-};
+use kapi::{binfmt::Bprm, ctl, fileref::FileRef, mm::Mm, own::Own, task::MmInfo, Errno, Result};
 
 use super::{incoming::Incoming, restorer::Control};
 
@@ -41,7 +33,7 @@ pub(crate) fn image(own: &Own, bprm: &Bprm<'_>, incoming: &Arc<Incoming>) -> Res
     let exe = FileRef::open(&memory.exe.path, O_RDONLY)?;
     let files = open_mapped(memory)?;
     let format = bprm.format_now();
-    bprm.begin(incoming.manifest.task.personality, Arguments::Drop)?;
+    bprm.begin(incoming.manifest.task.personality)?;
     lay_out(own, memory, &files)?;
     own.set_mm_info(&mm_info(memory));
     own.set_exe(&exe)?;

@@ -2,10 +2,12 @@
 
 use alloc::sync::Arc;
 
-use kapi::{lock_class, module::Hold, own::Stub, task::Task, Errno, Result, SpinLock, WaitQueue};
+use kapi::{
+    lock_class, module::Hold, own::Stub, task::Task, Errno, Mutex, Result, SpinLock, WaitQueue,
+};
 use netproto::{AttemptId, Epoch, GlobalPid, Slot};
 
-use super::exec::Kept;
+use super::{exec::Kept, surrogate::Before};
 
 /// Which part of a process its task here is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub(crate) struct Record {
     pub(crate) process: GlobalPid,
     pub(crate) task: Task,
     pub(crate) state: SpinLock<State>,
+    /// Surrogate: what it was.
+    pub(crate) before: Mutex<Option<Before>>,
     pub(crate) wake: WaitQueue,
     _hold: Hold,
 }
@@ -90,6 +94,7 @@ impl Record {
             process,
             task,
             state: SpinLock::new(lock_class!(c"holon-record"), state)?,
+            before: Mutex::new(lock_class!(c"holon-before"), None)?,
             wake: WaitQueue::new()?,
             _hold: Hold::new().ok_or(Errno::ESHUTDOWN)?,
         }))

@@ -1,10 +1,11 @@
 //! The surrogate's life: its stub's call, its signals, its end.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 
 use kapi::{
+    alloc::copied_vec,
     ctl::{self, Ctl},
-    own::{ForSurrogate, Own},
+    own::{ForSurrogate, Own, Stub, OOM_NEVER, STUB_ARGS_AT, STUB_ARGS_LEN_MAX},
     uaccess,
     wait::Mode,
     Errno, Result,
@@ -21,34 +22,50 @@ use crate::port::net;
 /// is in no state to go on and must end.
 #[inline(never)]
 pub(crate) fn become_one(own: &Own, record: &Arc<Record>) -> Result {
-    let fd = prepare(own, record, Memory::Release)?;
+    // One that comes back from being a helper shows what it showed before.
+    let args = if record.before.lock().is_some() { Vec::new() } else { own.arguments()? };
+    let fd = prepare(own, record, &args)?;
     let stub = record.state.lock().stub.ok_or(Errno::EIO)?;
     own.enter_stub(&stub, fd);
     Ok(())
 }
 
-/// What becomes of memory that nobody needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Memory {
-    /// It stays: the arguments of an exec, for the process list.
-    Keep,
-    /// It goes, unless a body elsewhere still fetches it.
-    Release,
+/// What a surrogate was before, and is to be taken for.
+pub(crate) struct Before {
+    args: Vec<u8>,
+    oom_score: i32,
 }
 
 /// All of it but the jump: for an exec, whose registers are set otherwise. Gives the control fd.
-pub(crate) fn prepare(own: &Own, record: &Arc<Record>, memory: Memory) -> Result<u32> {
+pub(crate) fn prepare(own: &Own, record: &Arc<Record>, args: &[u8]) -> Result<u32> {
     own.clear_thread_state();
     own.become_deaf();
     let stub = own.map_stub()?;
+    resemble(own, record, &stub, args)?;
     own.close_all();
     let fd = ctl::open(own, Arc::new(Control(record.clone())), 0)?;
     record.change(|state| {
         state.stub = Some(stub);
         state.helping = false;
-        state.release = memory == Memory::Release && !state.keeps_memory;
+        state.release = !state.keeps_memory;
     });
     Ok(fd)
+}
+
+/// Shows the command line of the process, and keeps the OOM killer from a task that has next to no
+/// memory of its own, and whose end is the body's.
+fn resemble(own: &Own, record: &Record, stub: &Stub, args: &[u8]) -> Result {
+    let mut before = record.before.lock();
+    let oom_score = own.set_oom_score(OOM_NEVER);
+    if before.is_none() {
+        let mut args = copied_vec(&args[..args.len().min(STUB_ARGS_LEN_MAX)])?;
+        // Cut off or not: without a zero at its end the kernel would look for more behind it.
+        if let Some(last) = args.last_mut() {
+            *last = 0;
+        }
+        *before = Some(Before { args, oom_score });
+    }
+    before.as_ref().map_or(Ok(()), |before| own.show_arguments(stub, &before.args))
 }
 
 struct Control(Arc<Record>);
@@ -98,6 +115,8 @@ fn has_duty(record: &Record) -> bool {
 }
 
 fn wait(own: &Own, record: &Record, arg: u64) -> Result<u64> {
+    // Again, if it comes back from an exec that failed.
+    own.set_oom_score(OOM_NEVER);
     loop {
         match next(own, record) {
             Duty::End(ended) => {
@@ -109,7 +128,7 @@ fn wait(own: &Own, record: &Record, arg: u64) -> Result<u64> {
                 return Err(Errno::ERESTARTNOINTR);
             }
             Duty::Release => release(own, record),
-            Duty::Help(attempt) => match exec_helper(own, attempt, arg) {
+            Duty::Help(attempt) => match exec_helper(own, record, attempt, arg) {
                 Ok(()) => return Ok(u64::from(ctl::STUB_EXEC)),
                 Err(errno) => helper_failed(record, attempt, errno),
             },
@@ -200,9 +219,10 @@ const ARGV_AT: usize = 32;
 const ENVP_AT: usize = ARGV_AT + 6 * 8;
 const STRINGS_AT: usize = 128;
 const STRING_LEN: usize = 32;
+const _: () = assert!(STRINGS_AT + 5 * STRING_LEN <= STUB_ARGS_AT);
 
 #[inline(never)]
-fn exec_helper(own: &Own, attempt: AttemptId, page: u64) -> Result {
+fn exec_helper(own: &Own, record: &Record, attempt: AttemptId, page: u64) -> Result {
     let (exec, device) = {
         let tables = state::get()?.tables.lock();
         let helper = tables.helper.as_ref().ok_or(Errno::ENOENT)?;
@@ -227,7 +247,12 @@ fn exec_helper(own: &Own, attempt: AttemptId, page: u64) -> Result {
         let at = STRINGS_AT + index * STRING_LEN;
         data[at..at + string.len()].copy_from_slice(string);
     }
-    uaccess::UserSlice::new(page, data.len()).write(&data)
+    uaccess::UserSlice::new(page, data.len()).write(&data)?;
+    // A user's helper could not do it: what comes home must not stay spared.
+    if let Some(before) = record.before.lock().as_ref() {
+        own.set_oom_score(before.oom_score);
+    }
+    Ok(())
 }
 
 fn hex(number: u64, out: &mut [u8; 16]) -> &[u8] {
