@@ -7,6 +7,7 @@ use crate::kernel::event::{Down, Event};
 use crate::kernel::{module, Device};
 use crate::node::Node;
 use crate::peer::serve;
+use crate::tasks;
 use crate::{client, homes, local, moves, nfs, restarts, tick};
 use anyhow::{Context, Result};
 use holon_api::rows::EventRow;
@@ -114,7 +115,7 @@ fn on_event(node: &Arc<Node>, event: Event) {
         }
         Event::Restore(restore) => {
             let node = node.clone();
-            std::thread::spawn(move || start::restore(&node, &restore));
+            tasks::spawn(move || start::restore(&node, &restore));
         }
         Event::Migrated(migrated) => moves::on_migrated(node, migrated),
         Event::Process(process) => on_process(node, &process),
@@ -178,7 +179,7 @@ fn listen(node: &Arc<Node>) -> Result<()> {
             Ok(_) if Arc::strong_count(&clients) > CLIENTS_MAX => {}
             Ok(socket) => {
                 let counted = clients.clone();
-                std::thread::spawn(move || {
+                tasks::spawn(move || {
                     client::serve(&node, socket);
                     drop(counted);
                 });

@@ -5,6 +5,7 @@
 //! of ours that nobody waits for, not a job's init.
 
 use crate::node::Node;
+use crate::tasks;
 use anyhow::{bail, Context, Result};
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
 use std::collections::HashMap;
@@ -106,11 +107,11 @@ impl Homes {
         let place = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
         let freed = Arc::new(AtomicBool::new(false));
         let told = freed.clone();
-        std::thread::spawn(move || {
+        tasks::spawn(move || {
             free();
             told.store(true, Ordering::Release);
         });
-        std::thread::spawn(move || {
+        tasks::spawn(move || {
             // Whoever is just mounting it has the lock, until NFS gives up: minutes.
             let home = place.and_then(|p| p.lock().unwrap_or_else(PoisonError::into_inner).take());
             let Some(home) = home else { return };

@@ -34,4 +34,5 @@ pub mod restarts;
 pub mod restore;
 mod run;
 mod sys;
+mod tasks;
 mod tick;

@@ -15,11 +15,13 @@ use crate::nodes::NodeInfo;
 use crate::peer::message::{PeerReply, PeerRequest};
 use crate::peer::rpc::{CallError, Rpc};
 use crate::peer::serve;
+use crate::tasks;
 use holon_api::rows::EventRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long another daemon may take to answer a simple question.
@@ -241,14 +243,16 @@ impl Node {
         request: &PeerRequest,
         time: Duration,
     ) -> Vec<(u32, Result<PeerReply, CallError>)> {
-        let threads: Vec<_> = slots
-            .iter()
-            .map(|&slot| {
-                let (node, request) = (self.clone(), request.clone());
-                (slot, std::thread::spawn(move || node.ask(slot, request, &[], time)))
-            })
-            .collect();
-        let joined = |t: std::thread::JoinHandle<_>| t.join().unwrap_or(Err(CallError::Nonsense));
+        let ask = |&slot: &u32| {
+            let (node, request) = (self.clone(), request.clone());
+            let work = move || node.ask(slot, request, &[], time);
+            (slot, std::thread::Builder::new().spawn(work))
+        };
+        let threads: Vec<_> = slots.iter().map(ask).collect();
+        let joined = |thread: std::io::Result<JoinHandle<_>>| match thread {
+            Ok(thread) => thread.join().unwrap_or(Err(CallError::Nonsense)),
+            Err(error) => Err(CallError::Busy(error.to_string())),
+        };
         threads.into_iter().map(|(slot, thread)| (slot, joined(thread))).collect()
     }
 
@@ -264,7 +268,7 @@ impl Node {
         for &slot in slots {
             let (node, request, sender) = (self.clone(), request.clone(), sender.clone());
             // Nobody may listen any more: the asker has enough.
-            std::thread::spawn(move || drop(sender.send(node.ask(slot, request, &[], time))));
+            tasks::spawn(move || drop(sender.send(node.ask(slot, request, &[], time))));
         }
         drop(sender);
         for answer in answers {
@@ -279,7 +283,7 @@ impl Node {
         let peers: Vec<u32> = self.state().up.iter().copied().collect();
         for slot in peers {
             let (node, request) = (self.clone(), request.clone());
-            std::thread::spawn(move || {
+            tasks::spawn(move || {
                 if let Err(error) = node.ask(slot, request, &[], ACTION_TIME) {
                     log::info!("{} was not told: {error}", node.config.name(slot));
                 }

@@ -6,8 +6,10 @@ use crate::jobs::{end, keep, takeover};
 use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
 use crate::peer::message::PeerRequest;
+use crate::tasks;
 use holon_api::id::SLOTS_MAX;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const TICK_TIME: Duration = Duration::from_secs(1);
@@ -18,13 +20,18 @@ const PLACE_TIME: Duration = Duration::from_secs(2);
 
 /// Runs for ever.
 pub(crate) fn run(node: &Arc<Node>) {
+    let mut finisher: Option<JoinHandle<()>> = None;
     for count in 1u64.. {
         std::thread::sleep(TICK_TIME);
         keep::write(node);
         gather::refresh_infos(node);
         refresh_placement(node);
         prepare_peers(node);
-        finish_jobs(node);
+        if finisher.as_ref().is_none_or(JoinHandle::is_finished) {
+            let node = node.clone();
+            // Ending a job's processes may take long.
+            finisher = std::thread::Builder::new().spawn(move || finish_jobs(&node)).ok();
+        }
         end_leftovers(node);
         if count % DOUBT_TICKS == 0 {
             let mut state = node.state();
@@ -41,7 +48,7 @@ fn end_leftovers(node: &Arc<Node>) {
         let is_over = node.job(job).is_none_or(|record| record.state.is_over());
         if let Some(init) = node.inits.get(job).filter(|_| is_over) {
             let node = node.clone();
-            std::thread::spawn(move || end::forget_logged(&node, job, init.instance.restarts));
+            tasks::spawn(move || end::forget_logged(&node, job, init.instance.restarts));
         }
     }
 }
@@ -64,8 +71,8 @@ fn prepare_peers(node: &Arc<Node>) {
     }
     for job in jobs {
         let (node, peers) = (node.clone(), peers.clone());
-        std::thread::spawn(move || {
-            node.ask_each(&peers, &PeerRequest::Prepare { job }, ACTION_TIME)
+        tasks::spawn(move || {
+            drop(node.ask_each(&peers, &PeerRequest::Prepare { job }, ACTION_TIME))
         });
     }
 }

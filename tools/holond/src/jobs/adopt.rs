@@ -7,6 +7,7 @@ use crate::cgroup::Instance;
 use crate::init::proto::{InitReply, InitRequest};
 use crate::node::{Node, ANSWER_TIME};
 use crate::peer::message::PeerRequest;
+use crate::tasks;
 use anyhow::Result;
 use holon_api::request::Restart;
 use holon_api::rows::EventRow;
@@ -41,7 +42,7 @@ pub(crate) fn run(node: &Arc<Node>) {
         });
     }
     let node = node.clone();
-    std::thread::spawn(move || {
+    tasks::spawn(move || {
         hear(&node);
         let unclaimed = std::mem::take(&mut node.state().unclaimed);
         for instance in unclaimed {
@@ -92,7 +93,7 @@ fn adopt_one(node: &Arc<Node>, instance: Instance, record: &JobRecord) {
             }
             if record.home == node.own() && record.state == JobState::Starting {
                 let node = node.clone();
-                std::thread::spawn(move || resume(&node, &init));
+                tasks::spawn(move || resume(&node, &init));
             }
         }
         Err(error) => {

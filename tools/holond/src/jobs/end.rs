@@ -7,6 +7,7 @@ use super::record::{JobRecord, JobState};
 use crate::cgroup::{self, Instance};
 use crate::node::{Node, ACTION_TIME, ANSWER_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
+use crate::tasks;
 use holon_api::rows::EventRow;
 use holon_api::ProcessId;
 use std::sync::Arc;
@@ -32,14 +33,14 @@ pub(crate) fn on_news(node: &Arc<Node>, init: &InitHandle, news: InitNews) {
             if node.state().jobs.command_ended(node.own(), job, pid, status) {
                 // May wait for the module's word about a lost node, so not on the reader's thread.
                 let node = node.clone();
-                std::thread::spawn(move || main_ended(&node, job, pid, status));
+                tasks::spawn(move || main_ended(&node, job, pid, status));
             }
         }
         InitNews::Count => {
             let is_finishing = |r: JobRecord| r.state == JobState::Finishing;
             if node.job(job).is_some_and(is_finishing) {
                 let node = node.clone();
-                std::thread::spawn(move || finish_if_empty(&node, job));
+                tasks::spawn(move || finish_if_empty(&node, job));
             }
         }
         InitNews::Gone => init_gone(node, init),
@@ -169,7 +170,7 @@ pub(crate) fn forget_logged(node: &Arc<Node>, job: u32, upto: u32) {
 fn init_gone(node: &Arc<Node>, init: &InitHandle) {
     let (job, pid, upto) = (init.instance.job, init.pid, init.instance.restarts);
     let node = node.clone();
-    std::thread::spawn(move || {
+    tasks::spawn(move || {
         let was_current = node.inits.with(job, |slot| {
             let is_it = slot.as_ref().is_some_and(|init| init.pid == pid);
             if is_it {

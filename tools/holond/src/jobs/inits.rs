@@ -4,12 +4,16 @@ use super::handle::{InitHandle, InitNews};
 use crate::cgroup::{self, Instance};
 use crate::init::proto::InitConfig;
 use anyhow::{bail, Context, Result};
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 const DIR: &str = "/run/holon/jobs";
 
@@ -87,6 +91,7 @@ impl Inits {
 /// Makes a job's init. `news` is called from a thread of its own.
 pub(crate) fn make(
     config: &InitConfig,
+    time: Duration,
     news: impl Fn(&InitHandle, InitNews) + Send + 'static,
 ) -> Result<Arc<InitHandle>> {
     fs::create_dir_all(DIR).with_context(|| format!("can't make {DIR}"))?;
@@ -101,13 +106,15 @@ pub(crate) fn make(
         .spawn()
         .context("can't start the job's init")?;
     let stdout = child.stdout.take().context("no pipe")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let mut line = || lines.next().and_then(Result::ok);
-    let pid = line();
-    let said = line();
+    let lines = lines_within(stdout, 2, time);
+    if lines.len() < 2 {
+        // It waits for something, such as a file server; all of it ends here.
+        let _ = cgroup::kill(config.instance);
+        let _ = child.kill();
+    }
     let _ = child.wait();
-    let pid = pid.and_then(|text| text.parse::<i32>().ok());
-    match (pid, said.as_deref()) {
+    let pid = lines.first().and_then(|text| text.parse::<i32>().ok());
+    match (pid, lines.get(1).map(String::as_str)) {
         (Some(pid), Some(crate::init::READY)) => {
             let noted = fs::write(pid_path(config.instance), pid.to_string());
             let made = noted.context("can't note its PID");
@@ -119,9 +126,33 @@ pub(crate) fn make(
         }
         (_, said) => {
             forget_files(config.instance);
-            bail!("the job's init failed: {}", said.unwrap_or("see the daemon's log"))
+            bail!(
+                "the job's init failed: {}",
+                said.unwrap_or("it did not get ready; see the daemon's log")
+            )
         }
     }
+}
+
+/// The first lines that come out of a pipe, if they come in time.
+fn lines_within(mut pipe: impl Read + AsFd, count: usize, time: Duration) -> Vec<String> {
+    let end = Instant::now() + time;
+    let mut text = Vec::new();
+    while text.iter().filter(|byte| **byte == b'\n').count() < count {
+        let left = end.saturating_duration_since(Instant::now());
+        let wait = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let ready = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], wait);
+        let mut piece = [0; 512];
+        match ready {
+            Err(Errno::EINTR) => {}
+            Ok(0) | Err(_) => break,
+            Ok(_) => match pipe.read(&mut piece) {
+                Ok(got) if got > 0 => text.extend_from_slice(&piece[..got]),
+                _ => break,
+            },
+        }
+    }
+    String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
 }
 
 /// Connects to an init that runs already.
@@ -172,6 +203,21 @@ pub(crate) fn forget_files(instance: Instance) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silent_child_is_not_waited_for() {
+        use std::io::Write;
+        let (pipe, mut child) = std::io::pipe().expect("a pipe");
+        child.write_all(b"12\nrea").expect("written");
+        let short = Duration::from_millis(5);
+        assert_eq!(lines_within(&pipe, 2, short), ["12", "rea"]);
+        let (pipe, mut child) = std::io::pipe().expect("a pipe");
+        child.write_all(b"12\nready\n").expect("written");
+        assert_eq!(lines_within(&pipe, 2, Duration::from_secs(20)), ["12", "ready"]);
+        let (pipe, child) = std::io::pipe().expect("a pipe");
+        drop(child);
+        assert!(lines_within(&pipe, 2, Duration::from_secs(20)).is_empty());
+    }
 
     #[test]
     fn who_waits_for_a_jobs_turn_gets_the_same_slot() {

@@ -12,6 +12,7 @@ use crate::kernel::event::Down;
 use crate::nfs;
 use crate::node::Node;
 use crate::peer::message::{PeerReply, PeerRequest};
+use crate::tasks;
 use holon_api::request::Restart;
 use holon_api::rows::EventRow;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ fn end_all(node: &Arc<Node>, runs: &[(u32, u32)]) {
 fn expire_files(node: &Arc<Node>, slot: u32) {
     if let Some(peer) = node.config.node(slot) {
         let address = peer.addr.ip();
-        std::thread::spawn(move || nfs::expire(address));
+        tasks::spawn(move || nfs::expire(address));
     }
 }
 
@@ -92,7 +93,7 @@ pub(crate) fn fence_own(node: &Arc<Node>) {
     for record in ours.into_iter().filter(|record| record.restart == Restart::Exec) {
         log::warn!("no quorum: job {} may be started elsewhere, ended here", record.job);
         let node = node.clone();
-        std::thread::spawn(move || {
+        tasks::spawn(move || {
             let reason = "this node lost the quorum";
             end::over(&node, record.job, JobState::Fenced, Some(reason.into()));
             if let Some(session) = node.sessions.of_job(record.job) {
@@ -157,7 +158,7 @@ pub(crate) fn on_peer_up(node: &Arc<Node>, slot: u32) {
         ..EventRow::default()
     });
     let node = node.clone();
-    std::thread::spawn(move || say_hello(&node, slot));
+    tasks::spawn(move || say_hello(&node, slot));
 }
 
 /// Exchanges what both know; its daemon may need a while until it listens.

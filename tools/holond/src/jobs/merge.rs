@@ -4,6 +4,7 @@ use super::end;
 use super::record::JobRecord;
 use crate::node::Node;
 use crate::peer::message::PeerRequest;
+use crate::tasks;
 use std::sync::Arc;
 
 /// What becomes of a record from another node.
@@ -72,7 +73,7 @@ pub(crate) fn take(node: &Arc<Node>, records: Vec<JobRecord>) {
         let moved_from = old.filter(|old| old.home != home).map(|old| old.restarts);
         if let Some(upto) = if over { Some(restarts) } else { moved_from } {
             let node = node.clone();
-            std::thread::spawn(move || {
+            tasks::spawn(move || {
                 end::forget_logged(&node, job, upto);
                 if let Some(session) = node.sessions.of_job(job).filter(|_| was_ours) {
                     let note = format!("it runs again on {}", node.config.name(home));

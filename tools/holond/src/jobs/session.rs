@@ -11,6 +11,7 @@ use super::stdio::Ours;
 use crate::node::Node;
 use crate::peer::message::{PeerRequest, SessionOutput};
 use crate::sys;
+use crate::tasks;
 use holon_api::frame::Connection;
 use holon_api::request::{Reply, WindowSize};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -166,7 +167,7 @@ impl Session {
         let (sender, pieces) = channel::<Vec<u8>>();
         *self.input.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         let (node, session) = (node.clone(), self.clone());
-        std::thread::spawn(move || {
+        tasks::spawn(move || {
             let mut input = File::from(input);
             for piece in pieces {
                 // The command may have closed its stdin: then the bytes go nowhere, as in a pipe.

@@ -13,6 +13,7 @@ use crate::cgroup::Instance;
 use crate::init::proto::{InitConfig, InitReply, InitRequest, SpawnSpec, SpawnStep, ViewConfig};
 use crate::node::{Node, ACTION_TIME, ANSWER_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
+use crate::tasks;
 use anyhow::{Context, Result};
 use holon_api::arg::{command_line, Arg};
 use holon_api::request::{Restart, RunSpec};
@@ -173,7 +174,7 @@ pub(crate) fn note_started(node: &Arc<Node>, job: u32, pid: u32) -> bool {
     });
     if let Some(status) = early {
         let node = node.clone();
-        std::thread::spawn(move || end::main_ended(&node, job, pid, status));
+        tasks::spawn(move || end::main_ended(&node, job, pid, status));
     }
     true
 }
@@ -300,7 +301,9 @@ pub(crate) fn ensure_init(node: &Arc<Node>, record: &JobRecord) -> Result<Arc<In
             view,
         };
         let listener = node.clone();
-        let init = inits::make(&config, move |init, news| end::on_news(&listener, init, news))?;
+        let time = node.time(ACTION_TIME);
+        let news = move |init: &InitHandle, news| end::on_news(&listener, init, news);
+        let init = inits::make(&config, time, news)?;
         if let Err(error) = register(node, &init) {
             end::clear_away(&[instance], ANSWER_TIME);
             return Err(error);

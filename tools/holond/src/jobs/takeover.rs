@@ -19,6 +19,7 @@ use super::start;
 use crate::node::{Node, ACTION_TIME, ANSWER_TIME};
 use crate::nodes;
 use crate::peer::message::{PeerReply, PeerRequest};
+use crate::tasks;
 use holon_api::request::Restart;
 use holon_api::rows::EventRow;
 use holon_api::{ApiError, Code};
@@ -83,7 +84,7 @@ pub(crate) fn look(node: &Arc<Node>) {
             }
         }
         let node = node.clone();
-        std::thread::spawn(move || {
+        tasks::spawn(move || {
             decide(&node, &record);
             std::thread::sleep(node.time(RETRY_TIME));
             node.state().deciding.remove(&job);
@@ -123,7 +124,7 @@ fn ask_homes(node: &Arc<Node>) {
         // Asked again when it comes up again; what does not answer now is asked next time.
         node.state().doubtful.remove(&home);
         let node = node.clone();
-        std::thread::spawn(move || {
+        tasks::spawn(move || {
             let alive = node.state().jobs.alive_at(home);
             if !alive.iter().all(|record| ask_home(&node, record)) && node.is_up(home) {
                 node.state().doubtful.insert(home);

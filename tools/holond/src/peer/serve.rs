@@ -5,6 +5,7 @@ use super::rpc::Incoming;
 use crate::jobs::session::{deliver, Client};
 use crate::jobs::{end, merge, start, takeover};
 use crate::node::Node;
+use crate::tasks;
 use crate::{input, local, moves};
 use holon_api::{ApiError, Code};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 /// Answers a question from a peer; on a thread of its own, for some take long.
 pub(crate) fn on_incoming(node: &Arc<Node>, incoming: Incoming) {
     let node = node.clone();
-    std::thread::spawn(move || {
+    tasks::spawn(move || {
         let reply = match incoming.request {
             Ok(request) => handle(&node, incoming.slot, request, incoming.blob),
             Err(error) => PeerReply::Error(ApiError::new(
