@@ -1,5 +1,6 @@
 //! Answering `clusterctl`.
 
+use crate::caller::Caller;
 use crate::gather;
 use crate::jobs::record::{JobRecord, JobState};
 use crate::jobs::users::{account, user_name};
@@ -10,7 +11,6 @@ use holon_api::frame::Connection;
 use holon_api::request::{Reply, Request};
 use holon_api::rows::List;
 use holon_api::{ApiError, Code, ProcessId};
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -19,25 +19,11 @@ use std::time::Duration;
 /// How long a move may take, with its forwarding.
 const MOVE_TIME: Duration = Duration::from_secs(90);
 
-/// Who asks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
-    /// User number.
-    pub(crate) uid: u32,
-}
-
-impl Caller {
-    fn is_root(self) -> bool {
-        self.uid == 0
-    }
-}
-
 /// Serves one connection to its end.
 pub(crate) fn serve(node: &Arc<Node>, socket: UnixStream) {
-    let Ok(credentials) = getsockopt(&socket, PeerCredentials) else {
+    let Ok(caller) = Caller::of(&socket) else {
         return;
     };
-    let caller = Caller { uid: credentials.uid() };
     let connection = Arc::new(Connection::new(socket));
     let frame = match connection.receive::<Request>() {
         Ok(Some(frame)) => frame,
@@ -71,7 +57,11 @@ fn answer(
         Request::JobList { all } => Reply::Jobs(gather::jobs(node, all)),
         Request::Ps => Reply::Processes(gather::processes(node)),
         Request::Events { follow } => return events_all::serve(node, connection, follow),
-        Request::Run(spec) => {
+        Request::Run(mut spec) => {
+            if !caller.is_root() {
+                let cant = |e| ApiError::new(Code::RunFailed, "can't run", format!("{e:#}"));
+                spec.limits = caller.limits().map_err(cant)?;
+            }
             let wanted = spec.uid.clone().unwrap_or_else(|| caller.uid.to_string());
             let account = account(&wanted)?;
             if account.uid != caller.uid && !caller.is_root() {

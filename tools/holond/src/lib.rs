@@ -10,6 +10,7 @@
 //! other daemons ─ module ─ peer::serve ─────┘        └─ kernel ─ /dev/holon
 //! ```
 
+mod caller;
 mod cgroup;
 mod client;
 mod config;

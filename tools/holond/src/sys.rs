@@ -5,6 +5,9 @@ use nix::unistd::{ForkResult, Pid};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+/// How many resource limits Linux has.
+const LIMITS: u32 = 16;
+
 /// Forks a process that has one thread.
 ///
 /// Only the job init and the short-lived process before it call this: both are single-threaded, so
@@ -109,6 +112,19 @@ pub(crate) fn set_limit(resource: u32, soft: u64, hard: u64) -> nix::Result<()> 
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: reads the structure, which lives over the call; unknown numbers give EINVAL.
     Errno::result(unsafe { libc::setrlimit64(resource, &raw const limit) }).map(drop)
+}
+
+/// Another process's resource limits, by number: soft and hard.
+pub(crate) fn limits_of(pid: i32) -> nix::Result<Vec<(u32, u64, u64)>> {
+    let mut found = Vec::new();
+    for resource in 0..LIMITS {
+        let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: writes the structure, which lives over the call; sets nothing.
+        let result = unsafe { libc::prlimit64(pid, resource, std::ptr::null(), &raw mut limit) };
+        Errno::result(result)?;
+        found.push((resource, limit.rlim_cur, limit.rlim_max));
+    }
+    Ok(found)
 }
 
 /// Default action for every signal, none blocked: what a new program expects.

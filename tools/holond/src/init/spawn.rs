@@ -98,6 +98,9 @@ fn become_command(
     for limit in &spec.run.limits {
         sys::set_limit(limit.resource, limit.soft, limit.hard).map_err(at(SpawnStep::Limits))?;
     }
+    // Ours is the daemon's, which is spared. No job is worth more than another service.
+    std::fs::write("/proc/self/oom_score_adj", "0")
+        .map_err(|_| (SpawnStep::Limits, Errno::EACCES))?;
     umask(Mode::from_bits_truncate(spec.run.umask));
     let groups: Vec<Gid> = spec.groups.iter().map(|g| Gid::from_raw(*g)).collect();
     setgroups(&groups).map_err(at(SpawnStep::User))?;

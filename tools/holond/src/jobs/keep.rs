@@ -2,7 +2,9 @@
 
 use super::record::JobRecord;
 use crate::node::Node;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -33,7 +35,10 @@ pub(crate) fn write(node: &Node) {
 fn put(name: &str, bytes: &[u8]) -> std::io::Result<()> {
     let path = Path::new(STATE_DIR).join(name);
     let fresh = path.with_extension("new");
-    fs::write(&fresh, bytes)?;
+    // Records have environments in them, which are their users' own. (An old file keeps its mode.)
+    let _ = fs::remove_file(&fresh);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(&fresh)?.write_all(bytes)?;
     fs::rename(fresh, path)
 }
 

@@ -79,6 +79,13 @@ impl JobRecord {
         (self.restarts, self.revision) > (other.restarts, other.revision)
     }
 
+    /// What is over for good needs no command and no environment any more.
+    pub(crate) fn drop_unneeded(&mut self) {
+        if matches!(self.state, JobState::Ended | JobState::Lost) {
+            self.spec = None;
+        }
+    }
+
     /// For `job list`.
     pub(crate) fn row(&self, home: String, processes: u32) -> JobRow {
         let pid = self.main_pid;

@@ -45,6 +45,8 @@ impl JobTable {
             return false;
         }
         self.note_number(record.job);
+        let mut record = record;
+        record.drop_unneeded();
         self.records.insert(record.job, record);
         self.forget_old();
         true
@@ -59,6 +61,7 @@ impl JobTable {
         let record = self.records.get_mut(&job)?;
         change(record);
         record.revision += 1;
+        record.drop_unneeded();
         Some(record.clone())
     }
 
@@ -164,6 +167,7 @@ impl JobTable {
 mod tests {
     use super::*;
     use crate::jobs::record::tests::record;
+    use holon_api::request::Restart;
 
     #[test]
     fn numbers_are_small_and_never_given_twice() {
@@ -226,6 +230,29 @@ mod tests {
         assert!(!table.command_ended(0, 3, 17, 0));
         assert!(table.command_started(3, 19).is_none() && table.command_starts(3).is_none());
         assert_eq!(table.get(3).map(|r| r.state), Some(JobState::Ended), "stays over");
+    }
+
+    #[test]
+    fn what_can_not_run_again_keeps_no_environment() {
+        let spec = Some(Box::new(holon_api::request::RunSpec {
+            argv: vec![],
+            env: vec!["SECRET=1".into()],
+            cwd: "/".into(),
+            umask: 0,
+            limits: vec![],
+            on: None,
+            restart: Restart::Exec,
+            uid: None,
+            detach: true,
+            terminal: None,
+        }));
+        let mut table = JobTable::default();
+        table.merge(JobRecord { spec: spec.clone(), restart: Restart::Exec, ..record(3, 0) });
+        let has_spec = |table: &JobTable| table.get(3).is_some_and(|r| r.spec.is_some());
+        table.change(3, |r| r.state = JobState::Fenced);
+        assert!(has_spec(&table));
+        table.change(3, |r| r.state = JobState::Ended);
+        assert!(!has_spec(&table));
     }
 
     #[test]
