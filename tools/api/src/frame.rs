@@ -89,13 +89,21 @@ impl Connection {
 
     /// Receives a frame; `None` at the end of the stream.
     pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<Frame<T>>> {
+        self.receive_within(JSON_LEN_MAX)
+    }
+
+    /// The same with a shorter JSON part, from somebody who is not trusted.
+    pub fn receive_within<T: DeserializeOwned>(
+        &self,
+        json_len_max: usize,
+    ) -> io::Result<Option<Frame<T>>> {
         let mut fds = Vec::new();
         let mut header = [0; HEADER_LEN];
         if !self.read_exact(&mut header, &mut fds)? {
             return Ok(None);
         }
         let (json_len, blob_len) = header.split_at(HEADER_LEN / 2);
-        let mut json = vec![0; length(json_len, JSON_LEN_MAX)?];
+        let mut json = vec![0; length(json_len, json_len_max)?];
         let mut blob = vec![0; length(blob_len, BLOB_LEN_MAX)?];
         for part in [&mut json, &mut blob] {
             if !part.is_empty() && !self.read_exact(part, &mut fds)? {
@@ -163,6 +171,9 @@ mod tests {
         let (a, b) = pair();
         a.socket().write_all(&[0xff; 8]).expect("written");
         assert!(b.receive::<String>().is_err(), "lengths beyond the limits");
+        let (a, b) = pair();
+        a.send(&"longer than allowed").expect("sent");
+        assert!(b.receive_within::<String>(8).is_err());
         let (a, b) = pair();
         a.socket().write_all(&[1, 0]).expect("written");
         drop(a);

@@ -16,16 +16,19 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a client may take to say what it wants.
+const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Longest request: a command with all of its environment.
+const REQUEST_LEN_MAX: usize = 1 << 20;
 /// How long a move may take, with its forwarding.
 const MOVE_TIME: Duration = Duration::from_secs(90);
 
 /// Serves one connection to its end.
-pub(crate) fn serve(node: &Arc<Node>, socket: UnixStream) {
-    let Ok(caller) = Caller::of(&socket) else {
-        return;
-    };
+pub(crate) fn serve(node: &Arc<Node>, socket: UnixStream, caller: Caller) {
+    // Until it has said what it wants it only takes up room.
+    let _ = socket.set_read_timeout(Some(REQUEST_TIME));
     let connection = Arc::new(Connection::new(socket));
-    let frame = match connection.receive::<Request>() {
+    let frame = match connection.receive_within::<Request>(REQUEST_LEN_MAX) {
         Ok(Some(frame)) => frame,
         Ok(None) => return,
         Err(error) => {
@@ -35,6 +38,7 @@ pub(crate) fn serve(node: &Arc<Node>, socket: UnixStream) {
             return;
         }
     };
+    let _ = connection.socket().set_read_timeout(None);
     if let Err(error) = answer(node, &connection, caller, frame.value, frame.fds) {
         let _ = connection.send(&Reply::Error(error));
     }

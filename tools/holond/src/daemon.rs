@@ -1,5 +1,6 @@
 //! The daemon from start to end.
 
+use crate::caller::{Caller, Clients};
 use crate::config::{self, Config};
 use crate::jobs::keep::{self, STATE_DIR};
 use crate::jobs::{adopt, end, lost, start};
@@ -17,12 +18,12 @@ use nix::unistd::{chown, Gid, Uid};
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Clients at once.
-const CLIENTS_MAX: usize = 512;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HELPER: &str = "/usr/libexec/holon/holon-restore";
 
 /// Runs the daemon; returns only on an error.
@@ -171,23 +172,29 @@ fn listen(node: &Arc<Node>) -> Result<()> {
     chown(SOCKET_PATH, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
     tell_systemd("READY=1");
     log::info!("{} (slot {}) is ready", node.name(), node.own());
-    let clients = Arc::new(());
+    let clients = Arc::new(Clients::default());
     for socket in listener.incoming() {
-        let node = node.clone();
         match socket {
-            // Anybody may connect, so there is a bound; who is too much sees us hang up.
-            Ok(_) if Arc::strong_count(&clients) > CLIENTS_MAX => {}
-            Ok(socket) => {
-                let counted = clients.clone();
-                tasks::spawn(move || {
-                    client::serve(&node, socket);
-                    drop(counted);
-                });
+            Ok(socket) => admit(node, &clients, socket),
+            Err(error) => {
+                log::warn!("accept: {error}");
+                // Out of descriptors, most likely: the next try would fail at once too.
+                std::thread::sleep(ACCEPT_PAUSE);
             }
-            Err(error) => log::warn!("accept: {error}"),
         }
     }
     Ok(())
+}
+
+/// Serves a client, if there is room for it; who is too much sees us hang up.
+fn admit(node: &Arc<Node>, clients: &Arc<Clients>, socket: UnixStream) {
+    let Ok(caller) = Caller::of(&socket) else { return };
+    let Some(seat) = clients.admit(caller.uid) else { return };
+    let node = node.clone();
+    tasks::spawn(move || {
+        client::serve(&node, socket, caller);
+        drop(seat);
+    });
 }
 
 fn tell_systemd(word: &str) {

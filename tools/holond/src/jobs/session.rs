@@ -19,13 +19,15 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{channel, Sender};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{sync_channel, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 const CHUNK_LEN: usize = 32 << 10;
+/// Pieces of input on their way to the command: one, and the terminal's end of file.
+const PIECES_MAX: usize = 4;
 /// A peer that is up takes a piece as slowly as the client reads; its death ends the wait.
 const PIECE_TIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -45,8 +47,10 @@ pub(crate) struct Session {
     /// The job.
     pub(crate) job: u32,
     client: Client,
-    input: Mutex<Option<Sender<Vec<u8>>>>,
+    input: Mutex<Option<SyncSender<Vec<u8>>>>,
     terminal: Option<OwnedFd>,
+    /// Whether what was typed last ended a line.
+    at_line_start: AtomicBool,
     pumps: Mutex<Vec<JoinHandle<()>>>,
     /// Closed when the command has ended: pumps then stop as soon as nothing is left to read.
     done: Mutex<Option<PipeWriter>>,
@@ -142,6 +146,7 @@ pub(crate) fn begin(
         client,
         input: Mutex::default(),
         terminal,
+        at_line_start: AtomicBool::new(true),
         pumps: Mutex::default(),
         done: Mutex::new(Some(done)),
     });
@@ -164,7 +169,7 @@ pub(crate) fn begin(
 
 impl Session {
     fn start_input(self: &Arc<Self>, node: &Arc<Node>, input: OwnedFd) {
-        let (sender, pieces) = channel::<Vec<u8>>();
+        let (sender, pieces) = sync_channel::<Vec<u8>>(PIECES_MAX);
         *self.input.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         let (node, session) = (node.clone(), self.clone());
         tasks::spawn(move || {
@@ -180,10 +185,19 @@ impl Session {
     /// Bytes for the command; none: end of file.
     pub(crate) fn input(&self, bytes: Vec<u8>) {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = bytes.last() {
+            self.at_line_start.store(matches!(last, b'\n' | b'\r'), Ordering::Relaxed);
+        }
         if bytes.is_empty() {
+            if let (Some(sender), Some(_)) = (&*input, &self.terminal) {
+                let at_line_start = self.at_line_start.load(Ordering::Relaxed);
+                let _ = sender.try_send(end_of_file(at_line_start));
+            }
             *input = None;
-        } else if let Some(sender) = &*input {
-            let _ = sender.send(bytes);
+        } else if let Some(Err(error)) = input.as_ref().map(|sender| sender.try_send(bytes)) {
+            // Who does not wait for the word that the last piece was taken has no more to say.
+            log::warn!("job {}: its client's input is cut off: {error}", self.job);
+            *input = None;
         }
     }
 
@@ -248,6 +262,14 @@ impl Session {
     }
 }
 
+/// What means the end of file when typed: once at the start of a line; within one the first only
+/// hands the line over.
+fn end_of_file(at_line_start: bool) -> Vec<u8> {
+    /// Ctrl-D, as terminals have it at first.
+    const VEOF: u8 = 4;
+    vec![VEOF; if at_line_start { 1 } else { 2 }]
+}
+
 /// Sends a session's output to a client of this daemon.
 pub(crate) fn deliver(connection: &Connection, output: &SessionOutput, bytes: &[u8]) -> bool {
     let reply = match output {
@@ -259,4 +281,15 @@ pub(crate) fn deliver(connection: &Connection, output: &SessionOutput, bytes: &[
         }
     };
     connection.send_with(&reply, bytes, &[]).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_told_the_end_of_input() {
+        assert_eq!(end_of_file(true), [4]);
+        assert_eq!(end_of_file(false), [4, 4]);
+    }
 }
