@@ -247,6 +247,9 @@ pub struct Left {
     pub files: u32,
     /// Moves under way.
     pub attempts: u32,
+    /// Clients there that wait for a job elsewhere.
+    #[serde(default)]
+    pub clients: u32,
 }
 
 /// The outcome of `drain`.

@@ -160,6 +160,15 @@ fn migrate(node: &Arc<Node>, process: ProcessId, to: &str) -> Result<Reply, ApiE
     }
 }
 
+/// An error of another node's daemon, which names neither what was asked here nor its node.
+fn named(node: &Node, slot: u32, what: &str, error: ApiError) -> ApiError {
+    if error.what == what {
+        return error;
+    }
+    let why = format!("{}: {}", node.config.name(slot), error.why);
+    ApiError { what: what.into(), why, ..error }
+}
+
 fn kill(node: &Arc<Node>, job: u32, signal: i32, what: &str) -> Result<Reply, ApiError> {
     // Surrogates pass signals on, but a process that a body forked elsewhere has none.
     let mut told = 0;
@@ -168,7 +177,7 @@ fn kill(node: &Arc<Node>, job: u32, signal: i32, what: &str) -> Result<Reply, Ap
     for (slot, reply) in node.ask_each(&up, &PeerRequest::Signal { job, signal }, ACTION_TIME) {
         match reply {
             Ok(PeerReply::HasProcesses { has }) => told += u32::from(has),
-            other => problem = Some(unexpected(node, slot, what, other)),
+            other => problem = Some(named(node, slot, what, unexpected(node, slot, what, other))),
         }
     }
     if let Some(error) = problem {

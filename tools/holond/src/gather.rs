@@ -1,5 +1,6 @@
 //! Putting together what all nodes know.
 
+use crate::cordons::Word;
 use crate::jobs::record::JobState;
 use crate::node::{Node, ANSWER_TIME};
 use crate::nodes::NodeInfo;
@@ -20,10 +21,16 @@ pub(crate) fn processes(node: &Arc<Node>) -> List<ProcessRow> {
             _ => list.missing.push(node.config.name(slot)),
         }
     }
-    // In the moment of a commit both nodes may show it; the later row is the body's.
-    list.items.sort_by_key(|row| row.id);
-    list.items.dedup_by_key(|row| row.id);
+    list.items = merge(list.items);
     list
+}
+
+/// One row for each process. In the moment of a commit both nodes may show it: the source as moving
+/// still, the target as what it is.
+fn merge(mut rows: Vec<ProcessRow>) -> Vec<ProcessRow> {
+    rows.sort_by_key(|row| (row.id, row.state == "moving"));
+    rows.dedup_by_key(|row| row.id);
+    rows
 }
 
 /// The node where a process runs.
@@ -58,7 +65,7 @@ pub(crate) fn nodes(node: &Arc<Node>) -> Vec<NodeRow> {
             infos.insert(slot, *info);
         }
     }
-    let cordons = node.state().cordons.clone();
+    let cordons: HashMap<u32, Word> = node.state().cordons.words().into_iter().collect();
     let rows = node.config.nodes.iter().map(|config| {
         let info = infos.remove(&config.slot);
         let state = match (&info, up.contains(&config.slot)) {
@@ -67,7 +74,7 @@ pub(crate) fn nodes(node: &Arc<Node>) -> Vec<NodeRow> {
             (None, false) => "down",
         };
         let info = info.unwrap_or_default();
-        let reason = cordons.get(&config.slot);
+        let reason = cordons.get(&config.slot).and_then(|word| word.reason.as_ref());
         NodeRow {
             name: config.name.clone(),
             slot: config.slot,
@@ -176,4 +183,32 @@ pub(crate) fn refresh_infos(node: &Arc<Node>) {
         }
     }
     node.state().infos = infos.into_iter().collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_that_is_not_moving_is_the_bodys() {
+        let row = |pid, node: &str, state: &str| ProcessRow {
+            id: ProcessId { job: 3, pid },
+            job: 3,
+            pid,
+            user: "root".into(),
+            home: "node1".into(),
+            node: node.into(),
+            state: state.into(),
+            local_bytes: 0,
+            remote_bytes: 0,
+            command: "counter".into(),
+        };
+        let rows = vec![
+            row(17, "node1", "moving"),
+            row(17, "node2", "running"),
+            row(18, "node1", "moving"),
+        ];
+        let shown: Vec<_> = merge(rows).into_iter().map(|r| (r.pid, r.node)).collect();
+        assert_eq!(shown, [(17, "node2".to_owned()), (18, "node1".to_owned())]);
+    }
 }

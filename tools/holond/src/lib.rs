@@ -14,6 +14,7 @@ mod caller;
 mod cgroup;
 mod client;
 mod config;
+mod cordons;
 pub mod daemon;
 mod drain;
 mod events;

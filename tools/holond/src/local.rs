@@ -1,6 +1,7 @@
 //! What this node can say and do about itself.
 
 use crate::cgroup::Instance;
+use crate::cordons::Word;
 use crate::jobs::end;
 use crate::node::Node;
 use crate::nodes::{self, NodeInfo};
@@ -37,32 +38,27 @@ pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
     procs::rows(node.name(), &instances, &known, &home)
 }
 
-/// Notes that a node is cordoned, or no longer.
-pub(crate) fn cordon(node: &Arc<Node>, slot: u32, reason: Option<String>) {
-    let changed = {
-        let mut state = node.state();
-        match &reason {
-            Some(reason) => state.cordons.insert(slot, reason.clone()).is_none(),
-            None => state.cordons.remove(&slot).is_some(),
-        }
-    };
-    if changed && slot == node.own() {
+/// Hears whether a node is cordoned.
+pub(crate) fn cordon(node: &Arc<Node>, slot: u32, word: Word) {
+    let reason = word.reason.clone();
+    if !node.state().cordons.hear(slot, word) {
+        return;
+    }
+    if slot == node.own() {
         node.note(EventRow {
             kind: if reason.is_some() { "node-cordoned" } else { "node-uncordoned" }.into(),
             reason,
             ..EventRow::default()
         });
-    }
-    if slot == node.own() {
         tell_kernel(node);
     }
     crate::tick::refresh_placement(node);
 }
 
 /// The kernel refuses what comes to a cordoned node, and keeps the cordon when this daemon ends.
-pub(crate) fn tell_kernel(node: &Node) {
+fn tell_kernel(node: &Node) {
     let Some(device) = &node.device else { return };
-    let why = node.state().cordons.get(&node.own()).cloned();
+    let why = node.state().cordons.why(node.own()).cloned();
     if let Err(errno) = device.set_cordon(why.as_deref()) {
         log::error!("the module was not told of the cordon: {errno}");
     }
@@ -72,7 +68,10 @@ pub(crate) fn tell_kernel(node: &Node) {
 pub(crate) fn read_cordon(node: &Node) {
     let Some(device) = &node.device else { return };
     match device.cordon() {
-        Ok(Some(why)) => drop(node.state().cordons.insert(node.own(), why)),
+        Ok(Some(why)) => {
+            let word = Word { revision: 0, reason: Some(why) };
+            node.state().cordons.hear(node.own(), word);
+        }
         Ok(None) => {}
         Err(errno) => log::error!("the module does not tell whether it is cordoned: {errno}"),
     }
@@ -82,7 +81,8 @@ pub(crate) fn read_cordon(node: &Node) {
 pub(crate) fn left(node: &Node) -> Result<Left, ApiError> {
     let running = u32::try_from(rows(node).len()).unwrap_or(u32::MAX);
     let jobs = nodes::count_jobs(node.state().jobs.all(), node.own());
-    let mut left = Left { jobs, running, ..Left::default() };
+    let clients = u32::try_from(node.sessions.count_remotes()).unwrap_or(u32::MAX);
+    let mut left = Left { jobs, running, clients, ..Left::default() };
     let Some(device) = &node.device else {
         return Ok(left);
     };

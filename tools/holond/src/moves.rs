@@ -117,7 +117,7 @@ fn check_target(node: &Node, process: ProcessId, to: u32) -> Result<(), String> 
     }
     let state = node.state();
     // What comes home is no new work. The target's kernel has the last word.
-    match state.cordons.get(&to) {
+    match state.cordons.why(to) {
         Some(reason) if process.origin_slot() != to => {
             Err(format!("{name} is cordoned: {reason} ({})", Failure::Cordoned.name()))
         }

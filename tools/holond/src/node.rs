@@ -2,6 +2,7 @@
 
 use crate::cgroup::Instance;
 use crate::config::Config;
+use crate::cordons::Cordons;
 use crate::events::EventLog;
 use crate::homes::Homes;
 use crate::jobs::inits::Inits;
@@ -65,8 +66,8 @@ pub(crate) struct State {
     pub(crate) up: BTreeSet<u32>,
     /// All known jobs.
     pub(crate) jobs: JobTable,
-    /// Cordoned slots, with reasons.
-    pub(crate) cordons: BTreeMap<u32, String>,
+    /// Cordoned nodes, with reasons.
+    pub(crate) cordons: Cordons,
     /// The latest word of each node's daemon.
     pub(crate) infos: BTreeMap<u32, NodeInfo>,
     /// Processes whose body was lost with its node: job and PID.

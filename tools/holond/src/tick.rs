@@ -63,7 +63,7 @@ fn prepare_peers(node: &Arc<Node>) {
         let is_new = |job: &u32| !state.prepared.contains(job) && node.inits.get(*job).is_some();
         let jobs: Vec<u32> = running.filter(is_new).collect();
         state.prepared.extend(&jobs);
-        let open = state.up.iter().filter(|slot| !state.cordons.contains_key(slot));
+        let open = state.up.iter().filter(|slot| !state.cordons.has(**slot));
         (jobs, open.copied().collect::<Vec<u32>>())
     };
     if node.device.is_none() {
@@ -101,7 +101,7 @@ pub(crate) fn refresh_placement(node: &Arc<Node>) {
             let up = *slot == node.own() || state.up.contains(slot);
             let index = usize::try_from(*slot).unwrap_or(usize::MAX);
             if let Some(weight) = weights.get_mut(index).filter(|_| up) {
-                *weight = nodes::weight(info, state.cordons.contains_key(slot));
+                *weight = nodes::weight(info, state.cordons.has(*slot));
             }
         }
     }

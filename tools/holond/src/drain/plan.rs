@@ -137,6 +137,11 @@ pub(crate) fn obstacles(left: &Left, stays: &[Stays], fenced: u32) -> Vec<String
     );
     say(left.attempts, "move is under way", "moves are under way");
     say(
+        left.clients,
+        "client here waits for a job elsewhere",
+        "clients here wait for jobs elsewhere",
+    );
+    say(
         fenced,
         "restartable job elsewhere would end: the rest would have no quorum",
         "restartable jobs elsewhere would end: the rest would have no quorum",

@@ -97,7 +97,7 @@ fn fenced_without(node: &Node, slot: u32) -> u32 {
 /// Lets new work in again.
 pub(crate) fn undrain(node: &Arc<Node>, name: &str) -> Result<Reply, ApiError> {
     let slot = find(node, name, &format!("can't undrain {name}"))?;
-    let was = node.state().cordons.contains_key(&slot);
+    let was = node.state().cordons.has(slot);
     cordon(node, slot, None);
     let note =
         if was { format!("{name} takes work again") } else { format!("{name} was not drained") };
@@ -114,7 +114,8 @@ fn find(node: &Node, name: &str, what: &str) -> Result<u32, ApiError> {
 
 /// Makes the cordon known on all nodes.
 fn cordon(node: &Arc<Node>, slot: u32, reason: Option<String>) {
-    let request = PeerRequest::Cordon { slot, reason };
+    let word = node.state().cordons.next(slot, reason);
+    let request = PeerRequest::Cordon { slot, word };
     for (peer, reply) in node.ask_each(&node.all_up(), &request, ANSWER_TIME) {
         if let Err(error) = reply {
             log::warn!("{} was not told of the cordon: {error}", node.config.name(peer));
@@ -172,7 +173,7 @@ impl Drain<'_> {
     fn candidates(&self) -> Vec<Candidate> {
         crate::gather::refresh_infos(self.node);
         let state = self.node.state();
-        let fit = |slot: &u32| *slot != self.slot && !state.cordons.contains_key(slot);
+        let fit = |slot: &u32| *slot != self.slot && !state.cordons.has(*slot);
         let infos = state.infos.iter().filter(|(slot, _)| fit(slot));
         infos.map(|(slot, info)| Candidate { slot: *slot, info: info.clone() }).collect()
     }
@@ -230,7 +231,9 @@ impl Drain<'_> {
         let command = plan::short(&item.row.command);
         self.progress(format!("[{i}/{total}] {id} {command} -> {target}"))?;
         let request = PeerRequest::Migrate { process: id, to };
-        match self.node.ask(self.slot, request, &[], MOVE_TIME) {
+        // The module goes on with a move that is under way; what is left is counted at the end.
+        let left = self.end.saturating_duration_since(Instant::now()) / self.node.config.timescale;
+        match self.node.ask(self.slot, request, &[], MOVE_TIME.min(left)) {
             Ok(PeerReply::Moved(moved)) => {
                 let (freeze, total_ms) = (ms(moved.freeze_us), ms(moved.total_us));
                 self.progress(format!(
@@ -240,7 +243,10 @@ impl Drain<'_> {
                 Ok(1)
             }
             other => {
-                let error = unexpected(self.node, self.slot, "", other);
+                let mut error = unexpected(self.node, self.slot, "", other);
+                if Instant::now() > self.end {
+                    error.why = "time was up while it was being moved".into();
+                }
                 if error.code != Code::NotFound {
                     self.progress(format!("[{i}/{total}] {id} stays: {}", error.why))?;
                     self.stay(&item.row, error.why);

@@ -103,6 +103,11 @@ impl Sessions {
         ids.iter().filter_map(|id| remotes.remove(id)).collect()
     }
 
+    /// How many clients here have their job elsewhere.
+    pub(crate) fn count_remotes(&self) -> usize {
+        self.remotes().len()
+    }
+
     /// A session of ours.
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Session>> {
         self.homes().get(&id).cloned()

@@ -66,7 +66,7 @@ pub(crate) fn start(
     client: Option<Client>,
     fds: Vec<OwnedFd>,
 ) -> Result<Started, ApiError> {
-    let cordoned = node.state().cordons.get(&node.own()).cloned();
+    let cordoned = node.state().cordons.why(node.own()).cloned();
     if let Some(reason) = cordoned {
         return Err(cant(format!("{} is cordoned: {reason}", node.name()))
             .fix("run it on another node with --on, or `clusterctl undrain` this one"));

@@ -208,7 +208,7 @@ fn candidate(node: &Node) -> u32 {
     let state = node.state();
     let is_open = |slot: &u32| {
         let is_up = *slot == node.own() || state.up.contains(slot);
-        is_up && !state.cordons.contains_key(slot)
+        is_up && !state.cordons.has(*slot)
     };
     let open = state.infos.iter().filter(|(slot, _)| is_open(slot));
     let candidates: Vec<_> = open.map(|(slot, info)| (*slot, info.clone(), info.jobs)).collect();

@@ -1,5 +1,6 @@
 //! What daemons ask each other.
 
+use crate::cordons::Word;
 use crate::jobs::record::JobRecord;
 use crate::jobs::takeover::Vote;
 use crate::jobs::users::Account;
@@ -126,8 +127,8 @@ pub(crate) enum PeerRequest {
     Cordon {
         /// The node.
         slot: u32,
-        /// Why; none: no longer cordoned.
-        reason: Option<String>,
+        /// The word about it.
+        word: Word,
     },
     /// What of Holon's is at yours?
     Left,
@@ -151,8 +152,8 @@ pub(crate) struct Hello {
     pub(crate) records: Vec<JobRecord>,
     /// Highest job number that I know of.
     pub(crate) job_max: u32,
-    /// What is cordoned: slot and reason.
-    pub(crate) cordons: Vec<(u32, String)>,
+    /// The last word about each node's cordon.
+    pub(crate) cordons: Vec<(u32, Word)>,
 }
 
 /// What a session's home side says.

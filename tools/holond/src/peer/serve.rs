@@ -151,8 +151,8 @@ fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
             end::killed(node, job);
             PeerReply::Done
         }
-        PeerRequest::Cordon { slot, reason } => {
-            local::cordon(node, slot, reason);
+        PeerRequest::Cordon { slot, word } => {
+            local::cordon(node, slot, word);
             PeerReply::Done
         }
         PeerRequest::Left => answer(local::left(node), PeerReply::Left),
@@ -176,7 +176,7 @@ pub(crate) fn own_hello(node: &Node) -> Hello {
         life: node.life,
         records: state.jobs.all().cloned().collect(),
         job_max: state.jobs.number_max(),
-        cordons: state.cordons.iter().map(|(slot, why)| (*slot, why.clone())).collect(),
+        cordons: state.cordons.words(),
     }
 }
 
@@ -185,17 +185,13 @@ pub(crate) fn take_hello(node: &Arc<Node>, from: u32, hello: &Hello) {
     if hello.version != env!("CARGO_PKG_VERSION") {
         log::warn!("a peer's holond has version {}, this one another", hello.version);
     }
-    {
-        let mut state = node.state();
-        state.jobs.note_number(hello.job_max);
-        for (slot, why) in &hello.cordons {
-            state.cordons.entry(*slot).or_insert_with(|| why.clone());
-        }
+    node.state().jobs.note_number(hello.job_max);
+    for (slot, word) in &hello.cordons {
+        local::cordon(node, *slot, word.clone());
     }
     let old_life = node.state().lives.insert(from, hello.life);
     if old_life.is_some_and(|life| life != hello.life) {
         input::home_restarted(node, from);
     }
-    local::tell_kernel(node);
     merge::take(node, hello.records.clone());
 }
