@@ -45,8 +45,8 @@ pub fn pid_cursor_start(slot: u32) -> u32 {
 
 /// Whether the cursor stands where the next PIDs would soon leave the slot's range.
 ///
-/// The last quarter is kept free: a guard that looks four times a second must see the cursor in it
-/// before 16,384 forks have gone by.
+/// The last quarter is kept free: the job's init, which looks once a second, and ten times while
+/// there are many forks, must see the cursor in it before 16,384 more have gone by.
 pub fn pid_cursor_must_reset(slot: u32, last_pid: u32) -> bool {
     let (first, last) = pid_range(slot);
     last_pid + 1 < first || last_pid >= last - PIDS_PER_SLOT / 4

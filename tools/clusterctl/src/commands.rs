@@ -130,7 +130,7 @@ fn events(args: &Args, watch: bool) -> Result<u8, ApiError> {
     }
 }
 
-/// Lists again whenever an event tells of a change, and at least every two seconds.
+/// Looks once a second, and lists again what has changed; on a terminal each time.
 fn watch_processes(args: &Args) -> Result<u8, ApiError> {
     let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
     let mut shown: Option<Vec<ProcessRow>> = None;

@@ -123,6 +123,7 @@ fn on_event(node: &Arc<Node>, event: Event) {
         Event::Lost => {
             log::warn!("the module had more events than we read: looking at the peers again");
             look_at_peers(node);
+            lost::exchange_all(node);
         }
     }
 }

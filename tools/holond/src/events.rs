@@ -77,10 +77,11 @@ impl EventLog {
         }
     }
 
-    /// Events after a number, oldest first.
-    pub(crate) fn after(&self, seq: u64) -> Vec<EventRow> {
+    /// Events after a number, oldest first, and the number of the last one that there is.
+    pub(crate) fn after(&self, seq: u64) -> (Vec<EventRow>, u64) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.kept.iter().filter(|event| event.seq > seq).cloned().collect()
+        let events = inner.kept.iter().filter(|event| event.seq > seq).cloned().collect();
+        (events, inner.next_seq - 1)
     }
 
     /// The same, waiting for up to `time` until there is one.
@@ -128,9 +129,10 @@ mod tests {
         first.note(event("node-down"));
         let again = EventLog::open("node1", first.path.clone());
         again.note(event("node-up"));
-        let all = again.after(0);
+        let (all, last_seq) = again.after(0);
+        assert_eq!(last_seq, 3);
         assert_eq!(all.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(again.after(2).len(), 1);
+        assert_eq!(again.after(2).0.len(), 1);
         let _ = fs::remove_file(&again.path);
     }
 

@@ -51,10 +51,11 @@ fn collect(node: &Arc<Node>, seen: &mut HashMap<u32, u64>) -> List<EventRow> {
         .collect();
     for (slot, thread) in threads {
         match thread.join() {
-            Ok(Ok(PeerReply::Events { events })) => {
-                if let Some(last) = events.last() {
-                    seen.insert(slot, last.seq);
-                }
+            Ok(Ok(PeerReply::Events { events, last_seq })) => {
+                // Lower than what we had: the node has lost its log and counts anew. What it has
+                // is fetched at the next look.
+                let has_lost = seen.get(&slot).is_some_and(|seen| *seen > last_seq);
+                seen.insert(slot, if has_lost { 0 } else { last_seq });
                 list.items.extend(events);
             }
             _ => list.missing.push(node.config.name(slot)),

@@ -35,7 +35,7 @@ pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
     };
     let inits = node.inits.jobs().into_iter().filter_map(|job| node.inits.get(job));
     let instances: Vec<Instance> = inits.map(|init| init.instance).collect();
-    procs::rows(node.name(), &instances, &known, &home)
+    procs::rows(node.name(), &instances, &known, &node.commands, &home)
 }
 
 /// Hears whether a node is cordoned.

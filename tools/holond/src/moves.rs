@@ -1,6 +1,9 @@
 //! Moving a process whose body is here, and telling why it can't move.
 
-use crate::node::Node;
+use crate::local;
+use crate::node::{Node, ANSWER_TIME};
+use crate::peer::message::PeerRequest;
+use crate::tasks;
 use holon_api::rows::{EventRow, Explanation, Moved, Reason};
 use holon_api::{ApiError, Code, ProcessId};
 use holon_uapi::proc::{self as uapi, EvMigrated};
@@ -69,6 +72,7 @@ pub(crate) fn migrate(node: &Arc<Node>, process: ProcessId, to: u32) -> Result<M
     check_target(node, process, to).map_err(refuse)?;
     let time = node.time(MOVE_TIME);
     note(node, "migrate-start", process, to, None);
+    tell_command(node, process, to);
     let attempt = match device.migrate(process.job, pid_of(process), to, time) {
         Ok(attempt) => attempt,
         Err((errno, _)) => {
@@ -105,6 +109,20 @@ pub(crate) fn migrate(node: &Arc<Node>, process: ProcessId, to: u32) -> Result<M
             })
         }
     }
+}
+
+/// Has the target know the command line: there it is in memory that is still here.
+fn tell_command(node: &Arc<Node>, process: ProcessId, to: u32) {
+    let Some(row) = local::rows(node).into_iter().find(|row| row.id == process) else {
+        return;
+    };
+    let node = node.clone();
+    tasks::spawn(move || {
+        let request = PeerRequest::Command { process, command: row.command };
+        if let Err(error) = node.ask(to, request, &[], ANSWER_TIME) {
+            log::info!("{} does not know what {process} is called: {error}", node.config.name(to));
+        }
+    });
 }
 
 fn check_target(node: &Node, process: ProcessId, to: u32) -> Result<(), String> {

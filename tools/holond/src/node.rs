@@ -16,6 +16,7 @@ use crate::nodes::NodeInfo;
 use crate::peer::message::{PeerReply, PeerRequest};
 use crate::peer::rpc::{CallError, Rpc};
 use crate::peer::serve;
+use crate::procs::Commands;
 use crate::tasks;
 use holon_api::rows::EventRow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     /// What is needed to start commands again.
     pub(crate) restartables: Restartables,
+    /// Command lines of processes.
+    pub(crate) commands: Commands,
     /// Moves that somebody waits for.
     pub(crate) moves: Moves,
     /// The job table as it was written last.
@@ -154,6 +157,7 @@ impl Node {
             homes: Homes::default(),
             sessions: Sessions::default(),
             restartables: Restartables::default(),
+            commands: Commands::default(),
             moves: Moves::default(),
             written: Mutex::default(),
             life: life(),

@@ -7,8 +7,12 @@ use holon_api::ProcessId;
 use holon_uapi::proc::{ProcInfo, PSTATE_MOVING, ROLE_RESTORING, ROLE_SURROGATE};
 use std::collections::HashMap;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 const PAGE_BYTES: u64 = 4096;
+/// How long a command line is kept that nobody has asked for.
+const COMMAND_TIME: Duration = Duration::from_secs(600);
 
 /// What is known of a job. Its user may have a name at its home only.
 pub(crate) struct JobFacts {
@@ -71,11 +75,43 @@ fn command(pid: i32, name: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Builds rows of what runs in `instances`. `known` are the module's records, `facts_of` tells about a job.
+/// Command lines as they were read or told last.
+///
+/// A command line is in its process's memory. While that is elsewhere, to read it is to fetch it,
+/// and to wait for who has it.
+#[derive(Default)]
+pub(crate) struct Commands(Mutex<HashMap<ProcessId, (String, Instant)>>);
+
+impl Commands {
+    /// Notes the command line of a process that is here or comes soon.
+    pub(crate) fn note(&self, id: ProcessId, command: String) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, (_, at)| at.elapsed() < COMMAND_TIME);
+        known.insert(id, (command, Instant::now()));
+    }
+
+    fn of(&self, id: ProcessId, is_here: bool, name: &str, read: impl Fn() -> String) -> String {
+        if is_here {
+            let command = read();
+            self.note(id, command.clone());
+            return command;
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((command, at)) = known.get_mut(&id) else {
+            return format!("[{name}]");
+        };
+        *at = Instant::now();
+        command.clone()
+    }
+}
+
+/// Builds rows of what runs in `instances`. `known` are the module's records, `facts_of` tells about
+/// a job.
 pub(crate) fn rows(
     node: &str,
     instances: &[Instance],
     known: &[ProcInfo],
+    commands: &Commands,
     facts_of: &dyn Fn(u32) -> Option<JobFacts>,
 ) -> Vec<ProcessRow> {
     let known: HashMap<(u32, u32), &ProcInfo> =
@@ -90,7 +126,11 @@ pub(crate) fn rows(
                 continue;
             };
             let record = known.get(&(job, facts.inner_pid)).copied();
-            if let Some(row) = row(node, &about, job, pid, facts, record) {
+            let id = ProcessId { job, pid: facts.inner_pid };
+            let is_here = record.is_none_or(|r| r.remote_pages == 0);
+            let read = || command(pid, &facts.name);
+            let command = commands.of(id, is_here, &facts.name, read);
+            if let Some(row) = row(node, &about, job, facts, record, command) {
                 rows.push(row);
             }
         }
@@ -103,9 +143,9 @@ fn row(
     node: &str,
     about: &JobFacts,
     job: u32,
-    pid: i32,
     facts: Facts,
     record: Option<&ProcInfo>,
+    command: String,
 ) -> Option<ProcessRow> {
     let role = record.map_or(0, |r| r.role);
     if role == ROLE_SURROGATE || role == ROLE_RESTORING {
@@ -125,7 +165,7 @@ fn row(
         // The kernel counts a page that is elsewhere as resident.
         local_bytes: facts.resident_bytes.saturating_sub(remote_bytes),
         remote_bytes,
-        command: command(pid, &facts.name),
+        command,
     })
 }
 
@@ -153,11 +193,23 @@ mod tests {
     }
 
     #[test]
+    fn a_command_line_that_is_elsewhere_is_not_fetched() {
+        let commands = Commands::default();
+        let id = ProcessId { job: 3, pid: 17 };
+        let fetch = || -> String { panic!("fetched") };
+        assert_eq!(commands.of(id, false, "counter", fetch), "[counter]");
+        assert_eq!(commands.of(id, true, "counter", || "counter 1".into()), "counter 1");
+        assert_eq!(commands.of(id, false, "counter", fetch), "counter 1");
+        commands.note(id, "counter 2".into());
+        assert_eq!(commands.of(id, false, "counter", fetch), "counter 2", "told by its source");
+    }
+
+    #[test]
     fn a_surrogate_is_no_second_process() {
         let facts = || parse_status(STATUS).expect("good");
         let record = |role| ProcInfo { role, remote_pages: 2, ..ProcInfo::default() };
         let about = JobFacts { home: "node1".into(), uid: 1001, user: "joe".into() };
-        let make = |r: Option<&ProcInfo>| row("node1", &about, 3, -1, facts(), r);
+        let make = |r: Option<&ProcInfo>| row("node1", &about, 3, facts(), r, "counter".into());
         assert_eq!(make(None).map(|r| r.user).as_deref(), Some("joe"));
         assert!(make(Some(&record(ROLE_SURROGATE))).is_none());
         assert!(make(Some(&record(ROLE_RESTORING))).is_none());

@@ -2,7 +2,7 @@
 
 use crate::gather;
 use crate::jobs::record::JobState;
-use crate::jobs::{end, keep, takeover};
+use crate::jobs::{end, keep, lost, takeover};
 use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
 use crate::peer::message::PeerRequest;
@@ -15,6 +15,8 @@ use std::time::Duration;
 const TICK_TIME: Duration = Duration::from_secs(1);
 /// How often all homes are asked whether they still have their jobs.
 const DOUBT_TICKS: u64 = 60;
+/// How often all peers are told all that is known here.
+const HELLO_TICKS: u64 = 30;
 /// How long an exec may wait for the node that was chosen, at timescale 1.
 const PLACE_TIME: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,9 @@ pub(crate) fn run(node: &Arc<Node>) {
             let mut state = node.state();
             let up = state.up.clone();
             state.doubtful.extend(up);
+        }
+        if count % HELLO_TICKS == 0 {
+            lost::exchange_all(node);
         }
         takeover::look(node);
     }

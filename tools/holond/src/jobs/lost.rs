@@ -164,15 +164,35 @@ pub(crate) fn on_peer_up(node: &Arc<Node>, slot: u32) {
 /// Exchanges what both know; its daemon may need a while until it listens.
 fn say_hello(node: &Arc<Node>, slot: u32) {
     while node.is_up(slot) {
-        let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node)));
-        if let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) {
-            crate::peer::serve::take_hello(node, slot, &theirs);
-            node.state().greet(slot);
-            mount_ahead(node, slot);
-            return;
+        if exchange(node, slot) {
+            return mount_ahead(node, slot);
         }
         // Some errors come at once.
         std::thread::sleep(RETRY_PAUSE);
+    }
+}
+
+/// Tells a peer what we know and learns what it knows. False if it does not answer.
+fn exchange(node: &Arc<Node>, slot: u32) -> bool {
+    let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node)));
+    let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) else {
+        return false;
+    };
+    crate::peer::serve::take_hello(node, slot, &theirs);
+    node.state().greet(slot);
+    true
+}
+
+/// Exchanges what is known with all peers: what one was told and did not hear is told by that.
+pub(crate) fn exchange_all(node: &Arc<Node>) {
+    let peers: Vec<u32> = node.state().up.iter().copied().collect();
+    for slot in peers {
+        let node = node.clone();
+        tasks::spawn(move || {
+            if !exchange(&node, slot) {
+                log::info!("{} does not answer a hello", node.config.name(slot));
+            }
+        });
     }
 }
 

@@ -99,6 +99,13 @@ pub(crate) enum PeerRequest {
         /// To which slot.
         to: u32,
     },
+    /// The command line of a process that comes to yours.
+    Command {
+        /// The process.
+        process: ProcessId,
+        /// Its command line.
+        command: String,
+    },
     /// Whether a process whose body is at yours can move.
     Explain {
         /// The process.
@@ -196,6 +203,8 @@ pub(crate) enum PeerReply {
     Events {
         /// Oldest first.
         events: Vec<EventRow>,
+        /// The number of the last one that there is.
+        last_seq: u64,
     },
     /// To `JobNumber`.
     JobNumber {

@@ -48,7 +48,8 @@ pub(crate) fn handle(
         PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
         PeerRequest::Rows => PeerReply::Rows { rows: local::rows(node) },
         PeerRequest::Events { after_seq } => {
-            PeerReply::Events { events: node.events.after(after_seq) }
+            let (events, last_seq) = node.events.after(after_seq);
+            PeerReply::Events { events, last_seq }
         }
         PeerRequest::JobNumber { job } => {
             // Who has just come up does not know yet which numbers were given.
@@ -134,6 +135,10 @@ fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
     match request {
         PeerRequest::Migrate { process, to } => {
             answer(moves::migrate(node, process, to), PeerReply::Moved)
+        }
+        PeerRequest::Command { process, command } => {
+            node.commands.note(process, command);
+            PeerReply::Done
         }
         PeerRequest::Explain { process } => {
             answer(moves::explain(node, process), PeerReply::Explained)
