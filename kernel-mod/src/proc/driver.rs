@@ -9,6 +9,7 @@ use netproto::{Class, GlobalPid, Instant, Kind, Message, Slot};
 use sched_migrate::{mover, Failure, Mover, Timing};
 
 use super::{
+    arrive,
     assembly::Assemblies,
     counters, effects,
     incoming::Stage,
@@ -151,7 +152,7 @@ fn handle(proc: &'static Proc, assemblies: &mut Assemblies, input: Input) {
             with_mover(proc, |mover, now| mover.fetched(now, process));
         }
         Input::Target(attempt, Ok(Done::Applied(bytes))) => {
-            effects::applied(proc, attempt, bytes);
+            arrive::applied(proc, attempt, bytes);
         }
         Input::Target(attempt, outcome) => {
             with_mover(proc, |mover, now| match outcome {

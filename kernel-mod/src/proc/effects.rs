@@ -5,23 +5,18 @@ use alloc::{sync::Arc, vec::Vec};
 
 use kapi::{Errno, Result};
 use netproto::{msg::migrate::ImageKind, AttemptId, Epoch, GlobalPid, Slot};
-use sched_migrate::{
-    effect::{Arrival, Report},
-    Effect, Failure, Step,
-};
+use sched_migrate::{effect::Report, Effect, Failure};
 
 use super::{
-    again,
+    again, arrive,
     driver::{self, forget_leaving, with_mover},
     events::{self, What},
-    incoming::{failure, Incoming},
     leaving::{Command, Leaving},
     record::{Ended, Record, Role},
     signals,
     source::{self, Compared, Plan},
     state::{Done, Input, Proc},
 };
-use crate::memory::space;
 
 /// Performs all effects that wait.
 pub(super) fn perform_all(proc: &'static Proc) {
@@ -53,14 +48,16 @@ fn perform(proc: &'static Proc, effect: Effect) {
         Effect::End { process, slot, epoch } => end(proc, process, slot, epoch),
         Effect::PlaceAgain { process, epoch, not_at } => again::place(proc, process, epoch, not_at),
         Effect::Kill { process, failure } => kill(proc, process, failure),
-        Effect::Restore { attempt, arrival, .. } => restore(proc, attempt, arrival),
+        Effect::Restore { attempt, arrival, .. } => arrive::restore(proc, attempt, arrival),
         Effect::Apply { attempt, .. } => {
-            if let Some(incoming) = incoming(proc, attempt) {
+            if let Some(incoming) = arrive::incoming(proc, attempt) {
                 incoming.begin_apply();
             }
         }
-        Effect::Release { attempt, origin, epoch, .. } => release(proc, attempt, origin, epoch),
-        Effect::Discard { attempt, .. } => discard(proc, attempt),
+        Effect::Release { attempt, origin, epoch, .. } => {
+            arrive::release(proc, attempt, origin, epoch)
+        }
+        Effect::Discard { attempt, .. } => arrive::discard(proc, attempt),
         Effect::Moved { process, slot, epoch } => {
             if let Some(record) = record(proc, process) {
                 record.change(|state| (state.slot, state.epoch) = (slot, epoch));
@@ -75,10 +72,6 @@ fn perform(proc: &'static Proc, effect: Effect) {
 
 fn leaving(proc: &Proc, process: GlobalPid) -> Option<Arc<Leaving>> {
     proc.tables.lock().leaving.get(process).cloned()
-}
-
-fn incoming(proc: &Proc, attempt: AttemptId) -> Option<Arc<Incoming>> {
-    proc.tables.lock().incoming.get(attempt).cloned()
 }
 
 pub(super) fn record(proc: &Proc, process: GlobalPid) -> Option<Arc<Record>> {
@@ -221,8 +214,8 @@ fn new_surrogate(
         state.left_with = leaving.request;
     });
     let mut tables = proc.tables.lock();
-    // Killed while it was handed over: its end was reported, or will be, and takes no surrogate away
-    // that is made after it.
+    // Killed while it was handed over: its end was reported, or will be, and takes no surrogate
+    // away that is made after it.
     if leaving.task.dead() || tables.watches.get(process).is_none() {
         return Err(Errno::ESRCH);
     }
@@ -251,109 +244,6 @@ fn kill(proc: &Proc, process: GlobalPid, failure: Failure) {
     if let Some(leaving) = leaving(proc, process) {
         leaving.command(Command::Kill);
         leaving.task.kill();
-    }
-}
-
-fn restore(proc: &'static Proc, attempt: AttemptId, into: Arrival) {
-    let Some(incoming) = incoming(proc, attempt) else {
-        return;
-    };
-    if let Err(errno) = begin_restore(proc, &incoming, into) {
-        proc.push(Input::Target(attempt, Err(failure(Step::Fork, errno))));
-    }
-}
-
-#[inline(never)]
-fn begin_restore(proc: &Proc, incoming: &Incoming, into: Arrival) -> Result {
-    if !incoming.is_exec() {
-        let target = space::create_target(incoming.source, incoming.manifest.subject.space)?;
-        *incoming.space.lock() = Some(target);
-    }
-    match (into, &incoming.record) {
-        (Arrival::Guest, _) => {
-            let job = incoming.process.job;
-            let home = proc.tables.lock().jobs.get(job).ok().map(|job| job.home);
-            events::restore(incoming, home);
-            Ok(())
-        }
-        (Arrival::Home, Some(record)) => {
-            record.change(|state| state.become_helper = Some(incoming.attempt));
-            Ok(())
-        }
-        (Arrival::Home, None) => Err(Errno::ESRCH),
-    }
-}
-
-/// FINAL was put in by the task itself: the rest is written by another task, this one.
-#[inline(never)]
-pub(super) fn applied(proc: &'static Proc, attempt: AttemptId, bytes: u64) {
-    let Some(incoming) = incoming(proc, attempt) else {
-        return;
-    };
-    let outcome = incoming.settle();
-    with_mover(proc, |mover, now| match outcome {
-        Ok(()) => mover.applied(now, attempt, bytes),
-        Err(errno) => mover.restore_failed(now, attempt, failure(Step::Apply, errno)),
-    });
-}
-
-fn release(proc: &'static Proc, attempt: AttemptId, origin: Slot, epoch: Epoch) {
-    let Some(incoming) = incoming(proc, attempt) else {
-        return;
-    };
-    if let Err(errno) = settle_in(proc, &incoming, origin, epoch) {
-        log::error!("{}: cannot be kept track of: {errno}", incoming.process);
-        if let Some(task) = incoming.helper.lock().as_ref() {
-            task.kill();
-        }
-        if incoming.into == Arrival::Guest {
-            // After the word to the source that it has left there.
-            proc.push(Input::Stillborn(incoming.process, origin, epoch));
-        }
-    }
-    incoming.release();
-    proc.tables.lock().incoming.remove(attempt);
-}
-
-#[inline(never)]
-fn settle_in(proc: &Proc, incoming: &Incoming, origin: Slot, epoch: Epoch) -> Result {
-    let process = incoming.process;
-    let space = incoming.space.lock().take();
-    if let Some(space) = &space {
-        // Lost already: the process meets that at its first missing page.
-        let _ = space.start();
-    }
-    let task = incoming.helper.lock().clone().ok_or(Errno::ESRCH)?;
-    let mut tables = proc.tables.lock();
-    if let Some(space) = space {
-        tables.spaces.insert(process, Arc::new(space))?;
-    }
-    match incoming.into {
-        Arrival::Home => {
-            tables.records.remove(process);
-            tables.at_home.try_reserve(1)?;
-            tables.at_home.push(process);
-        }
-        Arrival::Guest => {
-            let record = Record::new(process, task, Role::Body, origin, epoch)?;
-            tables.records.insert(process, record)?;
-        }
-    }
-    Ok(())
-}
-
-fn discard(proc: &'static Proc, attempt: AttemptId) {
-    let Some(incoming) = incoming(proc, attempt) else {
-        proc.push(Input::Discarded(attempt));
-        return;
-    };
-    if let Some(record) = &incoming.record {
-        // It may not have begun.
-        record.state.lock().become_helper.take_if(|wanted| *wanted == attempt);
-    }
-    if let Err(errno) = incoming.discard() {
-        log::warn!("{}: discard: {errno}", incoming.process);
-        incoming.discarded();
     }
 }
 

@@ -9,18 +9,17 @@ use kapi::{
     fileref::FileRef,
     own, park,
     task::{PidNs, Task},
-    thread::{capable, CAP_SYS_ADMIN},
+    thread::CAP_SYS_ADMIN,
     uaccess::{self, UserSlice},
     Errno, Result,
 };
-use netproto::{AttemptId, GlobalPid, JobId, RequestId, Slot};
-use sched_migrate::{eligible::Reasons, source::Work, Request, StartError, Step};
+use netproto::{GlobalPid, JobId, RequestId, Slot};
+use sched_migrate::{eligible::Reasons, source::Work, Request, StartError};
 use zerocopy::IntoBytes;
 
 use super::{
     driver::{forget_leaving, with_mover},
-    facts, gate,
-    incoming::Incoming,
+    facts, gate, images,
     jobs::Job,
     leaving::Leaving,
     record::Role,
@@ -44,10 +43,10 @@ pub(super) static RECORDS: &[Record] = &[
     Record::new(uapi::MIGRATE, "migrate", ADMIN, migrate),
     Record::new(uapi::EXPLAIN, "explain", ADMIN, explain),
     Record::new(uapi::PROC_LIST, "proc_list", ADMIN, proc_list),
-    Record::new(uapi::IMAGE_ATTACH, "image_attach", None, image_attach),
-    Record::new(uapi::IMAGE_READ, "image_read", None, image_read),
-    Record::new(uapi::IMAGE_FAIL, "image_fail", None, image_fail),
-    Record::new(uapi::EXEC_GO, "exec_go", None, exec_go),
+    Record::new(uapi::IMAGE_ATTACH, "image_attach", None, images::attach),
+    Record::new(uapi::IMAGE_READ, "image_read", None, images::read),
+    Record::new(uapi::IMAGE_FAIL, "image_fail", None, images::fail),
+    Record::new(uapi::EXEC_GO, "exec_go", None, images::exec_go),
     Record::new(uapi::BODY_STATE, "body_state", ADMIN, body_state),
     Record::new(uapi::PROC_COUNTS, "proc_counts", ADMIN, proc_counts),
     Record::new(uapi::RESTART_LEARN, "restart_learn", ADMIN, restart_learn),
@@ -310,83 +309,6 @@ fn proc_list(_file: &OpenFile, arg: u64) -> Result<u64> {
     to.write(list[..fitting].as_bytes())?;
     call.count = list.len() as u32;
     uaccess::write(arg, &call).map(|()| 0)
-}
-
-fn incoming_of(image: u64) -> Result<alloc::sync::Arc<Incoming>> {
-    let tables = state::get()?.tables.lock();
-    tables.incoming.get(AttemptId(image)).cloned().ok_or(Errno::ENOENT)
-}
-
-/// The image whose helper the caller is.
-fn mine(image: u64) -> Result<alloc::sync::Arc<Incoming>> {
-    let incoming = incoming_of(image)?;
-    if incoming.is_mine() {
-        Ok(incoming)
-    } else {
-        Err(Errno::EPERM)
-    }
-}
-
-fn image_attach(_file: &OpenFile, arg: u64) -> Result<u64> {
-    let mut call: uapi::ImageAttach = take(arg)?;
-    let incoming = incoming_of(call.image)?;
-    let task = Task::current()?;
-    {
-        let mut tables = state::get()?.tables.lock();
-        // Only the process with this very name, or the surrogate that was told to.
-        let (_, caller) = tables.jobs.current().ok_or(Errno::EPERM)?;
-        let surrogate = incoming.record.as_ref().is_none_or(|record| record.task.is_current());
-        if caller != incoming.process || !surrogate {
-            return Err(Errno::EPERM);
-        }
-        tables.watch(incoming.process, &task)?;
-    }
-    incoming.attach(task)?;
-    call.job = incoming.process.job.0;
-    call.pid = i32::try_from(incoming.process.pid.0).unwrap_or(0);
-    call.kind = if incoming.is_exec() { uapi::IMAGE_KIND_EXEC } else { uapi::IMAGE_KIND_PROCESS };
-    call.source = u32::from(incoming.source.get());
-    call.manifest_bytes = incoming.manifest_bytes.len() as u64;
-    uaccess::write(arg, &call).map(|()| 0)
-}
-
-fn image_read(_file: &OpenFile, arg: u64) -> Result<u64> {
-    let mut call: uapi::ImageRead = take(arg)?;
-    let incoming = mine(call.image)?;
-    let offset = usize::try_from(call.offset).map_err(|_| Errno::EINVAL)?;
-    let rest = incoming.manifest_bytes.get(offset..).ok_or(Errno::EINVAL)?;
-    let len = usize::try_from(call.bytes).unwrap_or(usize::MAX).min(rest.len());
-    UserSlice::new(call.data, len).write(&rest[..len])?;
-    call.bytes = len as u64;
-    uaccess::write(arg, &call).map(|()| 0)
-}
-
-fn image_fail(_file: &OpenFile, arg: u64) -> Result<u64> {
-    let call: uapi::ImageFail = take(arg)?;
-    let incoming = incoming_of(call.image)?;
-    if !incoming.is_mine() && !capable(CAP_SYS_ADMIN) {
-        return Err(Errno::EPERM);
-    }
-    let step = match call.step {
-        uapi::FAIL_STEP_FORK => Step::Fork,
-        uapi::FAIL_STEP_MANIFEST => Step::Manifest,
-        uapi::FAIL_STEP_FILES => Step::Files,
-        uapi::FAIL_STEP_CONTEXT => Step::Creds,
-        uapi::FAIL_STEP_EXEC => Step::Exec,
-        _ => Step::Other,
-    };
-    incoming.give_up(step, Errno::from_code(-i64::from(call.errno)))?;
-    super::again::failed_here(&incoming);
-    Ok(0)
-}
-
-fn exec_go(_file: &OpenFile, arg: u64) -> Result<u64> {
-    let call: uapi::ExecGo = take(arg)?;
-    let incoming = mine(call.image)?;
-    if !incoming.is_exec() {
-        return Err(Errno::EINVAL);
-    }
-    super::area::with_own(|own| incoming.wait_exec(own)).map(|()| 0)
 }
 
 fn body_state(_file: &OpenFile, arg: u64) -> Result<u64> {

@@ -12,6 +12,7 @@
 
 mod again;
 mod area;
+mod arrive;
 mod assembly;
 mod counters;
 mod driver;
@@ -21,6 +22,7 @@ mod exec;
 mod facts;
 mod files;
 mod gate;
+mod images;
 mod incoming;
 mod ioctl;
 mod jobs;
