@@ -13,6 +13,7 @@ mod hostile;
 mod links;
 mod moves;
 mod parts;
+mod refusals;
 mod waits;
 
 use anyhow::Result;
@@ -36,6 +37,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "move-signals", run: waits::signals },
     Scenario { name: "move-pipeline", run: waits::pipeline },
     Scenario { name: "move-refused", run: hostile::refused },
+    Scenario { name: "refused-by-target", run: refusals::by_target },
+    Scenario { name: "refused-by-state", run: refusals::by_state },
     Scenario { name: "bad-input", run: hostile::bad_input },
     Scenario { name: "remote-files", run: parts::files },
     Scenario { name: "far-memory", run: parts::memory },
