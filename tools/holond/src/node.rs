@@ -317,7 +317,7 @@ impl Node {
         job: u32,
         change: impl FnOnce(&mut JobRecord),
     ) -> Option<JobRecord> {
-        let changed = self.state().jobs.change(job, change)?;
+        let changed = self.state().jobs.change_own(self.own(), job, change)?;
         self.tell_peers(PeerRequest::Jobs { records: vec![changed.clone()] });
         Some(changed)
     }

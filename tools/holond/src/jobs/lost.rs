@@ -128,7 +128,7 @@ pub(crate) fn run_again_here(node: &Arc<Node>, job: u32) -> bool {
     if node.job(job).is_none_or(|record| record.restart != Restart::Exec) {
         return false;
     }
-    let Some(record) = node.state().jobs.command_starts(job) else {
+    let Some(record) = node.state().jobs.command_starts(node.own(), job) else {
         return false;
     };
     node.tell_peers(PeerRequest::Jobs { records: vec![record.clone()] });

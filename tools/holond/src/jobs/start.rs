@@ -158,7 +158,7 @@ pub(crate) fn start_record(
 
 /// Notes a start. False if the job is over meanwhile.
 pub(crate) fn note_started(node: &Arc<Node>, job: u32, pid: u32) -> bool {
-    let Some((record, early)) = node.state().jobs.command_started(job, pid) else {
+    let Some((record, early)) = node.state().jobs.command_started(node.own(), job, pid) else {
         return false;
     };
     let restarts = record.restarts;
@@ -187,7 +187,7 @@ pub(crate) fn respawn(node: &Arc<Node>, record: &JobRecord) -> Result<(), ApiErr
     set_account_env(&mut spec, &record.account);
     let init = ensure_init(node, record).map_err(|e| cant(format!("{e:#}")))?;
     let raw = node.restartables.raw(job).ok_or_else(|| cant("its streams are gone"))?;
-    node.state().jobs.change(job, |r| r.restarts += 1);
+    node.state().jobs.change_own(node.own(), job, |r| r.restarts += 1);
     let pid = spawn(node, &init, &spec, &record.account, &raw)?;
     match note_started(node, job, pid) {
         true => Ok(()),

@@ -52,7 +52,19 @@ impl JobTable {
         true
     }
 
-    /// Changes a job of ours; the changed record, to be told to the others.
+    /// Changes a job of this home; the changed record, to be told to the others. None if it has
+    /// another home, by now perhaps.
+    pub(crate) fn change_own(
+        &mut self,
+        own: u32,
+        job: u32,
+        change: impl FnOnce(&mut JobRecord),
+    ) -> Option<JobRecord> {
+        self.get(job).filter(|record| record.home == own)?;
+        self.change(job, change)
+    }
+
+    /// Changes a job; the changed record, to be told to the others.
     pub(crate) fn change(
         &mut self,
         job: u32,
@@ -85,22 +97,23 @@ impl JobTable {
     }
 
     /// A job's command is to be started (again): its PID is not known yet.
-    pub(crate) fn command_starts(&mut self, job: u32) -> Option<JobRecord> {
+    pub(crate) fn command_starts(&mut self, own: u32, job: u32) -> Option<JobRecord> {
         self.early_exits.retain(|(of, _), _| *of != job);
         let is_over = self.records.get(&job)?.state.is_over();
         if is_over {
             return None;
         }
-        self.change(job, |r| {
+        self.change_own(own, job, |r| {
             r.state = JobState::Starting;
             r.main_pid = 0;
         })
     }
 
     /// A job's command was started: the record, and how it ended if it has already. None if the
-    /// job is over meanwhile.
+    /// job is over or another's meanwhile.
     pub(crate) fn command_started(
         &mut self,
+        own: u32,
         job: u32,
         pid: u32,
     ) -> Option<(JobRecord, Option<i32>)> {
@@ -109,7 +122,7 @@ impl JobTable {
         if self.records.get(&job)?.state.is_over() {
             return None;
         }
-        let record = self.change(job, |r| {
+        let record = self.change_own(own, job, |r| {
             r.state = JobState::Running;
             r.main_pid = pid;
             r.status = None;
@@ -198,6 +211,8 @@ mod tests {
         table.merge(record(3, 0));
         let changed = table.change(3, |r| r.state = JobState::Ended).expect("known");
         assert!(!table.merge(record(3, 0)), "an old one");
+        let other = table.change_own(1, 3, |r| r.state = JobState::Running);
+        assert!(other.is_none() && table.get(3).is_some_and(|r| r.state == JobState::Ended));
         assert!(!table.merge(changed), "the same again");
         let mut taken_over = record(3, 1);
         taken_over.restarts = 1;
@@ -213,7 +228,7 @@ mod tests {
         assert!(!table.command_ended(0, 3, 17, 256), "kept: nobody knows its PID yet");
         assert_eq!(table.early_exit(3), Some(17));
         assert!(!table.command_ended(0, 3, 18, 0), "another one of the job's");
-        let (started, early) = table.command_started(3, 17).expect("not over");
+        let (started, early) = table.command_started(0, 3, 17).expect("not over");
         assert_eq!((started.main_pid, early), (17, Some(256)));
         assert_eq!(started.state, JobState::Running);
 
@@ -221,14 +236,14 @@ mod tests {
         assert!(!table.command_ended(1, 3, 17, 0), "not ours");
         assert!(table.command_ended(0, 3, 17, 0));
 
-        let again = table.command_starts(3).expect("not over");
+        let again = table.command_starts(0, 3).expect("not over");
         assert_eq!((again.state, again.main_pid), (JobState::Starting, 0));
-        let (_, early) = table.command_started(3, 17).expect("not over");
+        let (_, early) = table.command_started(0, 3, 17).expect("not over");
         assert_eq!(early, None, "the end of an earlier run is not this one's");
 
         table.change(3, |r| r.state = JobState::Ended);
         assert!(!table.command_ended(0, 3, 17, 0));
-        assert!(table.command_started(3, 19).is_none() && table.command_starts(3).is_none());
+        assert!(table.command_started(0, 3, 19).is_none() && table.command_starts(0, 3).is_none());
         assert_eq!(table.get(3).map(|r| r.state), Some(JobState::Ended), "stays over");
     }
 
