@@ -18,7 +18,7 @@ fn between(cluster: &mut Cluster, a: usize, b: usize, faults: Faults) -> Result<
 
 /// A pattern is moved there and back while the link does everything that a link can do.
 pub(crate) fn bad(cluster: &mut Cluster) -> Result<()> {
-    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 16 400 >/root/bad.out'");
+    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 8 800 >/root/bad.out'");
     let job = cluster.run(1, &command)?;
     let id = cluster.find(1, job, "pattern")?;
     eventually("the first round", SOON, || {
@@ -35,7 +35,10 @@ pub(crate) fn bad(cluster: &mut Cluster) -> Result<()> {
     between(cluster, 1, 2, faults)?;
     for to in [2, 1] {
         cluster.migrate(&id, to)?;
-        cluster.fetched(1, &id)?;
+        eventually(&format!("all memory of {id}"), RUN, || {
+            let process = cluster.process(3, &id)?.with_context(|| format!("{id} is gone"))?;
+            Ok((process.remote_bytes == 0).then_some(()))
+        })?;
     }
     cluster.instance().link_clear()?;
     cluster.ended(1, job, RUN)?;
