@@ -109,11 +109,21 @@ pub(crate) fn over(node: &Arc<Node>, job: u32, state: JobState, reason: Option<S
     node.tell_peers(PeerRequest::Forget { job, restarts });
     let status = record.status.map(|status| format!("status {status}"));
     node.note(EventRow {
-        kind: if state == JobState::Lost { "job-lost" } else { "job-ended" }.into(),
+        kind: event_kind(state).into(),
         job: Some(job),
         reason: reason.or(status),
         ..EventRow::default()
     });
+}
+
+fn event_kind(over: JobState) -> &'static str {
+    match over {
+        JobState::Lost => "job-lost",
+        JobState::Fenced => "job-fenced",
+        JobState::Starting | JobState::Running | JobState::Finishing | JobState::Ended => {
+            "job-ended"
+        }
+    }
 }
 
 /// Ends what is left on this node of a job's runs up to this one. After success no process of them
