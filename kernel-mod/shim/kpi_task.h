@@ -26,6 +26,7 @@ struct task_struct *kpi_task_find(struct pid_namespace *ns, s32 pid); /* leader;
 struct task_struct *kpi_task_find_here(s32 nr); /* the same, in the caller's namespace */
 struct task_struct *kpi_task_current(void); /* a reference to the caller's leader */
 bool kpi_task_is_current(struct task_struct *task);
+bool kpi_task_is_this_thread(struct task_struct *task);
 void kpi_task_get(struct task_struct *task);
 void kpi_task_put(struct task_struct *task);
 s32 kpi_task_pid(struct task_struct *task, struct pid_namespace *ns); /* ns NULL: the caller's */
@@ -34,7 +35,10 @@ void kpi_task_comm(struct task_struct *task, u8 *out16);
 void kpi_comm_set(const u8 *name16); /* own */
 bool kpi_task_dead(struct task_struct *task);
 bool kpi_current_exiting(void);
-/* Waits until a task that goes to sleep has left the processor: 0, -EBUSY after timeout_us. */
+/*
+ * Waits until a task that goes to sleep has left the processor: 0, -EBUSY after timeout_us, -ESRCH.
+ * It is the caller's business that it does not end after that.
+ */
 int kpi_task_settled(struct task_struct *task, u32 timeout_us);
 
 /* --- looking at a task (inspect.c) --- */

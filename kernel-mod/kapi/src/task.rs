@@ -89,6 +89,12 @@ impl Task {
         unsafe { raw::kpi_task_is_current(self.as_raw()) }
     }
 
+    /// Whether the calling thread is its first.
+    pub fn is_this_thread(&self) -> bool {
+        // SAFETY: a live task.
+        unsafe { raw::kpi_task_is_this_thread(self.as_raw()) }
+    }
+
     /// Its number in a namespace, 0 if it has none there.
     pub fn pid_in(&self, ns: &PidNs) -> i32 {
         // SAFETY: both live.
@@ -115,7 +121,8 @@ impl Task {
         unsafe { raw::kpi_task_dead(self.as_raw()) }
     }
 
-    /// Waits, a short while at most, until the task has gone to sleep.
+    /// Waits, a short while at most, until the task has gone to sleep; `ESRCH` if it has ended. What
+    /// keeps it from ending after that is the caller's business.
     pub fn settled(&self, timeout_us: u32) -> Result {
         // SAFETY: a live task.
         Errno::check(unsafe { raw::kpi_task_settled(self.as_raw(), timeout_us) }).map(drop)
@@ -226,7 +233,7 @@ impl Task {
         Errno::check(unsafe { raw::kpi_signal_send(self.as_raw(), signal) }).map(drop)
     }
 
-    /// Writes the registers of a task that sleeps in the kernel ([`Task::settled`]).
+    /// Writes the registers of a task that sleeps in the kernel ([`Task::settled`]) and can't end.
     pub fn set_regs(&self, regs: &[u64; raw::KPI_REGS as usize]) -> Result {
         // SAFETY: a live task, KPI_REGS words.
         Errno::check(unsafe { raw::kpi_regs_set(self.as_raw(), regs.as_ptr()) }).map(drop)

@@ -70,6 +70,11 @@ bool kpi_task_is_current(struct task_struct *task)
 	return same_thread_group(current, task);
 }
 
+bool kpi_task_is_this_thread(struct task_struct *task)
+{
+	return task == current;
+}
+
 void kpi_task_get(struct task_struct *task)
 {
 	get_task_struct(task);
@@ -144,5 +149,6 @@ int kpi_task_settled(struct task_struct *task, u32 timeout_us)
 		waited_us += 20;
 	}
 	smp_rmb();
-	return 0;
+	/* One that ended has no stack, where its registers would be. */
+	return kpi_task_dead(task) || READ_ONCE(task->__state) == TASK_DEAD ? -ESRCH : 0;
 }

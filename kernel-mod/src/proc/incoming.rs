@@ -59,6 +59,10 @@ struct State {
     stage: Stage,
     command: Option<Command>,
     discarded: bool,
+    /// The helper waits in the kernel, and leaves only when nobody is `settling`.
+    waits: bool,
+    /// The driver writes what the helper can't write itself.
+    settling: bool,
     regs: Option<[u64; kapi::own::REGS]>,
     /// The restorer and its descriptor.
     restorer: Option<(Restorer, u32)>,
@@ -103,6 +107,8 @@ impl Incoming {
             stage: Stage::Awaited,
             command: None,
             discarded: false,
+            waits: false,
+            settling: false,
             regs: None,
             restorer: None,
         };
@@ -176,9 +182,9 @@ impl Incoming {
         was
     }
 
-    /// Whether the calling process is the helper.
+    /// Whether the calling thread is the helper's only one.
     pub(crate) fn is_mine(&self) -> bool {
-        self.helper.lock().as_ref().is_some_and(Task::is_current)
+        self.helper.lock().as_ref().is_some_and(Task::is_this_thread)
     }
 
     /// From user mode to the parking place, unless it was discarded meanwhile.
@@ -187,6 +193,7 @@ impl Incoming {
         let may = !state.discarded && state.stage == from;
         if may {
             state.stage = Stage::Parked;
+            state.waits = true;
         }
         may
     }
@@ -210,6 +217,12 @@ impl Incoming {
     }
 
     fn obey(&self, own: &Own) -> Verdict {
+        let verdict = self.next_verdict(own);
+        self.stop_waiting();
+        verdict
+    }
+
+    fn next_verdict(&self, own: &Own) -> Verdict {
         loop {
             match self.next_command() {
                 Some(Command::Apply) if self.is_exec() => self.tell(Ok(Done::Applied(0))),
@@ -235,6 +248,17 @@ impl Incoming {
         let part = self.final_part.lock();
         let part = part.as_ref().ok_or(Errno::EINVAL)?;
         own.feed_restorer(&restorer, &part.xstate.0)
+    }
+
+    /// A killed helper ends only when nobody writes to its stack: soon, see [`SETTLE_US_MAX`].
+    fn stop_waiting(&self) {
+        let left = || {
+            let mut state = self.state.lock();
+            state.waits &= state.settling;
+            !state.waits
+        };
+        // A wait of this mode ends in no other way.
+        let _ = self.wake.wait(Mode::Idle, None, left);
     }
 
     fn next_command(&self) -> Option<Command> {
@@ -285,12 +309,28 @@ impl Incoming {
 
     /// Driver, after the final part was put in: writes what only another task can write.
     pub(crate) fn settle(&self) -> Result {
-        let Some(regs) = self.state.lock().regs else {
-            return Ok(());
+        let regs = {
+            let mut state = self.state.lock();
+            let Some(regs) = state.regs else {
+                return Ok(());
+            };
+            if !state.waits {
+                return Err(Errno::ESRCH);
+            }
+            state.settling = true;
+            regs
         };
+        let outcome = self.write(&regs);
+        self.state.lock().settling = false;
+        self.wake.wake_all();
+        outcome
+    }
+
+    /// While `settling` holds the helper in the kernel.
+    fn write(&self, regs: &[u64; kapi::own::REGS]) -> Result {
         let helper = self.helper.lock().clone().ok_or(Errno::ESRCH)?;
         helper.settled(SETTLE_US_MAX)?;
-        helper.set_regs(&regs)
+        helper.set_regs(regs)
     }
 
     /// Driver: has all of it go away. [`Input::Discarded`] follows, from whoever does it.
@@ -350,6 +390,9 @@ impl Incoming {
 
     /// Own context of an exec's helper: waits for the word.
     pub(crate) fn wait_exec(&self, own: &Own) -> Result {
+        if self.stage() != Stage::AtWork {
+            return Err(Errno::ESTALE);
+        }
         match self.park(own) {
             Verdict::Run => {
                 self.run_here();

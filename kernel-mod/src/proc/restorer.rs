@@ -52,7 +52,8 @@ struct Resume {
 impl Parked for Resume {
     fn parked(self: Arc<Self>, own: &Own) {
         let incoming = &self.incoming;
-        if own.exiting() {
+        // At another stage it is the surrogate again.
+        if own.exiting() || incoming.stage() != self.at {
             return;
         }
         let verdict = match self.at {
