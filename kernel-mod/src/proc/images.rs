@@ -80,6 +80,9 @@ pub(super) fn fail(_file: &OpenFile, arg: u64) -> Result<u64> {
     };
     incoming.give_up(step, Errno::from_code(-i64::from(call.errno)))?;
     super::again::failed_here(&incoming);
+    if incoming.is_mine() {
+        incoming.turn_back()?;
+    }
     Ok(0)
 }
 

@@ -388,6 +388,15 @@ impl Incoming {
         Ok(())
     }
 
+    /// Own context, in user mode's helper that gave up: a surrogate is one again on its way out of
+    /// the call. Waiting for the driver's word would let it end first, and the body with it.
+    pub(crate) fn turn_back(self: &Arc<Self>) -> Result {
+        if self.into == Arrival::Home && !super::again::is_local(self.attempt) {
+            park::request(&Task::current()?, Arc::new(Reconvert(self.clone())))?;
+        }
+        Ok(())
+    }
+
     /// Own context of an exec's helper: waits for the word.
     pub(crate) fn wait_exec(&self, own: &Own) -> Result {
         if self.stage() != Stage::AtWork {
