@@ -184,6 +184,7 @@ u32 kpi_crc32c(u32 seed, const u8 *data, size_t len);
 /* --- task --- */
 
 #include "kpi_task.h"
+#include "kpi_creds.h"
 
 /* --- file --- */
 

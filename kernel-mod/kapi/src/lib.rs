@@ -25,6 +25,7 @@ pub mod alloc;
 pub mod binfmt;
 pub mod chardev;
 pub mod clock;
+pub mod creds;
 pub mod ctl;
 pub mod errno;
 pub mod exits;

@@ -33,6 +33,7 @@ mod manifest;
 mod place;
 mod record;
 mod restorer;
+mod rights;
 mod signals;
 mod source;
 mod state;

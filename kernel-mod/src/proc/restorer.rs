@@ -18,7 +18,7 @@ use sched_migrate::Step;
 
 use super::{
     incoming::{Incoming, Stage, Verdict},
-    load,
+    load, rights,
 };
 
 /// The restorer's way into the module.
@@ -56,17 +56,27 @@ impl Parked for Resume {
         if own.exiting() || incoming.stage() != self.at {
             return;
         }
+        let mut rights = None;
         let verdict = match self.at {
             Stage::Loading => {
                 if let Err(errno) = load::clean_up(own, incoming) {
                     let _ = incoming.give_up(Step::Restorer, errno);
                 }
+                // Made while a failure is still a refusal; told first, it comes before any success.
+                rights = rights::make(own, &incoming.manifest.creds)
+                    .map_err(|errno| incoming.give_up(Step::Creds, errno))
+                    .ok();
                 incoming.park_loaded(own)
             }
             _ => incoming.park(own),
         };
         match verdict {
-            Verdict::Run => load::finish(own, incoming),
+            Verdict::Run => {
+                if let Some(rights) = rights {
+                    own.take_on(rights);
+                }
+                load::finish(own, incoming);
+            }
             Verdict::Discard => incoming.leave(own),
             // The restorer goes on; or its end is reported.
             Verdict::Load | Verdict::Killed => {}

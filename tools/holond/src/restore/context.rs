@@ -3,16 +3,21 @@
 use super::helper::Place;
 use crate::sys;
 use ckpt::object::creds::{Caps, Creds};
-use ckpt::Manifest;
+use ckpt::{Body, Manifest};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::stat::{umask, Mode};
-use nix::unistd::{chdir, getpid, setgroups, setpgid, setresgid, setresuid, setsid, Gid, Pid, Uid};
+use nix::unistd::{
+    chdir, getpid, getresuid, getuid, setgroups, setpgid, setresgid, setresuid, setsid, Gid, Pid,
+    Uid,
+};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Sets everything that the exec keeps; identity last, for the rest needs root's.
+/// Sets everything that the exec keeps; identity last, for the rest needs root's. A running process
+/// gets its whole identity from the module when it runs, but for the real user: only a system call
+/// changes whom a task counts for.
 pub(super) fn set(manifest: &Manifest, place: Place) -> nix::Result<()> {
     if place == Place::Fresh {
         session(manifest)?;
@@ -30,10 +35,21 @@ pub(super) fn set(manifest: &Manifest, place: Place) -> nix::Result<()> {
         }
     }
     sys::reset_dispositions()?;
-    if place == Place::Fresh {
-        identity(&manifest.creds)?;
+    match (&manifest.body, place) {
+        (Body::Live(_), _) => real_user(&manifest.creds),
+        (Body::Exec(_), Place::Fresh) => identity(&manifest.creds),
+        (Body::Exec(_), Place::Home) => Ok(()),
     }
-    Ok(())
+}
+
+/// With the effective user's rights the image can still be opened and laid out.
+fn real_user(creds: &Creds) -> nix::Result<()> {
+    let wanted = Uid::from_raw(creds.user.real);
+    if getuid() == wanted {
+        return Ok(());
+    }
+    let now = getresuid()?;
+    setresuid(wanted, now.effective, now.saved)
 }
 
 /// Raises the number of descriptors, so that ours find place above the process's.
