@@ -10,10 +10,12 @@ pub(crate) mod cluster;
 mod deaths;
 mod drains;
 mod hostile;
+mod kills;
 mod links;
 mod moves;
 mod parts;
 mod refusals;
+mod rights;
 mod waits;
 
 use anyhow::Result;
@@ -39,6 +41,10 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "move-refused", run: hostile::refused },
     Scenario { name: "refused-by-target", run: refusals::by_target },
     Scenario { name: "refused-by-state", run: refusals::by_state },
+    Scenario { name: "rights-kept", run: rights::kept },
+    Scenario { name: "kill-mid-move", run: kills::mid_move },
+    Scenario { name: "failed-return", run: kills::failed_return },
+    Scenario { name: "vfork-refused", run: kills::vfork },
     Scenario { name: "bad-input", run: hostile::bad_input },
     Scenario { name: "remote-files", run: parts::files },
     Scenario { name: "far-memory", run: parts::memory },

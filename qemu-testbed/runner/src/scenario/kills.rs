@@ -1,0 +1,97 @@
+//! Deaths and failures in the middle of a move: a process that is not killed itself goes on.
+
+use anyhow::{ensure, Context, Result};
+
+use super::cluster::{Cluster, PROGRAMS, SOON};
+use super::drains::finished;
+
+/// Seconds from the moment that the process is seen on a node to its death there.
+const DELAYS: [&str; 6] = ["0", "0.02", "0.05", "0.1", "0.2", "0.4"];
+
+/// Every part of a process that is on its way is killed, at moments all over the way: what takes
+/// part ends, and the nodes have nothing left of it.
+pub(crate) fn mid_move(cluster: &mut Cluster) -> Result<()> {
+    // Its body's helper, its surrogate's helper, the body that leaves, the surrogate to be.
+    for (from, to, at) in [(1, 2, 2), (2, 1, 1), (2, 1, 2), (1, 2, 1)] {
+        for delay in DELAYS {
+            killed(cluster, (from, to), at, delay)
+                .with_context(|| format!("node{from} to node{to}, killed at node{at} + {delay}"))?;
+        }
+    }
+    for node in 1..=cluster.len() {
+        cluster.sees_up(node, cluster.len())?;
+    }
+    Ok(())
+}
+
+fn killed(cluster: &Cluster, (from, to): (usize, usize), at: usize, delay: &str) -> Result<()> {
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/kill.out 9000000 30000"))?;
+    let id = cluster.find(1, job, "counter")?;
+    if from != 1 {
+        cluster.migrate(&id, from)?;
+    }
+    let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
+    // At the target it appears with the move; elsewhere it is there before.
+    let all = "-x 'counter|holon-restore'";
+    cluster.sh(at, &format!("timeout 20 sh -c \"until pgrep {all}; do :; done\"; sleep {delay}; pkill -9 {all}; true"))?;
+    let _either_way = moving.finish()?;
+    // The surrogate's death is the body's, and the other way round; one that was not there yet
+    // leaves a process that runs.
+    cluster.sh(1, &format!("clusterctl job kill {job}; true"))?;
+    cluster.ended(1, job, SOON)
+}
+
+/// At home there is no room for a stand-in or a helper, or the executable is another one: no move
+/// kills the process.
+pub(crate) fn failed_return(cluster: &mut Cluster) -> Result<()> {
+    tight(cluster)?;
+    busy(cluster)
+}
+
+fn tight(cluster: &Cluster) -> Result<()> {
+    let lines = 30_000;
+    let command = format!("-- {PROGRAMS}/tight-static /root/tight.out {lines} 300000");
+    let job = cluster.run(1, &command)?;
+    let id = cluster.find(1, job, "tight-static")?;
+    for to in [2, 1, 3, 1] {
+        cluster.migrate(&id, to)?;
+    }
+    finished(cluster, 1, job, "/root/tight.out", lines)
+}
+
+/// The file that its executable's path now names is being written.
+fn busy(cluster: &Cluster) -> Result<()> {
+    let lines = 30_000;
+    cluster.sh(1, &format!("cp {PROGRAMS}/counter /root/busy"))?;
+    let job = cluster.run(1, &format!("-- /root/busy /root/busy.out {lines} 300000"))?;
+    let id = cluster.find(1, job, "busy")?;
+    cluster.migrate(&id, 2)?;
+    let writer = "mv /root/busy /root/busy.old && cp /root/busy.old /root/busy && \
+                  (setsid sleep 1000 >>/root/busy 2>&1 </dev/null & echo $! >/root/busy.pid)";
+    cluster.sh(1, writer)?;
+    let output = cluster.capture(1, &format!("clusterctl migrate {id} --to node1"))?;
+    ensure!(!output.status.success(), "it came home over a file that is being written");
+    let process = cluster.process(3, &id)?.with_context(|| format!("{id} is gone"))?;
+    ensure!(process.node == "node2", "{id} is on {}", process.node);
+    cluster.sh(1, "kill $(cat /root/busy.pid)")?;
+    cluster.migrate(&id, 1)?;
+    finished(cluster, 1, job, "/root/busy.out", lines)
+}
+
+/// One that shares its memory with a child is refused, by name, and so is the child.
+pub(crate) fn vfork(cluster: &mut Cluster) -> Result<()> {
+    let job = cluster.run(1, &format!("-- {PROGRAMS}/tight vfork"))?;
+    cluster.find(1, job, "tight")?;
+    let ids = super::cluster::eventually("the child", SOON, || {
+        let all = cluster.processes(1)?.into_iter().filter(|process| process.job == job);
+        let ids: Vec<_> = all.map(|process| process.id).collect();
+        Ok((ids.len() == 2).then_some(ids))
+    })?;
+    for id in ids {
+        let output = cluster.capture(2, &format!("clusterctl migrate {id} --to node3"))?;
+        let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        ensure!(output.status.code() == Some(5), "status {:?}: {said}", output.status);
+    }
+    cluster.sh(1, &format!("clusterctl job kill {job}"))?;
+    cluster.ended(1, job, SOON)
+}
