@@ -103,6 +103,14 @@ impl Transport {
         self.with_link(slot, |link, cx| link.close(now, cx)).ok_or(PeerError::Unknown)
     }
 
+    /// Gives up the session with a peer that keeps up with nothing; the next one begins by itself.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    pub fn give_up(&mut self, now: Instant, slot: Slot) -> Result<(), PeerError> {
+        self.with_link(slot, |link, cx| link.give_up(now, cx)).ok_or(PeerError::Unknown)
+    }
+
     /// Says goodbye to all peers; drain `poll_transmit` after it. For unloading.
     pub fn shutdown(&mut self, now: Instant) {
         for slot in Slot::all() {

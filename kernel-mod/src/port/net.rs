@@ -194,6 +194,16 @@ pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]
     Ok(())
 }
 
+/// Ends the session with a peer; the next one begins by itself.
+pub(crate) fn end_session(slot: Slot) {
+    let Some(net) = NET.get() else { return };
+    let mut inner = net.inner.lock();
+    // One that is not known has no session.
+    let _ = inner.transport.give_up(now(), slot);
+    net.transmit(&mut inner);
+    net.poke();
+}
+
 /// What is known of a peer, and its name.
 pub(crate) fn peer(slot: Slot) -> Option<(Line, PeerInfo, [u8; NAME_LEN])> {
     let net = NET.get()?;

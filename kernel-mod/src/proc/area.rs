@@ -10,7 +10,7 @@ use kapi::{
     thread::KThread,
     Errno, Global, Mutex, Result,
 };
-use netproto::{AttemptId, Message, Slot};
+use netproto::{AttemptId, Class, Message, Slot};
 
 use super::{
     counters, driver, exec, ioctl, load as loader,
@@ -32,6 +32,7 @@ pub(crate) static AREA: Area = Area {
     message,
     peer_up,
     peer_down,
+    writable,
     daemon_died,
     ioctls: ioctl::RECORDS,
     ..Area::NONE
@@ -125,7 +126,16 @@ fn peer_up(slot: Slot) {
 }
 
 fn peer_down(slot: Slot, _down: Down) {
+    if let Ok(proc) = state::get() {
+        proc.outbox.forget(slot);
+    }
     push(Input::PeerDown(slot));
+}
+
+fn writable(slot: Slot, _class: Class) {
+    if let Ok(proc) = state::get() {
+        proc.outbox.writable(slot);
+    }
 }
 
 /// Without a daemon there is no helper; and its device file would keep the module loaded.

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, sync::Arc};
 use core::{sync::atomic::Ordering, time::Duration};
 
 use kapi::{clock, exits, thread, wait::Mode, Result};
-use netproto::{Class, GlobalPid, Instant, Kind, Message, Slot};
+use netproto::{GlobalPid, Instant, Kind, Message, Slot};
 use sched_migrate::{mover, Failure, Mover, Timing};
 
 use super::{
@@ -22,10 +22,10 @@ use crate::{control::node, port::net};
 
 /// Hand-offs at one time, each way.
 const MOVES_MAX: usize = 256;
-/// How long a short message may wait for room in the link, times the time scale.
-const SEND_WAIT: Duration = Duration::from_millis(1000);
 /// Wait status of a process that was killed.
 const SIGKILL: i32 = 9;
+/// When messages are tried again for which there was neither room nor memory.
+const RETRY_NS: u64 = 200_000_000;
 /// Inputs between two looks at effects and time.
 const BATCH_MAX: usize = 64;
 
@@ -45,7 +45,8 @@ pub(super) fn run(proc: &'static Proc) {
 fn wait(proc: &Proc) {
     let deadline = proc.mover.lock().as_ref().and_then(|mover| mover.poll_timeout());
     let patience_ns = soonest_patience(proc);
-    let wanted_ns = deadline.map_or(u64::MAX, Instant::as_ns).min(patience_ns);
+    let retry_ns = if proc.outbox.retry() { clock::now_ns() + RETRY_NS } else { u64::MAX };
+    let wanted_ns = deadline.map_or(u64::MAX, Instant::as_ns).min(patience_ns).min(retry_ns);
     let left = (wanted_ns != u64::MAX)
         .then(|| Duration::from_nanos(wanted_ns.saturating_sub(clock::now_ns())));
     if left == Some(Duration::ZERO) {
@@ -207,20 +208,16 @@ fn take_message(proc: &'static Proc, assemblies: &mut Assemblies, message: Messa
     }
 }
 
-/// Sends a short message, from any of the area's contexts. What can't be sent is lost with the
-/// peer's session: its end makes up for it.
+/// Sends a short message, from any of the area's contexts; never waits. What can't be sent is lost
+/// with the peer's session: its end makes up for it.
 #[inline(never)]
 pub(crate) fn send(to: Slot, kind: Kind, payload: &[u8]) {
-    let class: Class = kind.class();
+    let Ok(proc) = state::get() else { return };
     if Some(to) == net::own_slot() {
-        if let Ok(proc) = state::get() {
-            let payload = payload.to_vec();
-            proc.push(Input::Message(Message { from: to, class, kind, payload }));
-        }
-        return;
-    }
-    if let Err(error) = net::send_waiting(to, class, kind, &[payload], SEND_WAIT) {
-        log::debug!("message {:#06x} to node {to}: {error:?}", kind.0);
+        let payload = payload.to_vec();
+        proc.push(Input::Message(Message { from: to, class: kind.class(), kind, payload }));
+    } else {
+        proc.outbox.send(to, kind, payload);
     }
 }
 

@@ -30,6 +30,7 @@ mod leaving;
 mod live;
 mod load;
 mod manifest;
+mod outbox;
 mod place;
 mod record;
 mod restorer;

@@ -13,7 +13,8 @@ use sched_migrate::{table::Table, Failure, Mover};
 use crate::memory::space;
 
 use super::{
-    gate::Why, incoming::Incoming, jobs::Jobs, leaving::Leaving, place::Placement, record::Record,
+    gate::Why, incoming::Incoming, jobs::Jobs, leaving::Leaving, outbox::Outbox, place::Placement,
+    record::Record,
 };
 
 /// Inputs that wait for the driver at most; a peer that floods is dropped first.
@@ -91,6 +92,7 @@ pub(crate) struct Tables {
 pub(crate) struct Proc {
     pub(crate) tables: Mutex<Box<Tables>>,
     pub(crate) mover: Mutex<Option<Box<Mover>>>,
+    pub(crate) outbox: Outbox,
     queue: Mutex<VecDeque<Input>>,
     pub(crate) waiting: AtomicBool,
     pub(crate) wake: WaitQueue,
@@ -106,6 +108,7 @@ impl Proc {
         Ok(Self {
             tables: Mutex::new(lock_class!(c"holon-proc"), Box::default())?,
             mover: Mutex::new(lock_class!(c"holon-mover"), None)?,
+            outbox: Outbox::new()?,
             queue: Mutex::new(lock_class!(c"holon-proc-queue"), VecDeque::new())?,
             waiting: AtomicBool::new(false),
             wake: WaitQueue::new()?,

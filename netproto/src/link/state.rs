@@ -197,6 +197,11 @@ impl Link {
         self.candidate = None;
     }
 
+    /// Ends the session, if there is one, as if the peer had been silent.
+    pub(crate) fn give_up(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.end(now, DownReason::Silence, cx);
+    }
+
     /// Queues a message.
     pub(crate) fn send(
         &mut self,
