@@ -192,6 +192,12 @@ struct kpi_stub {
 s64 kpi_args_get(u8 *out, u32 len); /* own */
 int kpi_args_set(const struct kpi_stub *stub, const u8 *args, u32 len); /* own: shown from now on */
 s32 kpi_oom_score_set(s32 score); /* own: what it was */
+struct kpi_limits {
+	u64 soft[16], hard[16];
+};
+void kpi_limits_lift(struct kpi_limits *saved); /* own: those of memory, files and processes */
+void kpi_limits_set(const struct kpi_limits *limits); /* own: all but processor time */
+int kpi_unmap_special(void); /* own: vDSO and its data */
 int kpi_stub_map(struct kpi_stub *out); /* own: the stub's pages in a gap */
 void kpi_stub_enter(const struct kpi_stub *stub, u32 fd); /* own: user mode goes on in the stub */
 int kpi_unmap_all_but(const struct kpi_stub *stub); /* own */

@@ -15,6 +15,8 @@ use crate::{
 
 /// A signal's disposition.
 pub use crate::raw::kpi_action as Action;
+/// Limits of a process, by their numbers.
+pub use crate::raw::kpi_limits as Limits;
 /// The call that is to be restarted.
 pub use crate::raw::kpi_restart as Restart;
 /// The pages of a restorer.
@@ -186,6 +188,35 @@ impl Own {
         // SAFETY: own context; a writable structure.
         Errno::check(unsafe { raw::kpi_stub_map(&raw mut stub) })?;
         Ok(stub)
+    }
+
+    /// Calls something that the limits of the process must not stop: address space, descriptors.
+    pub fn without_limits<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut saved = Limits::default();
+        // SAFETY: own context; a writable structure.
+        unsafe { raw::kpi_limits_lift(&raw mut saved) };
+        let result = call();
+        self.set_limits(&saved);
+        result
+    }
+
+    /// Lifts those limits for good.
+    pub fn lift_limits(&self) {
+        let mut before = Limits::default();
+        // SAFETY: own context; a writable structure.
+        unsafe { raw::kpi_limits_lift(&raw mut before) };
+    }
+
+    /// Sets all limits but that of processor time, which only a system call can.
+    pub fn set_limits(&self, limits: &Limits) {
+        // SAFETY: own context; a whole structure.
+        unsafe { raw::kpi_limits_set(limits) };
+    }
+
+    /// Unmaps what the kernel mapped by itself: the vDSO and its data.
+    pub fn unmap_special(&self) -> Result {
+        // SAFETY: own context.
+        Errno::check(unsafe { raw::kpi_unmap_special() }).map(drop)
     }
 
     /// The command line that others see, as far as a surrogate can show it.

@@ -2,6 +2,7 @@
 /* What others see of a surrogate, and what the OOM killer makes of it. */
 #include <linux/mm.h>
 #include <linux/oom.h>
+#include <linux/resource.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
@@ -40,6 +41,39 @@ int kpi_args_set(const struct kpi_stub *stub, const u8 *args, u32 len)
 	mm->env_end = mm->arg_end;
 	spin_unlock(&mm->arg_lock);
 	return 0;
+}
+
+static_assert(RLIM_NLIMITS <= sizeof_field(struct kpi_limits, soft) / sizeof(u64));
+
+void kpi_limits_lift(struct kpi_limits *saved)
+{
+	static const u8 lifted[] = {
+		RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_NPROC,
+	};
+	struct rlimit *limits = current->signal->rlim;
+	u32 i;
+
+	task_lock(current->group_leader);
+	for (i = 0; i < RLIM_NLIMITS; i++) {
+		saved->soft[i] = limits[i].rlim_cur;
+		saved->hard[i] = limits[i].rlim_max;
+	}
+	for (i = 0; i < ARRAY_SIZE(lifted); i++)
+		limits[lifted[i]] = (struct rlimit){ RLIM_INFINITY, RLIM_INFINITY };
+	task_unlock(current->group_leader);
+}
+
+/* A limit of processor time would need its timer armed too. */
+void kpi_limits_set(const struct kpi_limits *in)
+{
+	struct rlimit *limits = current->signal->rlim;
+	u32 i;
+
+	task_lock(current->group_leader);
+	for (i = 0; i < RLIM_NLIMITS; i++)
+		if (i != RLIMIT_CPU)
+			limits[i] = (struct rlimit){ in->soft[i], in->hard[i] };
+	task_unlock(current->group_leader);
 }
 
 /* The bound below which a user can't set it again stays as it is. */

@@ -115,6 +115,35 @@ int kpi_unmap_all_but(const struct kpi_stub *stub)
 	return failed;
 }
 
+static bool next_special(unsigned long *start, unsigned long *end)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	bool found = false;
+	VMA_ITERATOR(vmi, mm, 0);
+
+	mmap_read_lock(mm);
+	for_each_vma(vmi, vma)
+		if (!vma->vm_file && vma->vm_ops) {
+			*start = vma->vm_start;
+			*end = vma->vm_end;
+			found = true;
+			break;
+		}
+	mmap_read_unlock(mm);
+	return found;
+}
+
+int kpi_unmap_special(void)
+{
+	unsigned long start, end;
+	int rc = 0;
+
+	while (!rc && next_special(&start, &end))
+		rc = vm_munmap(start, end - start);
+	return rc;
+}
+
 void kpi_surrogate_signals(void)
 {
 	int i;

@@ -22,7 +22,7 @@ use super::{
     manifest,
     record::{Ended, Record},
     source::kernel_build,
-    state::{Input, Proc},
+    state::{self, Input, Proc},
 };
 use crate::port::net;
 
@@ -164,6 +164,19 @@ pub(super) fn placed(proc: &Proc, report: &Report) {
             proc.tables.lock().placement.end(report.target);
         }
     }
+}
+
+/// Status of a program that can't be executed, as `wait` has it.
+const STATUS_NOT_RUN: i32 = 126 << 8;
+
+/// The surrogate could not even execute the helper of an image that never left this node.
+pub(super) fn not_run(record: &Record, attempt: AttemptId) {
+    let Ok(proc) = state::get() else { return };
+    let incoming = proc.tables.lock().incoming.remove(attempt);
+    drop(incoming);
+    log::error!("{}: its exec can't be run again: no helper", record.process);
+    let ended = Ended { status: STATUS_NOT_RUN, utime_ns: 0, stime_ns: 0 };
+    record.change(|state| state.ended = Some(ended));
 }
 
 /// The helper of an image that never left this node gave up: the process can't go on.

@@ -271,7 +271,14 @@ fn process_ended(proc: &'static Proc, process: GlobalPid, ended: &Ended) {
 
 fn helper_ended(proc: &Proc, incoming: &Arc<super::incoming::Incoming>) {
     let is_over = incoming.stage() == Stage::Over;
-    if !incoming.forget_helper() {
+    let was_helper = incoming.forget_helper();
+    if super::again::is_local(incoming.attempt) {
+        // The machines know nothing of it, and nobody else will run it.
+        proc.tables.lock().incoming.remove(incoming.attempt);
+        return;
+    }
+    // A surrogate that was to turn back need not have come as far as that.
+    if !was_helper && !(incoming.is_discarded() && incoming.record.is_some()) {
         return;
     }
     if incoming.is_discarded() {

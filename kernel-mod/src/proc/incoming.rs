@@ -347,9 +347,31 @@ impl Incoming {
                 park::request(&task, Arc::new(Reconvert(self.clone())))?;
             }
             (Stage::AtWork | Stage::Loading, Some(task)) => task.kill(),
+            (Stage::Awaited, _) => match self.surrogate_at_work() {
+                // It has not said so yet, and its helper would end when nobody knows the image.
+                Some(task) => park::request(&task, Arc::new(Reconvert(self.clone())))?,
+                None => self.discarded(),
+            },
             _ => self.discarded(),
         }
         Ok(())
+    }
+
+    /// The surrogate's task, if it has begun to become the process.
+    fn surrogate_at_work(&self) -> Option<Task> {
+        let record = self.record.as_ref()?;
+        let helping = record.state.lock().helping?;
+        (helping.attempt == self.attempt).then(|| record.task.clone())
+    }
+
+    /// Whether the calling task is on its way to become the process, and is not to.
+    pub(super) fn is_to_leave(&self) -> bool {
+        let state = self.state.lock();
+        match state.stage {
+            Stage::AtWork | Stage::Loading => true,
+            Stage::Awaited => state.discarded,
+            Stage::Parked | Stage::Over => false,
+        }
     }
 
     /// Says that all is gone.
@@ -395,6 +417,13 @@ impl Incoming {
             park::request(&Task::current()?, Arc::new(Reconvert(self.clone())))?;
         }
         Ok(())
+    }
+
+    /// Own context: the image could not be laid out, and the task is the surrogate again.
+    pub(crate) fn turned_back(&self, errno: Errno) {
+        log::warn!("{}: image: {errno}", self.process);
+        self.tell(Err(failure(Step::Layout, errno)));
+        self.discarded();
     }
 
     /// Own context of an exec's helper: waits for the word.

@@ -13,7 +13,7 @@ use ckpt::{
 };
 use kapi::{binfmt::Bprm, ctl, fileref::FileRef, mm::Mm, own::Own, task::MmInfo, Errno, Result};
 
-use super::{incoming::Incoming, restorer::Control};
+use super::{incoming::Incoming, record::Record, restorer::Control, surrogate};
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
@@ -34,16 +34,47 @@ pub(crate) fn image(own: &Own, bprm: &Bprm<'_>, incoming: &Arc<Incoming>) -> Res
     let files = open_mapped(memory)?;
     let format = bprm.format_now();
     bprm.begin(incoming.manifest.task.personality)?;
-    lay_out(own, memory, &files)?;
-    own.set_mm_info(&mm_info(memory));
-    own.set_exe(&exe)?;
     bprm.keep_format(&format);
+    let made = make(own, bprm, incoming, memory, (&exe, &files));
+    match (made, &incoming.record) {
+        (Err(errno), Some(record)) => back_to_surrogate(own, bprm, incoming, record, errno),
+        (made, _) => made,
+    }
+}
+
+#[inline(never)]
+fn make(
+    own: &Own,
+    bprm: &Bprm<'_>,
+    incoming: &Arc<Incoming>,
+    memory: &Memory,
+    (exe, files): (&FileRef, &[Option<FileRef>]),
+) -> Result {
+    lay_out(own, memory, files)?;
+    own.set_mm_info(&mm_info(memory));
+    own.set_exe(exe)?;
     let mut comm = [0; 16];
     let name = &incoming.manifest.task.comm;
     comm[..name.len()].copy_from_slice(name);
     own.set_comm(&comm);
     insert(incoming, memory, &memory.places)?;
     enter_restorer(own, bprm, incoming, memory)
+}
+
+/// Past the point of no return an error would end the task, and with it the body elsewhere.
+#[inline(never)]
+fn back_to_surrogate(
+    own: &Own,
+    bprm: &Bprm<'_>,
+    incoming: &Incoming,
+    record: &Arc<Record>,
+    errno: Errno,
+) -> Result {
+    let fd = surrogate::prepare(own, record, &[])?;
+    let stub = record.state.lock().stub.ok_or(Errno::EIO)?;
+    bprm.start(stub.code, u64::from(fd), stub.data, 0)?;
+    incoming.turned_back(errno);
+    Ok(())
 }
 
 fn open_mapped(memory: &Memory) -> Result<Vec<Option<FileRef>>> {

@@ -26,6 +26,14 @@ pub(crate) struct Ended {
     pub(crate) stime_ns: u64,
 }
 
+/// A surrogate that executes the helper.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Helping {
+    pub(crate) attempt: AttemptId,
+    /// What it was given for that.
+    pub(crate) fds: Option<[u32; 2]>,
+}
+
 /// What changes about a record.
 pub(crate) struct State {
     pub(crate) role: Role,
@@ -49,7 +57,7 @@ pub(crate) struct State {
     /// Surrogate: become the helper of this image.
     pub(crate) become_helper: Option<AttemptId>,
     /// Surrogate: it is the helper now.
-    pub(crate) helping: bool,
+    pub(crate) helping: Option<Helping>,
     pub(crate) stub: Option<Stub>,
     /// Placed at exec: what to run again.
     pub(crate) kept: Option<Arc<Kept>>,
@@ -86,7 +94,7 @@ impl Record {
             keeps_memory: false,
             left_with: 0,
             become_helper: None,
-            helping: false,
+            helping: None,
             stub: None,
             kept: None,
         };

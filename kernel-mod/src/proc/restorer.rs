@@ -72,6 +72,7 @@ impl Parked for Resume {
         };
         match verdict {
             Verdict::Run => {
+                rights::limit(own, &incoming.manifest.task);
                 if let Some(rights) = rights {
                     own.take_on(rights);
                 }
@@ -89,8 +90,7 @@ pub(super) struct Reconvert(pub(super) Arc<Incoming>);
 
 impl Parked for Reconvert {
     fn parked(self: Arc<Self>, own: &Own) {
-        let in_user_mode = matches!(self.0.stage(), Stage::AtWork | Stage::Loading);
-        if !own.exiting() && in_user_mode {
+        if !own.exiting() && self.0.is_to_leave() {
             self.0.leave(own);
         }
     }

@@ -1,10 +1,10 @@
 //! The identity and rights of a process on its way in. Its helper has others: it restores with what
 //! it needs, at home those of the surrogate, and the exec of an image computes new ones.
 
-use ckpt::object::creds::Creds;
+use ckpt::object::{creds::Creds, task::Task};
 use kapi::{
     creds::{Creds as Raw, NewCreds},
-    own::Own,
+    own::{Limits, Own},
     Result,
 };
 
@@ -31,4 +31,13 @@ pub(super) fn make(own: &Own, creds: &Creds) -> Result<NewCreds> {
         ..Raw::default()
     };
     own.make_creds(raw, &creds.groups)
+}
+
+/// Sets the limits of an image: the helper could not have worked under them.
+pub(super) fn limit(own: &Own, task: &Task) {
+    let mut limits = Limits::default();
+    for ((soft, hard), limit) in limits.soft.iter_mut().zip(&mut limits.hard).zip(&task.rlimits) {
+        (*soft, *hard) = (limit.soft.min(limit.hard), limit.hard);
+    }
+    own.set_limits(&limits);
 }

@@ -13,7 +13,8 @@ use kapi::{
 use netproto::AttemptId;
 
 use super::{
-    record::{Ended, Record},
+    again,
+    record::{Ended, Helping, Record},
     signals, state,
 };
 use crate::port::net;
@@ -40,13 +41,18 @@ pub(crate) struct Before {
 pub(crate) fn prepare(own: &Own, record: &Arc<Record>, args: &[u8]) -> Result<u32> {
     own.clear_thread_state();
     own.become_deaf();
-    let stub = own.map_stub()?;
-    resemble(own, record, &stub, args)?;
     own.close_all();
-    let fd = ctl::open(own, Arc::new(Control(record.clone())), 0)?;
+    // The process's own limits are no reason to end it.
+    let (stub, fd) = own.without_limits(|| {
+        // With as many mappings as there may be: the kernel's own, which no body fetches, make room.
+        let stub = own.map_stub().or_else(|_| own.unmap_special().and_then(|()| own.map_stub()))?;
+        resemble(own, record, &stub, args)?;
+        let fd = ctl::open(own, Arc::new(Control(record.clone())), 0)?;
+        Ok((stub, fd))
+    })?;
     record.change(|state| {
         state.stub = Some(stub);
-        state.helping = false;
+        state.helping = None;
         state.release = !state.keeps_memory;
     });
     Ok(fd)
@@ -103,7 +109,7 @@ fn duty(record: &Record) -> Option<Duty> {
         return Some(Duty::Stop);
     }
     if let Some(attempt) = state.become_helper.take() {
-        state.helping = true;
+        state.helping = Some(Helping { attempt, fds: None });
         return Some(Duty::Help(attempt));
     }
     None
@@ -117,6 +123,7 @@ fn has_duty(record: &Record) -> bool {
 fn wait(own: &Own, record: &Record, arg: u64) -> Result<u64> {
     // Again, if it comes back from an exec that failed.
     own.set_oom_score(OOM_NEVER);
+    came_back(own, record);
     loop {
         match next(own, record) {
             Duty::End(ended) => {
@@ -135,6 +142,17 @@ fn wait(own: &Own, record: &Record, arg: u64) -> Result<u64> {
             Duty::Listen => forward(own, record)?,
         }
     }
+}
+
+/// The stub's exec of the helper failed, if it was told to execute one.
+fn came_back(own: &Own, record: &Record) {
+    let helping = record.state.lock().helping;
+    let Some(Helping { attempt, fds }) = helping else { return };
+    for fd in fds.into_iter().flatten() {
+        // One that is not there does no harm.
+        let _ = own.close(fd);
+    }
+    helper_failed(record, attempt, Errno::ENOEXEC);
 }
 
 fn next(own: &Own, record: &Record) -> Duty {
@@ -228,6 +246,8 @@ fn exec_helper(own: &Own, record: &Record, attempt: AttemptId, page: u64) -> Res
         let helper = tables.helper.as_ref().ok_or(Errno::ENOENT)?;
         (helper.exec.clone(), helper.device.clone())
     };
+    // The helper can't do its work under the process's limits. It takes them on again at the end.
+    own.lift_limits();
     let exec_fd = own.install(&exec, O_CLOEXEC)?;
     let device_fd = own.install(&device, 0)?;
     let mut data = [0; STRINGS_AT + 5 * STRING_LEN];
@@ -252,6 +272,11 @@ fn exec_helper(own: &Own, record: &Record, attempt: AttemptId, page: u64) -> Res
     if let Some(before) = record.before.lock().as_ref() {
         own.set_oom_score(before.oom_score);
     }
+    record.change(|state| {
+        if let Some(helping) = &mut state.helping {
+            helping.fds = Some([exec_fd, device_fd]);
+        }
+    });
     Ok(())
 }
 
@@ -274,8 +299,10 @@ fn decimal(number: u32) -> [u8; 10] {
 }
 
 fn helper_failed(record: &Record, attempt: AttemptId, errno: Errno) {
-    record.change(|state| state.helping = false);
-    if let Ok(proc) = state::get() {
+    record.change(|state| state.helping = None);
+    if again::is_local(attempt) {
+        again::not_run(record, attempt);
+    } else if let Ok(proc) = state::get() {
         let failure = super::incoming::failure(sched_migrate::Step::Fork, errno);
         proc.push(state::Input::Target(attempt, Err(failure)));
     }

@@ -29,7 +29,12 @@ pub(super) fn set(manifest: &Manifest, place: Place) -> nix::Result<()> {
         sys::set_nice(task.nice)?;
     }
     oom_score(task.oom_score_adj, place)?;
+    let is_live = matches!(manifest.body, Body::Live(_));
     for (resource, wanted) in (0..).zip(&task.rlimits) {
+        // The exec of the image itself would meet these; the module sets them afterwards.
+        if is_live && IN_THE_WAY.contains(&resource) {
+            continue;
+        }
         if sys::limit(resource)? != (wanted.soft, wanted.hard) {
             sys::set_limit(resource, wanted.soft, wanted.hard)?;
         }
@@ -51,6 +56,17 @@ fn real_user(creds: &Creds) -> nix::Result<()> {
     let now = getresuid()?;
     setresuid(wanted, now.effective, now.saved)
 }
+
+/// Limits that keep even the helper from its work. That of the stack must be right at the exec, which
+/// chooses by it in which direction mappings are placed.
+const IN_THE_WAY: [u32; 6] = [
+    libc::RLIMIT_AS,
+    libc::RLIMIT_DATA,
+    libc::RLIMIT_MEMLOCK,
+    libc::RLIMIT_NOFILE,
+    libc::RLIMIT_FSIZE,
+    libc::RLIMIT_NPROC,
+];
 
 /// Raises the number of descriptors, so that ours find place above the process's.
 pub(super) fn make_room_for_fds(min: u32) -> nix::Result<()> {
