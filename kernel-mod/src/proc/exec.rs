@@ -225,7 +225,11 @@ fn offer(proc: &'static Proc, chosen: &Chosen, kept: Arc<Kept>) -> Result<Arc<Le
 /// The target is ready: the task becomes the surrogate. From the first step on, an error ends it.
 fn go(own: &Own, bprm: &Bprm<'_>, proc: &'static Proc, leaving: &Arc<Leaving>) -> Result {
     let attempt = leaving.out.lock().as_ref().map(|out| out.attempt);
-    let attempt = attempt.ok_or(Errno::EIO)?;
+    let Some(attempt) = attempt else {
+        // Given up in this moment: nothing was given away yet.
+        leaving.over();
+        return Err(Errno::ENOEXEC);
+    };
     let result = become_surrogate(own, bprm, proc, leaving);
     let done = match result {
         Ok(()) => Ok(Done::Frozen),
