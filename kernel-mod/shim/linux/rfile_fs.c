@@ -133,7 +133,11 @@ int kpi_rfile_new(void *ctx, const struct kpi_file_info *info, const char *name,
 		return -ENOMEM;
 	file = alloc_file_pseudo(inode, mount, "", flags, inode->i_fop);
 	if (IS_ERR(file)) {
+		/* Its end gives the mount up, which must not end while the inode does. */
+		struct vfsmount *held = mntget(mount);
+
 		iput(inode);
+		mntput(held);
 		return PTR_ERR(file);
 	}
 	__module_get(THIS_MODULE); /* the last fput gives back what f_op->owner says */
