@@ -16,6 +16,8 @@
 
 /* A drain of output may not hold the file's other users longer. */
 #define DRAIN_TICKS_MAX (5 * HZ)
+/* Nor a break, in tenths of a second. */
+#define BREAK_TENTHS_MAX 10
 
 static_assert(sizeof(struct termios2) == sizeof(struct ktermios));
 
@@ -241,6 +243,34 @@ static s64 tty_request(struct file *file, u32 cmd, u64 arg, u8 *buf, size_t len)
 	}
 }
 
+/*
+ * The terminal layer drains without a bound before these. A terminal that is stopped then says that
+ * a signal came, after which programs try again.
+ */
+static s64 drained_request(struct file *file, u32 cmd, u64 arg)
+{
+	struct tty_struct *tty = holon_tty_of(file);
+
+	tty_wait_until_sent(tty, DRAIN_TICKS_MAX);
+	if (tty_chars_in_buffer(tty))
+		return -EINTR;
+	if (cmd == TCSBRKP)
+		arg = min_t(u64, arg, BREAK_TENTHS_MAX);
+	return file->f_op->unlocked_ioctl(file, cmd, arg);
+}
+
+static s64 number_request(struct file *file, u32 cmd, u64 arg)
+{
+	switch (cmd) {
+	case TCSBRK:
+	case TCSBRKP:
+	case TIOCSBRK:
+		return drained_request(file, cmd, arg);
+	default:
+		return file->f_op->unlocked_ioctl(file, cmd, arg);
+	}
+}
+
 s64 kpi_step_ioctl(struct kpi_file *f, u32 cmd, u64 arg, u8 *buf)
 {
 	struct file *file = (struct file *)f;
@@ -256,7 +286,7 @@ s64 kpi_step_ioctl(struct kpi_file *f, u32 cmd, u64 arg, u8 *buf)
 	if (tty_hung_up_p(file))
 		return -EIO;
 	if (dir == KPI_IOCTL_NUMBER)
-		rc = file->f_op->unlocked_ioctl(file, cmd, arg);
+		rc = number_request(file, cmd, arg);
 	else
 		rc = tty_request(file, cmd, arg, buf, len);
 	return rc == -ENOIOCTLCMD ? -ENOTTY : rc;
