@@ -144,24 +144,47 @@ pub(crate) fn read(to: UserSlice, blocking: Blocking) -> Result<usize> {
     }
 }
 
+/// Not under the lock, which the network's thread takes too: the reader's memory may be a file that
+/// is served by nobody, or a page on another node.
 fn copy_out(events: &Events, to: UserSlice) -> Result<usize> {
-    let mut queue = events.queue.lock();
     let mut copied = 0;
-    while let Some(bytes) = queue.records.front() {
-        if copied + bytes.len() > to.len() {
-            if copied == 0 {
-                return Err(Errno::EMSGSIZE);
-            }
-            break;
+    while let Some(bytes) = take_first(events, to.len() - copied, copied == 0)? {
+        if let Err(errno) = to.skip(copied).write(&bytes) {
+            put_back(events, bytes);
+            return if copied == 0 { Err(errno) } else { Ok(copied) };
         }
-        to.skip(copied).write(bytes)?;
         copied += bytes.len();
-        let len = bytes.len();
-        queue.bytes -= len;
-        queue.records.pop_front();
     }
-    events.waiting.store(queue.records.len(), Ordering::Release);
     Ok(copied)
+}
+
+/// The first event, if there is one and it fits; `EMSGSIZE` if one that must fit does not.
+fn take_first(events: &Events, room: usize, must_fit: bool) -> Result<Option<Vec<u8>>> {
+    let mut queue = events.queue.lock();
+    match queue.records.front() {
+        None => return Ok(None),
+        Some(bytes) if bytes.len() > room => {
+            return if must_fit { Err(Errno::EMSGSIZE) } else { Ok(None) };
+        }
+        Some(_) => {}
+    }
+    let first = queue.records.pop_front();
+    queue.bytes -= first.as_ref().map_or(0, Vec::len);
+    events.waiting.store(queue.records.len(), Ordering::Release);
+    Ok(first)
+}
+
+/// What could not be given to the reader. The queue may be longer by it than its bound.
+fn put_back(events: &Events, bytes: Vec<u8>) {
+    let mut queue = events.queue.lock();
+    if queue.records.try_reserve(1).is_err() {
+        queue.lost = true;
+        stats::EVENTS_LOST.add(1);
+        return;
+    }
+    queue.bytes += bytes.len();
+    queue.records.push_front(bytes);
+    events.waiting.store(queue.records.len(), Ordering::Release);
 }
 
 /// Readable while an event waits.
