@@ -264,6 +264,8 @@ void *kpi_binfmt_current(void);
 void kpi_binfmt_set(void *fmt);
 /* PROT_* and MAP_* as in mmap; fixed, never over another mapping. */
 int kpi_map(u64 start, u64 len, u64 prot, u64 flags, struct kpi_file *file, u64 page_off);
+/* own: sets VM_* hints of a mapping just made; -EINVAL if it is part of another one now */
+int kpi_vma_hint(u64 start, u64 end, u64 flags);
 int kpi_unmap(u64 start, u64 len);
 u64 kpi_map_gap(u64 len); /* address of a gap, or 0 */
 struct kpi_restorer {

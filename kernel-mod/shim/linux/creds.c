@@ -81,10 +81,13 @@ struct cred *kpi_creds_make(const struct kpi_creds *in, int *err)
 
 void kpi_creds_commit(struct cred *new, u32 dumpable, bool no_new_privs)
 {
+	int parent_death = current->pdeath_signal;
+
 	if (no_new_privs)
 		task_set_no_new_privs(current);
 	commit_creds(new);
-	/* Whatever the change of rights made of it: the process had this with these rights. */
+	/* Whatever the change of rights made of these: the process had them with these rights. */
+	current->pdeath_signal = parent_death;
 	WRITE_ONCE(rcu_dereference_protected(current->exec_state, true)->dumpable, dumpable);
 }
 

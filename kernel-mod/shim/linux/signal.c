@@ -110,7 +110,6 @@ void kpi_thread_state_clear(void)
 	current->clear_child_tid = NULL;
 	current->sas_ss_sp = 0;
 	current->sas_ss_size = 0;
-	current->pdeath_signal = 0;
 	clear_restore_sigmask();
 	rseq_reset(current);
 }

@@ -5,6 +5,27 @@
 
 #include "kpi.h"
 
+#define HINTS (VM_DONTCOPY | VM_DONTDUMP | VM_WIPEONFORK | VM_SEQ_READ | VM_RAND_READ | \
+	       VM_HUGEPAGE | VM_NOHUGEPAGE)
+
+int kpi_vma_hint(u64 start, u64 end, u64 flags)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	int rc = -EINVAL;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	vma = vma_lookup(mm, start);
+	if (vma && vma->vm_start == start && vma->vm_end == end &&
+	    !((flags & VM_WIPEONFORK) && !vma_is_anonymous(vma))) {
+		vm_flags_set(vma, flags & HINTS);
+		rc = 0;
+	}
+	mmap_write_unlock(mm);
+	return rc;
+}
+
 u64 kpi_vma_count(struct mm_struct *mm)
 {
 	return READ_ONCE(mm->map_count);

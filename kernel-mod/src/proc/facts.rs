@@ -119,7 +119,7 @@ fn mapping_flags(survey: &Survey) -> Flags {
         let odd = mapping.file.is_none() && !mapping.anon;
         all | set(shared, Flags::SHARED_MAPPING)
             | set(no_name, Flags::DELETED_MAPPING)
-            | set(odd, Flags::STRANGE_MAPPING)
+            | set(odd || bits & vm::STRANGE != 0, Flags::STRANGE_MAPPING)
             | set(bits & vm::HUGETLB != 0, Flags::HUGETLB)
             | set(bits & vm::LOCKED != 0, Flags::LOCKED)
             | set(bits & vm::UFFD != 0, Flags::USER_FAULT)

@@ -13,7 +13,7 @@ use ckpt::{
 };
 use kapi::{binfmt::Bprm, ctl, fileref::FileRef, mm::Mm, own::Own, task::MmInfo, Errno, Result};
 
-use super::{incoming::Incoming, record::Record, restorer::Control, surrogate};
+use super::{incoming::Incoming, record::Record, restorer::Control, surrogate, survey::vm};
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
@@ -101,10 +101,30 @@ fn open_mapped(memory: &Memory) -> Result<Vec<Option<FileRef>>> {
 }
 
 fn lay_out(own: &Own, memory: &Memory, files: &[Option<FileRef>]) -> Result {
-    for (vma, file) in memory.vmas.0.iter().zip(files) {
+    let all = || memory.vmas.0.iter().zip(files);
+    // Those with hints first: only one that is alone, or beside one with others, stays by itself.
+    for (vma, file) in all().filter(|(vma, _)| hints(vma) != 0) {
+        map(own, vma, file.as_ref())?;
+    }
+    for (vma, file) in all().filter(|(vma, _)| hints(vma) == 0) {
         map(own, vma, file.as_ref())?;
     }
     Ok(())
+}
+
+/// What a program asked for by `madvise`. Merging of equal pages can't be asked for again from here,
+/// and nobody can tell.
+fn hints(vma: &Vma) -> u64 {
+    let bits = [
+        (VmaFlags::DONTFORK, vm::DONTCOPY),
+        (VmaFlags::DONTDUMP, vm::DONTDUMP),
+        (VmaFlags::WIPEONFORK, vm::WIPEONFORK),
+        (VmaFlags::SEQUENTIAL, vm::SEQ_READ),
+        (VmaFlags::RANDOM, vm::RAND_READ),
+        (VmaFlags::HUGEPAGE, vm::HUGEPAGE),
+        (VmaFlags::NOHUGEPAGE, vm::NOHUGEPAGE),
+    ];
+    bits.iter().filter(|(flag, _)| vma.flags.contains(*flag)).fold(0, |all, (_, bit)| all | bit)
 }
 
 fn map(own: &Own, vma: &Vma, file: Option<&FileRef>) -> Result {
@@ -122,7 +142,11 @@ fn map(own: &Own, vma: &Vma, file: Option<&FileRef>) -> Result {
         VmaKind::FileShared(mapped) => (MAP_SHARED, mapped.page_offset),
     };
     let file = file.map(|file| (file, page_offset));
-    own.map(vma.start, vma.end - vma.start, prot, flags | reserve, file)
+    own.map(vma.start, vma.end - vma.start, prot, flags | reserve, file)?;
+    match hints(vma) {
+        0 => Ok(()),
+        hints => own.hint(vma.start, vma.end, hints),
+    }
 }
 
 #[inline(never)]

@@ -19,6 +19,15 @@ pub(crate) mod vm {
     pub(crate) const MAYWRITE: u64 = 1 << 5;
     pub(crate) const GROWSDOWN: u64 = 1 << 8;
     pub(crate) const UFFD: u64 = 1 << 9 | 1 << 12 | 1 << 41;
+    /// Guard pages without a mapping of their own.
+    pub(crate) const MAYBE_GUARD: u64 = 1 << 11;
+    /// Protection keys.
+    pub(crate) const PKEY: u64 = 0x1f << 32;
+    pub(crate) const SHADOW_STACK: u64 = 1 << 37;
+    pub(crate) const DROPPABLE: u64 = 1 << 40;
+    pub(crate) const SEALED: u64 = 1 << 42;
+    /// What can't be made again elsewhere.
+    pub(crate) const STRANGE: u64 = MAYBE_GUARD | PKEY | SHADOW_STACK | DROPPABLE | SEALED;
     pub(crate) const PFNMAP: u64 = 1 << 10;
     pub(crate) const LOCKED: u64 = 1 << 13;
     pub(crate) const IO: u64 = 1 << 14;
