@@ -175,6 +175,7 @@ void kpi_actions_set(const struct kpi_action *in64); /* own */
 void kpi_thread_state_get(struct kpi_thread_state *out); /* own */
 void kpi_thread_state_set(const struct kpi_thread_state *in); /* own; the mask last */
 s64 kpi_pending_get(struct kpi_siginfo *out, u32 count_max); /* own; -E2BIG, -EOPNOTSUPP */
+s64 kpi_pending_some(struct kpi_siginfo *out, u32 count_max); /* own; the first of them */
 void kpi_pending_drop(const struct kpi_siginfo *in, u32 count); /* own: those that travelled */
 int kpi_signal_send(struct task_struct *task, const struct kpi_siginfo *in);
 void kpi_kill(struct task_struct *task);

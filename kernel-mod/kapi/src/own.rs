@@ -159,6 +159,17 @@ impl Own {
         Ok(list)
     }
 
+    /// The first of the pending signals, so many at most.
+    pub fn some_pending(&self, count_max: u32) -> Result<Vec<SigInfo>> {
+        let mut list: Vec<SigInfo> = Vec::new();
+        list.try_reserve_exact(count_max as usize)?;
+        list.resize(count_max as usize, SigInfo::default());
+        // SAFETY: own context; room for that many.
+        let n = unsafe { raw::kpi_pending_some(list.as_mut_ptr(), count_max) };
+        list.truncate(Errno::check_len(n)?);
+        Ok(list)
+    }
+
     /// Takes one instance of each out of the queues.
     pub fn drop_pending(&self, list: &[SigInfo]) {
         // SAFETY: own context; that many entries.

@@ -158,6 +158,37 @@ s64 kpi_pending_get(struct kpi_siginfo *out, u32 count_max)
 	return n;
 }
 
+static s64 first_of(struct sigpending *from, u32 shared, struct kpi_siginfo *out, s64 n, u32 max)
+{
+	struct sigqueue *q;
+
+	list_for_each_entry(q, &from->list, list) {
+		if (n >= max)
+			break;
+		memcpy(out[n].bytes, &q->info, sizeof(q->info));
+		out[n].signo = q->info.si_signo;
+		out[n++].shared = shared;
+	}
+	return n;
+}
+
+s64 kpi_pending_some(struct kpi_siginfo *out, u32 count_max)
+{
+	s64 n;
+
+	memset(out, 0, count_max * sizeof(*out));
+	spin_lock_irq(&current->sighand->siglock);
+	n = first_of(&current->pending, 0, out, 0, count_max);
+	n = first_of(&current->signal->shared_pending, 1, out, n, count_max);
+	/* None with an entry: bits without one, if any. */
+	if (!n) {
+		n = collect(&current->pending, 0, out, 0, count_max);
+		n = collect(&current->signal->shared_pending, 1, out, max(n, 0), count_max);
+	}
+	spin_unlock_irq(&current->sighand->siglock);
+	return n;
+}
+
 void kpi_pending_drop(const struct kpi_siginfo *in, u32 count)
 {
 	kernel_siginfo_t info;

@@ -213,7 +213,7 @@ impl Leaving {
     #[inline(never)]
     fn forward_late_signals(&self, own: &Own, slot: Slot, epoch: Epoch) {
         // All are taken, none is forgotten: the task ends after this.
-        while let Ok(more) = own.pending(64) {
+        while let Ok(more) = own.some_pending(64) {
             if more.is_empty() {
                 return;
             }
