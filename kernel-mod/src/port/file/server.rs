@@ -15,8 +15,11 @@ use super::{
 };
 use crate::port::net;
 
-/// How long one turn of waiting for room lasts; a peer that is down ends it for good.
+/// How long one turn of waiting for room lasts, times the time scale; a peer that is down ends it for
+/// good.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// After so many turns a peer that is up but takes nothing loses its session: others wait behind it.
+const ROOM_TURNS_MAX: u32 = 30;
 
 /// Takes a request. On the driver thread.
 pub(super) fn request(files: &'static Files, from: Slot, request: Request, data: &[u8]) {
@@ -120,10 +123,13 @@ pub(super) fn send_soon(to: Slot, kind: Kind, bytes: [u8; 16]) {
 
 /// Sends, and waits for room while the peer is up.
 pub(super) fn send(to: Slot, kind: Kind, parts: &[&[u8]]) -> core::result::Result<(), SendError> {
-    loop {
+    for _ in 0..ROOM_TURNS_MAX {
         match net::send_waiting(to, kind.class(), kind, parts, ROOM_WAIT) {
             Err(SendError::Busy) if !kapi::thread::fatal_signal_pending() => {}
             result => return result,
         }
     }
+    log::error!("node {to} takes no answers: its session ends");
+    net::end_session(to);
+    Err(SendError::Down)
 }
