@@ -1,9 +1,10 @@
 //! Images on their way here, piece by piece.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
 
 use ckpt::{limits::IMAGE_LEN_MAX, object::subject::ImageKind as SubjectKind, Final, Manifest};
-use kapi::Result;
+use kapi::{clock, own, Result};
 use netproto::{
     msg::migrate::{self, ImageKind},
     AttemptId, Slot,
@@ -18,20 +19,27 @@ use super::{
     source::kernel_build,
     state::Proc,
 };
+use crate::port::net;
 
-/// Images that are incomplete at one time; a source sends them one after the other.
+/// Images that are incomplete at one time.
 const ASSEMBLIES_MAX: usize = 256;
+/// Bytes of incomplete images of one peer, which sends one after the other, or a few at once.
+const PEER_BYTES_MAX: usize = 4 * IMAGE_LEN_MAX;
+/// How long an image may stay incomplete without another piece, times the time scale: as long as its
+/// source would wait to send one.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 
 struct Assembly {
     from: Slot,
     total: usize,
     bytes: Vec<u8>,
+    touched_ns: u64,
 }
 
 impl Assembly {
     fn new(from: Slot, total: u32) -> Option<Self> {
         let total = usize::try_from(total).ok().filter(|total| *total <= IMAGE_LEN_MAX)?;
-        Some(Self { from, total, bytes: Vec::new() })
+        Some(Self { from, total, bytes: Vec::new(), touched_ns: 0 })
     }
 
     /// Takes the next piece; `None` if it is not the next one or does not fit what was announced,
@@ -42,6 +50,7 @@ impl Assembly {
         if !is_next || !is_same || piece.len() > self.total - self.bytes.len() {
             return None;
         }
+        self.touched_ns = clock::now_ns();
         // Memory for what came, not for what was announced.
         self.bytes.try_reserve(piece.len()).ok()?;
         self.bytes.extend_from_slice(piece);
@@ -64,12 +73,19 @@ fn grow(
 ) -> Option<Option<Vec<u8>>> {
     let (attempt, total, offset) = key;
     if offset == 0 {
+        drop_idle(table);
         if table.len() >= ASSEMBLIES_MAX {
             return None;
         }
         table.insert(attempt, Assembly::new(from, total)?).ok()?;
     }
+    let of_peer = table.iter().filter(|(_, assembly)| assembly.from == from);
+    let bytes: usize = of_peer.map(|(_, assembly)| assembly.bytes.len()).sum();
     let assembly = table.get_mut(attempt).filter(|assembly| assembly.from == from)?;
+    if bytes + piece.len() > PEER_BYTES_MAX {
+        table.remove(attempt);
+        return None;
+    }
     match assembly.add(total, offset, piece) {
         Some(true) => table.remove(attempt).map(|assembly| Some(assembly.bytes)),
         Some(false) => Some(None),
@@ -80,7 +96,24 @@ fn grow(
     }
 }
 
+/// Images of which nothing comes any more.
+fn drop_idle(table: &mut Table<AttemptId, Assembly>) {
+    let idle_ns = own::nanos(IDLE_MAX).saturating_mul(u64::from(net::timescale()));
+    let now_ns = clock::now_ns();
+    table.retain(|_, assembly| now_ns.saturating_sub(assembly.touched_ns) < idle_ns);
+}
+
 impl Assemblies {
+    /// The source gave an attempt up: the rest won't come.
+    pub(super) fn abort(&mut self, from: Slot, payload: &[u8]) {
+        let Ok(abort) = migrate::Abort::decode(payload) else { return };
+        for table in [&mut self.manifests, &mut self.finals] {
+            if table.get(abort.attempt).is_some_and(|assembly| assembly.from == from) {
+                table.remove(abort.attempt);
+            }
+        }
+    }
+
     /// A peer's session ended: the rest won't come.
     pub(super) fn forget(&mut self, slot: Slot) {
         self.manifests.retain(|_, assembly| assembly.from != slot);
@@ -128,6 +161,17 @@ impl Assemblies {
             return;
         };
         let attempt = head.attempt;
+        let expected = {
+            let tables = proc.tables.lock();
+            tables.incoming.get(attempt).is_some_and(|incoming| incoming.source == from)
+        };
+        if !expected {
+            // The machine answers, once.
+            if head.offset == 0 {
+                with_mover(proc, |mover, now| mover.handle_final(now, from, attempt));
+            }
+            return;
+        }
         let key = (attempt, head.total_len, head.offset);
         let outcome = match grow(&mut self.finals, from, key, piece) {
             Some(None) => return,
@@ -241,6 +285,10 @@ fn take_final(
     if !fits {
         return Err(Failure::BadImage);
     }
-    *incoming.final_part.lock() = Some(part);
+    // One that is in use, or there, is not replaced: a source sends one.
+    match incoming.final_part.try_lock() {
+        Some(mut place) if place.is_none() => *place = Some(part),
+        _ => return Err(Failure::BadImage),
+    }
     Ok(())
 }

@@ -193,6 +193,9 @@ fn take_message(proc: &'static Proc, assemblies: &mut Assemblies, message: Messa
         signals::message(proc, &message);
         return;
     }
+    if message.kind == Kind::MIGRATE_ABORT {
+        assemblies.abort(message.from, &message.payload);
+    }
     match message.kind {
         Kind::MIGRATE_PREPARE => assemblies.prepare(proc, message.from, &message.payload),
         Kind::MIGRATE_FINAL => assemblies.finish(proc, message.from, &message.payload),

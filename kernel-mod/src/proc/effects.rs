@@ -147,8 +147,13 @@ fn send_final(proc: &'static Proc, attempt: AttemptId, process: GlobalPid, targe
         return;
     };
     // What is not sent is not answered: the source then asks the origin.
-    if let Err(failure) = source::send_final(&leaving, attempt, target) {
-        log::warn!("{process}: final part: {failure}");
+    let work = move || {
+        if let Err(failure) = source::send_final(&leaving, attempt, target) {
+            log::warn!("{process}: final part: {failure}");
+        }
+    };
+    if let Err(errno) = proc.finals.push(work) {
+        log::warn!("{process}: final part: {errno}");
     }
 }
 

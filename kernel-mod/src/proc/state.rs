@@ -7,18 +7,20 @@ use kapi::{
     exits::Watch, fileref::FileRef, lock_class, task::Task, workqueue::WorkQueue, Errno, Global,
     Mutex, Result, WaitQueue,
 };
-use netproto::{AttemptId, Epoch, GlobalPid, Message, Slot};
+use netproto::{limits::SLOT_COUNT, AttemptId, Epoch, GlobalPid, Message, Slot};
 use sched_migrate::{table::Table, Failure, Mover};
 
-use crate::memory::space;
+use crate::{memory::space, port::net};
 
 use super::{
     gate::Why, incoming::Incoming, jobs::Jobs, leaving::Leaving, outbox::Outbox, place::Placement,
     record::Record,
 };
 
-/// Inputs that wait for the driver at most; a peer that floods is dropped first.
-const INPUTS_MAX: usize = 1 << 16;
+/// Bytes of a peer's messages that wait for the driver at most, with what each of them costs: some
+/// images as large as can be. A peer that is further ahead loses its session.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+const MESSAGE_COST: usize = 256;
 
 /// Something for the driver.
 pub(crate) enum Input {
@@ -88,16 +90,34 @@ pub(crate) struct Tables {
     pub(crate) why: Why,
 }
 
+/// What waits for the driver.
+#[derive(Default)]
+struct Queue {
+    inputs: VecDeque<Input>,
+    /// Bytes of messages, by peer.
+    bytes: Vec<usize>,
+}
+
+/// Whose message it is, and what it costs.
+fn cost(input: &Input) -> Option<(Slot, usize)> {
+    match input {
+        Input::Message(message) => Some((message.from, message.payload.len() + MESSAGE_COST)),
+        _ => None,
+    }
+}
+
 /// The area's state.
 pub(crate) struct Proc {
     pub(crate) tables: Mutex<Box<Tables>>,
     pub(crate) mover: Mutex<Option<Box<Mover>>>,
     pub(crate) outbox: Outbox,
-    queue: Mutex<VecDeque<Input>>,
+    queue: Mutex<Queue>,
     pub(crate) waiting: AtomicBool,
     pub(crate) wake: WaitQueue,
     /// For what may take long: manifests, comparisons.
     pub(crate) work: WorkQueue,
+    /// For final parts, whose processes stand still: a slow peer holds up its own only.
+    pub(crate) finals: WorkQueue,
     requests: AtomicU64,
 }
 
@@ -105,14 +125,18 @@ static PROC: Global<Proc> = Global::new();
 
 impl Proc {
     pub(crate) fn new() -> Result<Self> {
+        let mut queue = Queue::default();
+        queue.bytes.try_reserve_exact(usize::from(SLOT_COUNT))?;
+        queue.bytes.resize(usize::from(SLOT_COUNT), 0);
         Ok(Self {
             tables: Mutex::new(lock_class!(c"holon-proc"), Box::default())?,
             mover: Mutex::new(lock_class!(c"holon-mover"), None)?,
             outbox: Outbox::new()?,
-            queue: Mutex::new(lock_class!(c"holon-proc-queue"), VecDeque::new())?,
+            queue: Mutex::new(lock_class!(c"holon-proc-queue"), queue)?,
             waiting: AtomicBool::new(false),
             wake: WaitQueue::new()?,
             work: WorkQueue::new(c"holon-proc", 8)?,
+            finals: WorkQueue::new(c"holon-final", u32::from(SLOT_COUNT))?,
             requests: AtomicU64::new(0),
         })
     }
@@ -120,19 +144,33 @@ impl Proc {
     /// Gives the driver something to do.
     pub(crate) fn push(&self, input: Input) {
         let mut queue = self.queue.lock();
-        let dropable = matches!(input, Input::Message(_));
-        if dropable && queue.len() >= INPUTS_MAX {
-            log::warn!("processes: input queue is full, a message is dropped");
-            return;
+        if let Some((from, cost)) = cost(&input) {
+            let is_own = Some(from) == net::own_slot();
+            if let Some(waiting) = queue.bytes.get_mut(from.index()) {
+                if !is_own && *waiting + cost > WAITING_BYTES_MAX {
+                    drop(queue);
+                    log::error!("node {from} sends faster than it can be served: its session ends");
+                    net::end_session(from);
+                    return;
+                }
+                *waiting += cost;
+            }
         }
-        queue.push_back(input);
+        queue.inputs.push_back(input);
         drop(queue);
         self.waiting.store(true, Ordering::Release);
         self.wake.wake_all();
     }
 
     pub(crate) fn pop(&self) -> Option<Input> {
-        self.queue.lock().pop_front()
+        let mut queue = self.queue.lock();
+        let input = queue.inputs.pop_front()?;
+        if let Some((from, cost)) = cost(&input) {
+            if let Some(waiting) = queue.bytes.get_mut(from.index()) {
+                *waiting -= cost;
+            }
+        }
+        Some(input)
     }
 
     /// A number for a request.
