@@ -350,8 +350,8 @@ impl Own {
         Errno::check(unsafe { raw::kpi_map(start, len, prot, flags, file, page_off) }).map(drop)
     }
 
-    /// Sets `VM_*` hints of a mapping that was just made, as `madvise` would. `EINVAL` if the kernel
-    /// has made it a part of another one.
+    /// Sets `VM_*` hints of a mapping that was just made, as `madvise` would. `EINVAL` if the
+    /// kernel has made it a part of another one.
     pub fn hint(&self, start: u64, end: u64, flags: u64) -> Result {
         // SAFETY: own context.
         Errno::check(unsafe { raw::kpi_vma_hint(start, end, flags) }).map(drop)

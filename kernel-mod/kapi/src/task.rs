@@ -121,8 +121,8 @@ impl Task {
         unsafe { raw::kpi_task_dead(self.as_raw()) }
     }
 
-    /// Waits, a short while at most, until the task has gone to sleep; `ESRCH` if it has ended. What
-    /// keeps it from ending after that is the caller's business.
+    /// Waits, a short while at most, until the task has gone to sleep; `ESRCH` if it has ended.
+    /// What keeps it from ending after that is the caller's business.
     pub fn settled(&self, timeout_us: u32) -> Result {
         // SAFETY: a live task.
         Errno::check(unsafe { raw::kpi_task_settled(self.as_raw(), timeout_us) }).map(drop)

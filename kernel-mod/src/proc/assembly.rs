@@ -25,8 +25,8 @@ use crate::port::net;
 const ASSEMBLIES_MAX: usize = 256;
 /// Bytes of incomplete images of one peer, which sends one after the other, or a few at once.
 const PEER_BYTES_MAX: usize = 4 * IMAGE_LEN_MAX;
-/// How long an image may stay incomplete without another piece, times the time scale: as long as its
-/// source would wait to send one.
+/// How long an image may stay incomplete without another piece, times the time scale: longer than
+/// its source would wait to send one.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
 struct Assembly {

@@ -112,8 +112,8 @@ fn lay_out(own: &Own, memory: &Memory, files: &[Option<FileRef>]) -> Result {
     Ok(())
 }
 
-/// What a program asked for by `madvise`. Merging of equal pages can't be asked for again from here,
-/// and nobody can tell.
+/// What a program asked for by `madvise`. Merging of equal pages can't be asked for again from
+/// here, and nobody can tell.
 fn hints(vma: &Vma) -> u64 {
     let bits = [
         (VmaFlags::DONTFORK, vm::DONTCOPY),

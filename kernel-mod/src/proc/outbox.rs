@@ -1,6 +1,6 @@
-//! What is to be said to other nodes: in order, and as long as the session lasts. The end of a body,
-//! a signal or an answer of the directory that got lost while both nodes go on would never be said
-//! again.
+//! What is to be said to other nodes: in order, and as long as the session lasts. The end of a
+//! body, a signal or an answer of the directory that got lost while both nodes go on would never be
+//! said again.
 
 use alloc::{collections::VecDeque, vec::Vec};
 

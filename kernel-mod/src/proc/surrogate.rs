@@ -44,7 +44,7 @@ pub(crate) fn prepare(own: &Own, record: &Arc<Record>, args: &[u8]) -> Result<u3
     own.close_all();
     // The process's own limits are no reason to end it.
     let (stub, fd) = own.without_limits(|| {
-        // With as many mappings as there may be: the kernel's own, which no body fetches, make room.
+        // With as many mappings as there may be, the kernel's own make room: no body fetches them.
         let stub = own.map_stub().or_else(|_| own.unmap_special().and_then(|()| own.map_stub()))?;
         resemble(own, record, &stub, args)?;
         let fd = ctl::open(own, Arc::new(Control(record.clone())), 0)?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
-// rights USER: prints who it is and what it may at each SIGUSR2, a line each; gives most of it up at
-// SIGUSR1, with USER as its real user from then on; ends at SIGTERM. Every field is one that an exec
-// would compute anew or lose.
+// rights USER: prints who it is and what it may at each SIGUSR2, a line each; gives most of it up
+// at SIGUSR1, with USER as its real user from then on; ends at SIGTERM. Every field is one that an
+// exec would compute anew or lose.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <grp.h>

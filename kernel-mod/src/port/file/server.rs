@@ -15,10 +15,10 @@ use super::{
 };
 use crate::port::net;
 
-/// How long one turn of waiting for room lasts, times the time scale; a peer that is down ends it for
-/// good.
+/// How long one turn of waiting for room lasts, times the time scale; a peer that is down ends it
+/// for good.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
-/// After so many turns a peer that is up but takes nothing loses its session: others wait behind it.
+/// After so many turns a peer that is up but takes nothing loses its session: others wait behind.
 const ROOM_TURNS_MAX: u32 = 30;
 
 /// Takes a request. On the driver thread.

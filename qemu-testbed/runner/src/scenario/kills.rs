@@ -33,7 +33,8 @@ fn killed(cluster: &Cluster, (from, to): (usize, usize), at: usize, delay: &str)
     let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
     // At the target it appears with the move; elsewhere it is there before.
     let all = "-x 'counter|holon-restore'";
-    cluster.sh(at, &format!("timeout 20 sh -c \"until pgrep {all}; do :; done\"; sleep {delay}; pkill -9 {all}; true"))?;
+    let seen = format!("timeout 20 sh -c \"until pgrep {all}; do :; done\"");
+    cluster.sh(at, &format!("{seen}; sleep {delay}; pkill -9 {all}; true"))?;
     let _either_way = moving.finish()?;
     // The surrogate's death is the body's, and the other way round; one that was not there yet
     // leaves a process that runs.

@@ -4,7 +4,7 @@ use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 
-/// A place that everybody may write to: a process that gave its rights up opens its files there too.
+/// A place that everybody may write to: one that gave its rights up opens its files there too.
 const DIR: &str = "/srv/rights";
 
 /// Root gives up most of what it may, elsewhere, and is no more than that at home again; so for one

@@ -57,8 +57,8 @@ fn real_user(creds: &Creds) -> nix::Result<()> {
     setresuid(wanted, now.effective, now.saved)
 }
 
-/// Limits that keep even the helper from its work. That of the stack must be right at the exec, which
-/// chooses by it in which direction mappings are placed.
+/// Limits that keep even the helper from its work. That of the stack must be right at the exec,
+/// which chooses by it in which direction mappings are placed.
 const IN_THE_WAY: [u32; 6] = [
     libc::RLIMIT_AS,
     libc::RLIMIT_DATA,
