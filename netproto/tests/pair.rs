@@ -235,6 +235,19 @@ fn a_farewell_is_heard_at_once() {
 }
 
 #[test]
+fn a_session_that_is_given_up_begins_again() {
+    let mut sim = pair(16);
+    sim.run_for(SECOND);
+    let (now, peer) = (sim.now(), sim::slot(1));
+    assert_eq!(sim.transport(0).give_up(now, peer), Ok(()));
+    sim.drain(0);
+    sim.run_for(SECOND);
+    assert!(sim.all_up());
+    let reasons: Vec<_> = sim.oracle.downs.iter().map(|down| (down.1, down.3)).collect();
+    assert_eq!(reasons, [(0, Some(DownReason::Silence)), (1, Some(DownReason::PeerReset))]);
+}
+
+#[test]
 fn a_stopped_host_blames_nobody() {
     let mut sim = pair(13);
     // Between two heartbeats, so that nothing is under way.
