@@ -123,7 +123,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
     put("-object", memory(guest));
     put("-kernel", guest.image.kernel().display().to_string());
     put("-initrd", guest.image.initramfs().display().to_string());
-    put("-append", format!("{KERNEL_ARGS} holon.node={}", guest.node));
+    put("-append", format!("{KERNEL_ARGS} testbed.node={}", guest.node));
     let disk = guest.disk.display();
     put("-drive", format!("file={disk},format=qcow2,if=none,id=disk0,cache=unsafe,discard=unmap"));
     put("-device", "virtio-blk-pci,drive=disk0".into());
