@@ -1,8 +1,8 @@
 //! `run`: starts a job and stands between it and the user until it ends.
 //!
-//! With a terminal on all three streams the job gets a terminal of its own, at its home, and ours is
-//! raw: Ctrl-C and job control work there. Without that, a job on this node has our own streams; a job
-//! elsewhere gets pipes, and the bytes come through the daemons.
+//! With a terminal on all three streams the job gets a terminal of its own, at its home, and ours
+//! is raw: Ctrl-C and job control work there. Without that, a job on this node has our own streams;
+//! a job elsewhere gets pipes, and the bytes come through the daemons.
 
 use crate::args::{Args, RunArgs};
 use crate::terminal::Raw;
@@ -124,8 +124,8 @@ fn spec(run: &RunArgs) -> Result<RunSpec, ApiError> {
     })
 }
 
-/// Whether the job gets a terminal. With one, what it writes to stdout and stderr is one stream with
-/// other line ends, which is nothing for a file.
+/// Whether the job gets a terminal. With one, what it writes to stdout and stderr is one stream
+/// with other line ends, which is nothing for a file.
 fn wants_terminal(forced: bool, ours: [bool; 3]) -> bool {
     forced || ours == [true; 3]
 }

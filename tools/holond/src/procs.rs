@@ -105,8 +105,8 @@ impl Commands {
     }
 }
 
-/// Builds rows of what runs in `instances`. `known` are the module's records, `facts_of` tells about
-/// a job.
+/// Builds rows of what runs in `instances`. `known` are the module's records, `facts_of` tells
+/// about a job.
 pub(crate) fn rows(
     node: &str,
     instances: &[Instance],

@@ -109,8 +109,8 @@ pub(crate) fn short(command: &str) -> String {
     format!("{begin}…")
 }
 
-/// Why a node may not be switched off; none if it may. `fenced` are jobs on other nodes that would end
-/// because these would have no quorum.
+/// Why a node may not be switched off; none if it may. `fenced` are jobs on other nodes that would
+/// end because these would have no quorum.
 pub(crate) fn obstacles(left: &Left, stays: &[Stays], fenced: u32) -> Vec<String> {
     let mut out = Vec::new();
     let mut say = |count: u32, one: &str, many: &str| {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) const TIME: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A number for which more than half of all nodes have said that they know nothing against it; without
-/// a quorum one of our own range.
+/// A number for which more than half of all nodes have said that they know nothing against it;
+/// without a quorum one of our own range.
 pub(crate) fn next(node: &Arc<Node>, end: Instant) -> Result<u32, ApiError> {
     loop {
         if !node.has_quorum() {
