@@ -50,10 +50,10 @@ pub fn run_at_home(image: u64, device_fd: i32) -> ! {
     restore(Device::from_fd(own), image, Place::Home)
 }
 
-fn restore(device: Device, image: u64, place: Place) -> ! {
+fn restore(mut device: Device, image: u64, place: Place) -> ! {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
-    let device = std::panic::AssertUnwindSafe(&device);
-    let result = std::panic::catch_unwind(|| become_process(&device, image, place));
+    let mut own = std::panic::AssertUnwindSafe(&mut device);
+    let result = std::panic::catch_unwind(move || become_process(&mut own, image, place));
     let failed = match result {
         Ok(Ok(never)) => match never {},
         Ok(Err(failed)) => failed,
@@ -64,15 +64,15 @@ fn restore(device: Device, image: u64, place: Place) -> ! {
     std::process::exit(1)
 }
 
-fn become_process(device: &Device, image: u64, place: Place) -> Result<Infallible, Failed> {
+fn become_process(device: &mut Device, image: u64, place: Place) -> Result<Infallible, Failed> {
     let bad_manifest = at(uapi::FAIL_STEP_MANIFEST);
     let image = device.image_attach(image).map_err(&bad_manifest)?;
     let bytes = device.image_read(&image).map_err(&bad_manifest)?;
     let manifest = Manifest::decode(&bytes).map_err(|_| bad_manifest(Errno::EBADMSG))?;
     drop(bytes);
     let own_fd_min = own_fd_min(&manifest);
-    let device = raise(device, own_fd_min).map_err(at(uapi::FAIL_STEP_FILES))?;
-    files::open_all(&device, &manifest.files, own_fd_min).map_err(at(uapi::FAIL_STEP_FILES))?;
+    raise(device, own_fd_min).map_err(at(uapi::FAIL_STEP_FILES))?;
+    files::open_all(device, &manifest.files, own_fd_min).map_err(at(uapi::FAIL_STEP_FILES))?;
     context::set(&manifest, place).map_err(at(uapi::FAIL_STEP_CONTEXT))?;
     match &manifest.body {
         Body::Live(_) => exec_image(&image, &manifest).map_err(at(uapi::FAIL_STEP_EXEC)),
@@ -93,14 +93,14 @@ fn own_fd_min(manifest: &Manifest) -> u32 {
     OWN_FD_MIN.max(highest.saturating_add(1))
 }
 
-/// The device under a high number, and nothing below it.
-fn raise(device: &Device, min: u32) -> nix::Result<Device> {
+/// The device under a high number, and nothing below it. It is the same that a failure is told by.
+fn raise(device: &mut Device, min: u32) -> nix::Result<()> {
     context::make_room_for_fds(min)?;
     let number = i32::try_from(min).map_err(|_| Errno::EMFILE)?;
-    let high = fcntl(device, FcntlArg::F_DUPFD_CLOEXEC(number))?;
-    sys::close_range(0, min - 1)?;
+    let high = fcntl(&*device, FcntlArg::F_DUPFD_CLOEXEC(number))?;
     let own = sys::take_fd(high).map_err(|_| Errno::EBADF)?;
-    Ok(Device::from_fd(own))
+    *device = Device::from_fd(own);
+    sys::close_range(0, min - 1)
 }
 
 /// Execs a file that says which image to load.
