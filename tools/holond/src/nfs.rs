@@ -18,6 +18,10 @@ const CLIENTS: &str = "/proc/fs/nfsd/clients";
 /// After a restart the server keeps clients waiting for so long, lest others take their locks. Jobs
 /// of a home that restarted have ended, so it can be short.
 const GRACE: &str = "[nfsd]\ngrace-time=10\nlease-time=10\n";
+/// Servers of one scope that give a client the same number are one server to it, by several ways
+/// (RFC 8881 section 2.10.5). Machines that were copied while a server ran are just that: a client
+/// then saw one node's tree in place of another's. So the scope bears the node's name.
+const SCOPE: &str = "scope=holon-";
 /// File systems in memory have no identity that survives: they get numbers, from here.
 const FSID_FIRST: u32 = 7700;
 const OPTIONS: &str = "rw,async,no_root_squash,no_subtree_check,crossmnt";
@@ -26,12 +30,13 @@ const OPTIONS: &str = "rw,async,no_root_squash,no_subtree_check,crossmnt";
 pub(crate) fn export(config: &Config) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts").context("no mount table")?;
     let text = exports(config, &mounts);
-    let changed = put(Path::new(EXPORTS), &text)? | put(Path::new(SETTINGS), GRACE)?;
-    if !command("systemctl", &["--quiet", "is-active", "nfs-server.service"]) {
-        if !command("systemctl", &["start", "nfs-server.service"]) {
+    let exported = put(Path::new(EXPORTS), &text)?;
+    let set = put(Path::new(SETTINGS), &settings(&config.own_node().name))?;
+    if set || !command("systemctl", &["--quiet", "is-active", "nfs-server.service"]) {
+        if !command("systemctl", &["restart", "nfs-server.service"]) {
             bail!("nfs-server.service does not start (package nfs-kernel-server)");
         }
-    } else if changed && !command("exportfs", &["-ra"]) {
+    } else if exported && !command("exportfs", &["-ra"]) {
         bail!("exportfs -ra failed");
     }
     // Only ours use it in the first moments of a boot; nobody has a lock to reclaim.
@@ -66,6 +71,11 @@ fn client_address(info: &str) -> Option<IpAddr> {
     let quoted = info.lines().find_map(|line| line.strip_prefix("address: "))?;
     let address: SocketAddr = quoted.trim().trim_matches('"').parse().ok()?;
     Some(address.ip())
+}
+
+/// The server's settings on a node.
+fn settings(name: &str) -> String {
+    format!("{GRACE}{SCOPE}{name}\n")
 }
 
 fn put(path: &Path, text: &str) -> Result<bool> {
@@ -126,6 +136,12 @@ fn memory_mounts(mounts: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_nodes_are_one_server() {
+        assert!(settings("node1").contains("\nscope=holon-node1\n"));
+        assert_ne!(settings("node1"), settings("node2"));
+    }
 
     const NODES: &str = "[[node]]\nslot=0\nname=\"a\"\naddr=\"10.0.0.1\"\n\
         [[node]]\nslot=1\nname=\"b\"\naddr=\"10.0.0.2\"\n";
