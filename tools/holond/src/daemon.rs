@@ -54,12 +54,6 @@ pub fn run() -> Result<()> {
     }
     let worker = node.clone();
     std::thread::Builder::new().name("tick".into()).spawn(move || tick::run(&worker))?;
-    let exporter = node.clone();
-    std::thread::Builder::new().name("nfs".into()).spawn(move || {
-        if let Err(error) = nfs::export(&exporter.config) {
-            log::error!("jobs of this home can't be seen from other nodes: {error:#}");
-        }
-    })?;
     listen(&node)
 }
 
@@ -165,14 +159,27 @@ fn on_process(node: &Arc<Node>, event: &uapi::EvProcess) {
     });
 }
 
+/// Exports this node's tree. Clients are answered meanwhile, but ready is only whose jobs can be
+/// seen from other nodes, or never can.
+fn export(node: &Arc<Node>) -> Result<()> {
+    let node = node.clone();
+    std::thread::Builder::new().name("nfs".into()).spawn(move || {
+        if let Err(error) = nfs::export(&node.config) {
+            log::error!("jobs of this home can't be seen from other nodes: {error:#}");
+        }
+        log::info!("{} (slot {}) is ready", node.name(), node.own());
+        tell_systemd("READY=1");
+    })?;
+    Ok(())
+}
+
 fn listen(node: &Arc<Node>) -> Result<()> {
     let _ = fs::remove_file(SOCKET_PATH);
     let listener = UnixListener::bind(SOCKET_PATH).context("can't listen")?;
     // Anybody may ask; who may do what is decided by the caller's uid.
     fs::set_permissions(SOCKET_PATH, Permissions::from_mode(0o666))?;
     chown(SOCKET_PATH, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
-    tell_systemd("READY=1");
-    log::info!("{} (slot {}) is ready", node.name(), node.own());
+    export(node)?;
     let clients = Arc::new(Clients::default());
     for socket in listener.incoming() {
         match socket {
