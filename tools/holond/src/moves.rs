@@ -157,6 +157,8 @@ fn refusal(node: &Node, process: ProcessId, errno: Errno) -> ApiError {
             error(Code::Refused, "it is being moved already, or its memory is still on its way")
                 .fix("try again when that has ended")
         }
+        Errno::ESTALE => error(Code::Refused, "it has just moved to another node")
+            .fix("see where it is with `clusterctl ps`, and try again"),
         Errno::EPROTO => {
             let failure = Failure::Version;
             error(Code::Refused, &format!("{failure} ({})", failure.name()))

@@ -109,6 +109,7 @@ pub(crate) fn by_target(cluster: &mut Cluster) -> Result<()> {
     put(cluster, 1, "hold.py", HOLD)?;
     put(cluster, 2, "gate.py", GATE)?;
     let (job, id) = hold(cluster, "nothing")?;
+    holds(cluster, "nothing")?;
     cluster.sh(1, "clusterctl drain node2 --reason 'a loose fan'")?;
     stays(cluster, &id, 2, "target-cordoned")?;
     refused_by_kernel(cluster, &id)?;
