@@ -2,7 +2,7 @@
 
 use anyhow::{ensure, Result};
 
-use super::cluster::{Cluster, PROGRAMS};
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 use crate::build;
 
 /// Where `holon-filetest agent` listens: over the cluster's own network.
@@ -15,6 +15,10 @@ const SELFTEST: &str = "/root/holon-selftest.ko";
 pub(crate) fn files(cluster: &mut Cluster) -> Result<()> {
     let agent = format!("systemd-run -q --unit filetest {PROGRAMS}/holon-filetest agent 7799");
     cluster.sh(1, &agent)?;
+    eventually("the agent to listen", SOON, || {
+        let listens = cluster.capture(1, "ss -Hltn 'sport = :7799' | grep -q LISTEN")?;
+        Ok(listens.status.success().then_some(()))
+    })?;
     let tested = cluster.sh(2, &format!("{PROGRAMS}/holon-filetest test {AGENT}"));
     cluster.sh(1, "systemctl stop filetest")?;
     let said = tested?;
