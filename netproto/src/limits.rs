@@ -46,6 +46,12 @@ pub const PAGE_DATAGRAM_LEN_MAX: usize = HEADER_LEN + PAGE_HEAD_LEN + PAGE_LEN;
 /// Pages that one page request may ask for: one fault's readahead window (128 KiB).
 pub const PAGE_COUNT_MAX: u16 = 32;
 
+/// Pages in one batch between an owner and a holder: one bit each in a word.
+pub const LODGE_PAGES_MAX: u16 = 32;
+
+/// Contents in one message of such a batch: what fits a message.
+pub const LODGE_CONTENTS_MAX: u16 = 15;
+
 /// Longest datagram of any kind.
 pub const DATAGRAM_LEN_MAX: usize = 8960;
 
@@ -115,6 +121,9 @@ const _: () = {
     assert!(PAGE_DATAGRAM_LEN_MAX <= DATAGRAM_LEN_MAX);
     assert!(DATAGRAM_LEN_MAX == 8960 && MTU_PAYLOAD_MAX == 8960);
     assert!(SEND_QUEUE_BYTES_MAX >= MESSAGE_LEN_MAX, "the longest message can be queued");
+    // Contents, items and the head of the fullest batch.
+    assert!(15 * PAGE_LEN + 32 * 24 + 24 <= MESSAGE_LEN_MAX);
+    assert!(LODGE_CONTENTS_MAX == 15 && LODGE_PAGES_MAX == 32);
     assert!(EVENTS_SPARE > 64 + 8 && EVENTS_MAX > EVENTS_SPARE);
     assert!(RTO_DOUBLINGS_MAX < 32, "doubling is a shift");
 };

@@ -26,6 +26,7 @@ extern crate alloc;
 pub mod fetch;
 pub mod histogram;
 pub mod limits;
+pub mod lodge;
 pub mod retry;
 pub mod run;
 pub mod source;

@@ -147,6 +147,12 @@ impl Retry {
         self.next = self.next.min(now);
     }
 
+    /// When it was first sent, or a part of it last answered.
+    #[must_use]
+    pub const fn since(&self) -> Instant {
+        self.since
+    }
+
     /// How often it was sent.
     #[must_use]
     pub const fn sendings(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! The one table of message numbers.
 
 #[cfg(doc)]
-use super::{file, migrate, space, surrogate};
+use super::{file, lodge, migrate, space, surrogate};
 use crate::event::Class;
 
 /// What a reliable message is. Numbers are explicit and only ever added; a number that this node
@@ -59,12 +59,34 @@ impl Kind {
     /// A polled file became ready: [`file::Event`].
     pub const FILE_EVENT: Self = Self(0x0505);
 
+    /// An owner wants to lodge so many pages: [`lodge::Limit`].
+    pub const LODGE_RESERVE: Self = Self(0x0601);
+    /// It may lodge so many: [`lodge::Limit`].
+    pub const LODGE_GRANT: Self = Self(0x0602);
+    /// Pages to keep: [`lodge::Batch`].
+    pub const LODGE_STORE: Self = Self(0x0603);
+    /// They were checked and are kept, or why not: [`lodge::Batch`].
+    pub const LODGE_STORED: Self = Self(0x0604);
+    /// Asks for pages, which stay: [`lodge::Batch`].
+    pub const LODGE_FETCH: Self = Self(0x0605);
+    /// Their contents, or why there is none: [`lodge::Batch`].
+    pub const LODGE_PAGES: Self = Self(0x0606);
+    /// Pages need not be kept any more: [`lodge::Batch`].
+    pub const LODGE_RELEASE: Self = Self(0x0607);
+    /// They are not kept any more: [`lodge::Batch`].
+    pub const LODGE_RELEASED: Self = Self(0x0608);
+    /// A holder wants pages to leave: [`lodge::HandBack`].
+    pub const LODGE_HAND_BACK: Self = Self(0x0609);
+
     /// The class that this kind belongs in. Messages of different classes may overtake each other:
     /// a sequence that must stay in order (PREPARE, then ABORT) is kept by its attempt number.
     #[must_use]
     pub const fn class(self) -> Class {
         match self {
-            Self::MIGRATE_PREPARE | Self::DAEMON => Class::Bulk,
+            Self::LODGE_FETCH => Class::Fault,
+            Self::MIGRATE_PREPARE | Self::DAEMON | Self::LODGE_STORE | Self::LODGE_PAGES => {
+                Class::Bulk
+            }
             _ => Class::Control,
         }
     }

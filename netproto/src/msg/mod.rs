@@ -9,6 +9,7 @@ mod check;
 pub mod file;
 mod image;
 mod kind;
+pub mod lodge;
 pub mod member;
 pub mod migrate;
 pub mod page;

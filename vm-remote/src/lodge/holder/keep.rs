@@ -1,0 +1,211 @@
+//! Pages: stored, read, released.
+
+use netproto::msg::lodge::{Horizon, Item, Status};
+use netproto::RequestId;
+
+use crate::lodge::holder::table::{Frame, Key, Record, State};
+use crate::lodge::holder::Holder;
+use crate::lodge::Peer;
+
+/// What to do with a page that came with STORE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// Copy the content into the frame, then say [`Holder::stored`] with the frame's checksum.
+    Into(Frame),
+    /// Nothing; answer this.
+    Answer(Status),
+}
+
+impl Holder {
+    /// The owner's oldest STORE under way. Tombs of older ones are of no use any more.
+    fn advance(&mut self, from: Peer, horizon: Horizon) {
+        let Some(tenant) = self.known(from).filter(|tenant| horizon > tenant.horizon) else {
+            return;
+        };
+        tenant.horizon = horizon;
+        // Looking at the whole table is only worth it when tombs are many.
+        if self.tombs > self.config.tombs / 2 {
+            self.bury(from, horizon);
+        }
+    }
+
+    fn bury(&mut self, from: Peer, horizon: Horizon) {
+        let tombs = &mut self.tombs;
+        self.table.remove_all(|record| match record.state {
+            State::Tomb(request) if record.key.owner == from.slot && request <= horizon.0 => {
+                *tombs = tombs.saturating_sub(1);
+                true
+            }
+            State::Tomb(_) | State::Held(_) | State::Filling(_) => false,
+        });
+    }
+
+    /// A page came to be kept.
+    pub fn store(
+        &mut self,
+        from: Peer,
+        (request, horizon): (RequestId, Horizon),
+        item: &Item,
+    ) -> Store {
+        self.advance(from, horizon);
+        let Some(tenant) = self.known(from).copied() else {
+            return Store::Answer(Status::NoRoom);
+        };
+        let key = Key { owner: from.slot, entry: item.entry };
+        let known = self.table.get(key).copied();
+        if let Some(record) = known {
+            let is_same = record.generation == item.generation && record.crc == item.page_crc;
+            match record.state {
+                State::Held(_) if is_same => return Store::Answer(Status::Done),
+                State::Filling(frame) if is_same => return Store::Into(frame),
+                _ => (),
+            }
+        }
+        let is_old = known.is_some_and(|record| record.generation >= item.generation);
+        if is_old || request.0 < tenant.horizon.0 {
+            self.stats.refused_stale = self.stats.refused_stale.saturating_add(1);
+            return Store::Answer(Status::Stale);
+        }
+        let (frame, is_new) = match known.map(|record| record.state) {
+            // A newer generation: the owner has no use for the old one, or it would not store.
+            Some(State::Held(frame) | State::Filling(frame)) => (Some(frame), false),
+            Some(State::Tomb(_)) | None => {
+                let has_room = tenant.held < tenant.limit;
+                (if has_room { self.free.pop() } else { None }, true)
+            }
+        };
+        let Some(frame) = frame else {
+            self.stats.refused_no_room = self.stats.refused_no_room.saturating_add(1);
+            return Store::Answer(Status::NoRoom);
+        };
+        let record = Record {
+            key,
+            generation: item.generation,
+            crc: item.page_crc,
+            state: State::Filling(frame),
+        };
+        // The table has room for every frame besides all tombs.
+        self.table.put(record);
+        if known.is_some_and(|record| matches!(record.state, State::Tomb(_))) {
+            self.tombs = self.tombs.saturating_sub(1);
+        }
+        if let Some(tenant) = self.known(from).filter(|_| is_new) {
+            tenant.held = tenant.held.saturating_add(1);
+        }
+        Store::Into(frame)
+    }
+
+    /// The content is in its frame, whose checksum is `crc` now: the answer.
+    pub fn stored(&mut self, from: Peer, item: &Item, crc: u32) -> Status {
+        let key = Key { owner: from.slot, entry: item.entry };
+        let Some(record) = self.table.get_mut(key) else {
+            return Status::Busy;
+        };
+        let State::Filling(frame) = record.state else {
+            return Status::Busy;
+        };
+        if record.generation != item.generation {
+            return Status::Busy;
+        }
+        if crc == record.crc {
+            record.state = State::Held(frame);
+            self.stats.stored = self.stats.stored.saturating_add(1);
+            return Status::Done;
+        }
+        // Not kept: the owner sends it again.
+        self.table.remove(key);
+        self.free.push(frame);
+        if let Some(tenant) = self.known(from) {
+            tenant.held = tenant.held.saturating_sub(1);
+        }
+        self.stats.damaged = self.stats.damaged.saturating_add(1);
+        Status::Damaged
+    }
+
+    /// A page is asked for: the frame to send and the checksum that it came with, or the answer.
+    ///
+    /// # Errors
+    /// The answer.
+    pub fn fetch(&mut self, from: Peer, item: &Item) -> Result<(Frame, u32), Status> {
+        if self.known(from).is_none() {
+            return Err(Status::Gone);
+        }
+        let record = self.table.get(Key { owner: from.slot, entry: item.entry });
+        match record.filter(|record| record.generation == item.generation) {
+            Some(Record { state: State::Held(frame), crc, .. }) => {
+                self.stats.read = self.stats.read.saturating_add(1);
+                Ok((*frame, *crc))
+            }
+            Some(Record { state: State::Filling(_), .. }) => Err(Status::Busy),
+            Some(Record { state: State::Tomb(_), .. }) | None => {
+                self.stats.not_held = self.stats.not_held.saturating_add(1);
+                Err(Status::Gone)
+            }
+        }
+    }
+
+    /// A page is not needed any more, nor any older content of it: the answer.
+    pub fn release(
+        &mut self,
+        from: Peer,
+        (request, horizon): (RequestId, Horizon),
+        item: &Item,
+    ) -> Status {
+        self.advance(from, horizon);
+        let Some(tenant) = self.known(from).copied() else {
+            return Status::Busy;
+        };
+        let key = Key { owner: from.slot, entry: item.entry };
+        let known = self.table.get(key).copied();
+        match known.map(|record| (record.generation <= item.generation, record.state)) {
+            // It is used anew.
+            Some((false, _)) => Status::Done,
+            // Released before, or it is a later use whose STORE has not come: that may come yet.
+            Some((true, State::Tomb(before))) => {
+                if let Some(record) = self.table.get_mut(key) {
+                    record.generation = item.generation;
+                    record.state = State::Tomb(before.max(request.0));
+                }
+                Status::Done
+            }
+            Some((true, State::Held(frame) | State::Filling(frame))) => {
+                // While STOREs from before may be under way, it must be remembered.
+                let is_remembered = request.0 > tenant.horizon.0;
+                if is_remembered && !self.remember(from, key, item.generation, request) {
+                    return Status::Busy;
+                }
+                if !is_remembered {
+                    self.table.remove(key);
+                }
+                self.free.push(frame);
+                if let Some(tenant) = self.known(from) {
+                    tenant.held = tenant.held.saturating_sub(1);
+                }
+                self.stats.released = self.stats.released.saturating_add(1);
+                Status::Done
+            }
+            None => {
+                let is_remembered = request.0 > tenant.horizon.0;
+                if is_remembered && !self.remember(from, key, item.generation, request) {
+                    return Status::Busy;
+                }
+                Status::Done
+            }
+        }
+    }
+
+    fn remember(&mut self, from: Peer, key: Key, generation: u64, request: RequestId) -> bool {
+        if self.tombs >= self.config.tombs {
+            let horizon = self.tenant(from.slot).map_or(Horizon(0), |tenant| tenant.horizon);
+            self.bury(from, horizon);
+        }
+        if self.tombs >= self.config.tombs {
+            self.stats.busy = self.stats.busy.saturating_add(1);
+            return false;
+        }
+        let record = Record { key, generation, crc: 0, state: State::Tomb(request.0) };
+        let is_put = self.table.put(record);
+        self.tombs = self.tombs.saturating_add(u32::from(is_put));
+        is_put
+    }
+}

@@ -1,0 +1,172 @@
+//! Time, and what goes out.
+
+use netproto::limits::LODGE_CONTENTS_MAX;
+use netproto::msg::lodge::{Batch, Horizon, Item, Status};
+use netproto::{Instant, Kind, RequestId, Slot};
+
+use crate::lodge::owner::op::{Op, OpId, OpKind};
+use crate::lodge::owner::{Link, Owner, OP_BITS};
+use crate::lodge::{bit, Body, Items, Transmit, PAGES_MAX};
+use crate::retry::Step;
+
+impl Owner {
+    /// Looks whether a batch is over, and what comes next then.
+    pub(super) fn check_over(&mut self, now: Instant, id: OpId) {
+        let Some(op) = self.op_mut(id).filter(|op| op.open() == 0) else {
+            return;
+        };
+        match op.kind {
+            OpKind::Evict | OpKind::Fetch => op.is_over = true,
+            OpKind::MendRead => self.store_mended(now, id),
+            OpKind::MendStore => self.end_mend(id),
+            OpKind::Release => {
+                self.take_op(id);
+            }
+        }
+    }
+
+    fn drive(&mut self, now: Instant, id: OpId) {
+        let Some(op) = self.op_mut(id).filter(|op| !op.is_over) else {
+            return;
+        };
+        match op.retry.poll(now) {
+            Step::Wait(_) => (),
+            Step::Send => {
+                let sendings = op.retry.sendings();
+                let source = (op.is_reading() && sendings > 1)
+                    .then(|| (0..32_u8).find(|at| op.open() & bit(*at) != 0))
+                    .flatten()
+                    .and_then(|at| op.source(at));
+                // No answer: the other copy's turn.
+                if source.is_some() {
+                    self.choose_sources(id, source);
+                }
+                if let Some(op) = self.op_mut(id) {
+                    op.send_open();
+                }
+                let again = u64::from(sendings > 1);
+                self.stats.sent_again = self.stats.sent_again.saturating_add(again);
+            }
+            Step::GiveUp => {
+                let open = op.open();
+                crate::lodge::positions(open).for_each(|at| op.fail(at));
+            }
+        }
+        self.check_over(now, id);
+    }
+
+    /// Does what is due. To be called after commands and messages as well as by time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.reserve(now);
+        self.release(now);
+        self.mend(now);
+        for id in self.op_ids() {
+            self.drive(now, id);
+        }
+        for lender in self.lenders.iter_mut().filter(|lender| lender.link == Link::Up) {
+            if let Some((_, retry)) = &mut lender.asked {
+                lender.ask_unsent |= retry.poll(now) == Step::Send;
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let wait = |retry: &crate::retry::Retry| {
+            let mut retry = *retry;
+            match retry.poll(now) {
+                Step::Wait(span) => now.after(span),
+                Step::Send | Step::GiveUp => now,
+            }
+        };
+        let ops = self.ops.iter().flatten().filter(|op| !op.is_over).map(|op| wait(&op.retry));
+        let up = self.lenders.iter().filter(|lender| lender.link == Link::Up);
+        let asked = up.filter_map(|lender| lender.asked.as_ref()).map(|(_, retry)| wait(retry));
+        let mend = (!self.mending.is_empty()).then_some(self.mend_after.max(now));
+        let release = (!self.leaving.is_empty()).then(|| now.after(self.config.fetch.first));
+        ops.chain(asked).chain(mend).chain(release).min()
+    }
+
+    /// An evicted or fetched batch that is over, each once. Until it is committed or ended it may
+    /// still be asked about.
+    pub fn poll_over(&mut self) -> Option<(OpId, OpKind)> {
+        let is_news = |op: &&mut Op| op.is_over && !op.is_told;
+        let at = self.ops.iter_mut().position(|op| op.as_mut().as_ref().is_some_and(is_news))?;
+        let id = OpId(u16::try_from(at).ok()?);
+        let op = self.op_mut(id)?;
+        op.is_told = true;
+        Some((id, op.kind))
+    }
+
+    fn horizon(&self, slot: Slot) -> Horizon {
+        let next = RequestId(self.sequence.saturating_add(1) << OP_BITS);
+        let storing = self.ops.iter().flatten().filter(|op| {
+            op.is_storing()
+                && op.lanes.iter().any(|lane| lane.holder == Some(slot) && lane.open != 0)
+        });
+        Horizon(storing.map(|op| op.request).min().unwrap_or(next).0)
+    }
+
+    fn transmit_of(&mut self, id: OpId) -> Option<Transmit> {
+        let op = self.op(id)?;
+        let at = op.lanes.iter().position(|lane| lane.unsent != 0)?;
+        let lane = *op.lanes.get(at)?;
+        let first = u8::try_from(lane.unsent.trailing_zeros()).ok()?;
+        let slot = lane.holder.or_else(|| op.source(first));
+        let most = if op.is_storing() { usize::from(LODGE_CONTENTS_MAX) } else { PAGES_MAX };
+        let mut items = Items::new();
+        let (mut taken, mut count) = (0, 0_usize);
+        for position in crate::lodge::positions(lane.unsent) {
+            let is_there = lane.holder.is_some() || op.source(position) == slot;
+            let entry_id = op.entry(position);
+            let entry = entry_id.and_then(|id| self.entry(id));
+            let (Some(entry_id), Some(entry)) = (entry_id, entry.filter(|_| is_there)) else {
+                continue;
+            };
+            taken |= bit(position);
+            count = count.saturating_add(1);
+            items.push(Item {
+                position,
+                status: Status::Ask,
+                entry: entry_id.0,
+                page_crc: if op.is_storing() { entry.crc } else { 0 },
+                generation: entry.generation,
+            });
+            if count == most {
+                break;
+            }
+        }
+        let kind = match op.kind {
+            OpKind::Evict | OpKind::MendStore => Kind::LODGE_STORE,
+            OpKind::Fetch | OpKind::MendRead => Kind::LODGE_FETCH,
+            OpKind::Release => Kind::LODGE_RELEASE,
+        };
+        let request = op.request;
+        let lane = self.op_mut(id)?.lanes.get_mut(at)?;
+        // What has no holder any more is not sent to anybody.
+        lane.unsent &= if taken == 0 { 0 } else { !taken };
+        let slot = slot.filter(|_| taken != 0)?;
+        let to = self.lenders.get(slot)?.peer;
+        let head = Batch { request, horizon: self.horizon(slot), count: items.len() };
+        Some(Transmit { to, body: Body::Batch { kind, op: id, head, items } })
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if let Some(lender) = self.lenders.iter_mut().find(|lender| lender.ask_unsent) {
+            lender.ask_unsent = false;
+            if let Some((ask, _)) = lender.asked {
+                return Some(Transmit { to: lender.peer, body: Body::Reserve(ask) });
+            }
+        }
+        for id in self.op_ids() {
+            while self.op(id).is_some_and(|op| op.lanes.iter().any(|lane| lane.unsent != 0)) {
+                if let Some(transmit) = self.transmit_of(id) {
+                    return Some(transmit);
+                }
+            }
+        }
+        None
+    }
+}
