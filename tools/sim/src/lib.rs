@@ -15,6 +15,7 @@ mod cluster;
 mod judge;
 mod node;
 mod options;
+pub mod pager;
 mod process;
 mod story;
 mod tasks;
