@@ -23,10 +23,13 @@
 
 extern crate alloc;
 
+pub mod cold;
 pub mod fetch;
 pub mod histogram;
+pub mod latency;
 pub mod limits;
 pub mod lodge;
+pub mod prefetch;
 pub mod retry;
 pub mod run;
 pub mod source;

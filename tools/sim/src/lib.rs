@@ -19,6 +19,7 @@ pub mod pager;
 mod process;
 mod story;
 mod tasks;
+pub mod trace;
 
 pub use options::Options;
 pub use story::{run, Outcome};

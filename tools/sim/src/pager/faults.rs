@@ -66,6 +66,11 @@ impl World {
             | News::Dead { at, of, life } => (at, of, life),
             News::Start { .. } => return,
         };
+        // Membership tells of lives in their order: nobody hears of a former one again.
+        let is_past = self.nodes[of].lives != number || self.nodes[of].life.is_none();
+        if is_past && matches!(news, News::Up { .. }) {
+            return;
+        }
         let Some(life) = &mut self.nodes[at].life else {
             return;
         };

@@ -32,11 +32,11 @@ impl Holder {
     fn bury(&mut self, from: Peer, horizon: Horizon) {
         let tombs = &mut self.tombs;
         self.table.remove_all(|record| match record.state {
-            State::Tomb(request) if record.key.owner == from.slot && request <= horizon.0 => {
+            State::Tomb if record.key.owner == from.slot && record.request <= horizon.0 => {
                 *tombs = tombs.saturating_sub(1);
                 true
             }
-            State::Tomb(_) | State::Held(_) | State::Filling(_) => false,
+            State::Tomb | State::Held(_) | State::Filling(_) => false,
         });
     }
 
@@ -61,7 +61,11 @@ impl Holder {
                 _ => (),
             }
         }
-        let is_old = known.is_some_and(|record| record.generation >= item.generation);
+        // The same content may come to a holder again, if that was decided after its release.
+        let is_old = known.is_some_and(|record| match record.state {
+            State::Tomb => record.generation > item.generation || record.request >= request.0,
+            State::Held(_) | State::Filling(_) => record.generation >= item.generation,
+        });
         if is_old || request.0 < tenant.horizon.0 {
             self.stats.refused_stale = self.stats.refused_stale.saturating_add(1);
             return Store::Answer(Status::Stale);
@@ -69,7 +73,7 @@ impl Holder {
         let (frame, is_new) = match known.map(|record| record.state) {
             // A newer generation: the owner has no use for the old one, or it would not store.
             Some(State::Held(frame) | State::Filling(frame)) => (Some(frame), false),
-            Some(State::Tomb(_)) | None => {
+            Some(State::Tomb) | None => {
                 let has_room = tenant.held < tenant.limit;
                 (if has_room { self.free.pop() } else { None }, true)
             }
@@ -81,12 +85,13 @@ impl Holder {
         let record = Record {
             key,
             generation: item.generation,
+            request: request.0,
             crc: item.page_crc,
             state: State::Filling(frame),
         };
         // The table has room for every frame besides all tombs.
         self.table.put(record);
-        if known.is_some_and(|record| matches!(record.state, State::Tomb(_))) {
+        if known.is_some_and(|record| record.state == State::Tomb) {
             self.tombs = self.tombs.saturating_sub(1);
         }
         if let Some(tenant) = self.known(from).filter(|_| is_new) {
@@ -137,7 +142,7 @@ impl Holder {
                 Ok((*frame, *crc))
             }
             Some(Record { state: State::Filling(_), .. }) => Err(Status::Busy),
-            Some(Record { state: State::Tomb(_), .. }) | None => {
+            Some(Record { state: State::Tomb, .. }) | None => {
                 self.stats.not_held = self.stats.not_held.saturating_add(1);
                 Err(Status::Gone)
             }
@@ -157,18 +162,20 @@ impl Holder {
         };
         let key = Key { owner: from.slot, entry: item.entry };
         let known = self.table.get(key).copied();
-        match known.map(|record| (record.generation <= item.generation, record.state)) {
-            // It is used anew.
-            Some((false, _)) => Status::Done,
+        let is_after = known.is_none_or(|record| {
+            record.generation <= item.generation && record.request <= request.0
+        });
+        match known.map(|record| record.state) {
+            // It is used anew, or stored again: this comes late.
+            Some(_) if !is_after => Status::Done,
             // Released before, or it is a later use whose STORE has not come: that may come yet.
-            Some((true, State::Tomb(before))) => {
+            Some(State::Tomb) => {
                 if let Some(record) = self.table.get_mut(key) {
-                    record.generation = item.generation;
-                    record.state = State::Tomb(before.max(request.0));
+                    (record.generation, record.request) = (item.generation, request.0);
                 }
                 Status::Done
             }
-            Some((true, State::Held(frame) | State::Filling(frame))) => {
+            Some(State::Held(frame) | State::Filling(frame)) => {
                 // While STOREs from before may be under way, it must be remembered.
                 let is_remembered = request.0 > tenant.horizon.0;
                 if is_remembered && !self.remember(from, key, item.generation, request) {
@@ -203,7 +210,7 @@ impl Holder {
             self.stats.busy = self.stats.busy.saturating_add(1);
             return false;
         }
-        let record = Record { key, generation, crc: 0, state: State::Tomb(request.0) };
+        let record = Record { key, generation, request: request.0, crc: 0, state: State::Tomb };
         let is_put = self.table.put(record);
         self.tombs = self.tombs.saturating_add(u32::from(is_put));
         is_put

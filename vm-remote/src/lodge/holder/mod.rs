@@ -160,8 +160,8 @@ impl Holder {
                     free.push(frame);
                     *dropped = dropped.saturating_add(1);
                 }
-                State::Tomb(_) if is_its => *tombs = tombs.saturating_sub(1),
-                State::Filling(_) | State::Held(_) | State::Tomb(_) => (),
+                State::Tomb if is_its => *tombs = tombs.saturating_sub(1),
+                State::Filling(_) | State::Held(_) | State::Tomb => (),
             }
             is_its
         });
@@ -206,7 +206,7 @@ impl Holder {
     pub fn frames_of(&self, slot: Slot) -> impl Iterator<Item = Frame> + '_ {
         self.table.iter().filter_map(move |record| match record.state {
             State::Held(frame) if record.key.owner == slot => Some(frame),
-            State::Held(_) | State::Filling(_) | State::Tomb(_) => None,
+            State::Held(_) | State::Filling(_) | State::Tomb => None,
         })
     }
 

@@ -22,14 +22,16 @@ pub(super) enum State {
     Filling(Frame),
     /// The frame has it.
     Held(Frame),
-    /// It was released by the request with this number; a STORE from before must not bring it back.
-    Tomb(u64),
+    /// It was released; a STORE from before must not bring it back.
+    Tomb,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record {
     pub(super) key: Key,
     pub(super) generation: u64,
+    /// The STORE that brought it, or the RELEASE that ended it: what is from before does nothing.
+    pub(super) request: u64,
     pub(super) crc: u32,
     pub(super) state: State,
 }
@@ -182,7 +184,8 @@ mod tests {
             let state = State::Held(Frame(0));
             match next(8) {
                 0..4 => {
-                    let record = Record { key: key(owner, entry), generation, crc: 0, state };
+                    let record =
+                        Record { key: key(owner, entry), generation, request: 0, crc: 0, state };
                     let fits = map.len() < 64 || map.contains_key(&(owner, entry));
                     assert_eq!(table.put(record), fits);
                     if fits {

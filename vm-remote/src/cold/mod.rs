@@ -1,0 +1,11 @@
+//! Which pages are cold, and when any are to go.
+//!
+//! ```text
+//!  accessed bits ──> [`regions::Regions`] ──> the next region, and which of its pages
+//!  faults ─────────>        ^ came back a moment ago: not again
+//!  PSI, shrinker ──> [`pressure::Pressure`] ──> how many pages, until it is calm
+//! ```
+
+pub mod bits;
+pub mod pressure;
+pub mod regions;
