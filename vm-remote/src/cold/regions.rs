@@ -3,16 +3,16 @@
 //! In each *round* the driver looks which pages were touched since the last one. A page's *age* is
 //! the rounds since its last touch; the oldest go first, in generations that double (1, 2, 3, 4, 6,
 //! 8, 12… rounds), as in Linux's multi-generational LRU. Within a generation the order of regions
-//! decides, so that neighbours go together: by how long each is expected not to be touched, which is
-//! its usual *interval* between touches (inter-reference recency, as in LIRS, Jiang and Zhang,
-//! SIGMETRICS 2002) less the time that it is idle already. A region that is idle for far longer than
-//! usual is taken for left, and is the colder the longer it is idle.
+//! decides, so that neighbours go together: by how long each is expected not to be touched, which
+//! is its usual *interval* between touches (inter-reference recency, as in LIRS, Jiang and Zhang,
+//! SIGMETRICS 2002) less the time that it is idle already. A region that is idle for far longer
+//! than usual is taken for left, and is the colder the longer it is idle.
 //!
 //! A page that comes back within the reach of memory should not have gone: its *refault distance*,
 //! the evictions since it went, is below the number of pages that are here (Linux's workingset
 //! detection). It stays for [`STAY_ROUNDS`], and for longer each time that happens again.
-//! A page that was touched in no other round than the one that it came in ages faster: a scan does not
-//! push out what is used again and again (as in 2Q and ARC).
+//! A page that was touched in no other round than the one that it came in ages faster: a scan does
+//! not push out what is used again and again (as in 2Q and ARC).
 
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
@@ -22,8 +22,8 @@ use crate::cold::bits::{Bits, REGION_PAGES};
 /// Rounds that a page stays after it came back too soon.
 pub const STAY_ROUNDS: u32 = 2;
 
-/// The part of memory that may stay so. Where more comes back too soon, memory is too small for what
-/// is in use, and to protect it would only push out the rest.
+/// The part of memory that may stay so. Where more comes back too soon, memory is too small for
+/// what is in use, and to protect it would only push out the rest.
 const STAY_SHARE: u64 = 8;
 
 /// Doublings of that at most.

@@ -1,4 +1,5 @@
-//! Pages of this node's processes that lodge on other nodes, and other nodes' pages that lodge here.
+//! Pages of this node's processes that lodge on other nodes, and other nodes' pages that lodge
+//! here.
 //!
 //! ```text
 //!  owner                                                         holder

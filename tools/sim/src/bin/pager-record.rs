@@ -3,9 +3,9 @@
 //! ```text
 //! valgrind --tool=lackey --trace-mem=yes --log-fd=9 PROGRAM… 9>&1 >/dev/null | pager-record N OUT
 //! ```
-//! Loads and stores count, instructions do not: those come from files. In each epoch of `N` accesses
-//! every page is written down once, in the order of first touches, so a sample of accessed bits at
-//! the end of an epoch is exact. The format is told in `holon_sim::trace`.
+//! Loads and stores count, instructions do not: those come from files. In each epoch of `N`
+//! accesses every page is written down once, in the order of first touches, so a sample of accessed
+//! bits at the end of an epoch is exact. The format is told in `holon_sim::trace`.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};

@@ -1,10 +1,10 @@
 //! Remote memory by seed: owners and holders of `vm-remote` on several nodes, every node both, over
-//! a network that loses, doubles, delays, reorders and damages, with nodes that die, stand still, run
-//! out of memory and are drained, and with frames that rot.
+//! a network that loses, doubles, delays, reorders and damages, with nodes that die, stand still,
+//! run out of memory and are drained, and with frames that rot.
 //!
 //! The promises: a page that is read has the content that was last written, or its loss is an
-//! error with a cause that really happened; a page that was accepted is never refused; room that was
-//! granted is there; when all is over nobody has anything of anybody.
+//! error with a cause that really happened; a page that was accepted is never refused; room that
+//! was granted is there; when all is over nobody has anything of anybody.
 
 mod faults;
 mod judge;

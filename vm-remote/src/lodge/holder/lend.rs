@@ -3,6 +3,7 @@
 use netproto::msg::lodge::{HandBack, HandBackReason, Limit};
 use netproto::{Instant, Slot};
 
+use crate::lodge::holder::state::Tenant;
 use crate::lodge::holder::table::Frame;
 use crate::lodge::holder::Holder;
 use crate::lodge::Peer;
@@ -99,9 +100,8 @@ impl Holder {
         let (excess, reason) = self.excess()?;
         let promised = u64::from(self.promised());
         let pause = self.config.hand_back_pause;
-        let is_due = |tenant: &&mut super::Tenant| {
-            tenant.is_up && tenant.limit > 0 && tenant.hand_back_at <= now
-        };
+        let is_due =
+            |tenant: &&mut Tenant| tenant.is_up && tenant.limit > 0 && tenant.hand_back_at <= now;
         let tenant = self.tenants.iter_mut().find(is_due)?;
         tenant.hand_back_at = now.after(pause);
         let share = u64::from(excess).saturating_mul(u64::from(tenant.limit));

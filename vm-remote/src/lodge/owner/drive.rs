@@ -5,7 +5,8 @@ use netproto::msg::lodge::{Batch, Horizon, Item, Status};
 use netproto::{Instant, Kind, RequestId, Slot};
 
 use crate::lodge::owner::op::{Op, OpId, OpKind};
-use crate::lodge::owner::{Link, Owner, OP_BITS};
+use crate::lodge::owner::state::OP_BITS;
+use crate::lodge::owner::{Link, Owner};
 use crate::lodge::{bit, Body, Items, Transmit, PAGES_MAX};
 use crate::retry::Step;
 

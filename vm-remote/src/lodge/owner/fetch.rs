@@ -5,7 +5,7 @@ use netproto::limits::LODGE_PAGES_MAX;
 use netproto::msg::lodge::{Item, Status};
 use netproto::{Instant, RequestId, Slot};
 
-use crate::lodge::owner::entry::{CopyStage, EntryId, Loss, Stage};
+use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, Stage};
 use crate::lodge::owner::op::{Op, OpId, OpKind};
 use crate::lodge::owner::{Link, Owner};
 use crate::lodge::{bit, Peer, PAGES_MAX};
@@ -33,7 +33,8 @@ pub struct Accepted {
     pub op: OpId,
     /// Which page of it.
     pub position: u8,
-    /// Whom it is for: [`OpKind::Fetch`] the driver's page, [`OpKind::MendRead`] the batch's buffer.
+    /// Whom it is for: [`OpKind::Fetch`] the driver's page, [`OpKind::MendRead`] the batch's
+    /// buffer.
     pub kind: OpKind,
 }
 
@@ -60,8 +61,7 @@ impl Owner {
         let id = self.free_op().ok_or(FetchRefused::NoBatch)?;
         let (mut list, mut count) = ([first; PAGES_MAX], 0_usize);
         for entry_id in core::iter::once(first).chain(more.iter().copied()) {
-            let is_fit =
-                |entry: &super::Entry| entry.stage == Stage::Lodged && entry.fetch.is_none();
+            let is_fit = |entry: &Entry| entry.stage == Stage::Lodged && entry.fetch.is_none();
             let Some(entry) = self.entry_mut(entry_id).filter(|entry| is_fit(entry)) else {
                 continue;
             };
@@ -253,8 +253,8 @@ impl Owner {
         }
     }
 
-    /// Nobody needs the page any more: it was installed, unmapped, or its process ended. Batches that
-    /// read it forget it; what still comes for it is refused.
+    /// Nobody needs the page any more: it was installed, unmapped, or its process ended. Batches
+    /// that read it forget it; what still comes for it is refused.
     pub fn discard(&mut self, id: EntryId) {
         let Some(entry) = self.entry_mut(id) else {
             return;

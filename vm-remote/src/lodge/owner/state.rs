@@ -1,0 +1,250 @@
+//! What an owner is made of.
+
+use alloc::collections::TryReserveError;
+use alloc::vec::Vec;
+
+use netproto::{Duration, Instant, RequestId, Slot};
+
+use crate::lodge::marks::Marks;
+use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, PageCopy, Stage};
+use crate::lodge::owner::op::{Op, OpId};
+use crate::lodge::owner::peers::{Lender, Lenders};
+use crate::retry::Policy;
+
+/// Sizes and times.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Pages that may lodge elsewhere at the same time; 72 bytes are kept for each.
+    pub entries: u32,
+    /// Batches under way at most, below 1024.
+    pub ops: u16,
+    /// Of these, to mend.
+    pub mends: u16,
+    /// When to repeat and give up a fetch.
+    pub fetch: Policy,
+    /// When to repeat and give up a store. The page stays here then.
+    pub evict: Policy,
+    /// For how long a holder that hands back gets nothing new.
+    pub shed_pause: Duration,
+    /// Between two rounds of mending.
+    pub mend_pause: Duration,
+}
+
+/// What has happened so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named after what is counted, in pages unless said otherwise")]
+pub struct Stats {
+    pub evicted: u64,
+    pub evict_failed: u64,
+    pub fetched: u64,
+    pub fetch_failed: u64,
+    pub lost: u64,
+    pub released: u64,
+    pub mended: u64,
+    pub misread: u64,
+    pub other_copy: u64,
+    pub sent_home: u64,
+    /// Messages, and answers about pages, that nobody waited for.
+    pub stray: u64,
+    /// Batches, after the first time.
+    pub sent_again: u64,
+}
+
+/// Low bits of a request number: which batch it is.
+pub(super) const OP_BITS: u32 = 10;
+
+/// All pages of this node that lodge elsewhere.
+#[derive(Debug)]
+pub struct Owner {
+    pub(super) config: Config,
+    pub(super) entries: Vec<Entry>,
+    pub(super) free: Vec<u32>,
+    pub(super) ops: Vec<Option<Op>>,
+    pub(super) lenders: Lenders,
+    pub(super) leaving: Marks,
+    pub(super) mending: Marks,
+    pub(super) homing: Marks,
+    pub(super) sequence: u64,
+    pub(super) goal: u32,
+    pub(super) mend_after: Instant,
+    pub(super) shed_cursor: u32,
+    pub(super) stats: Stats,
+}
+
+impl Owner {
+    /// With nothing lodged anywhere.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn new(config: Config) -> Result<Self, TryReserveError> {
+        let count = usize::try_from(config.entries).unwrap_or(usize::MAX);
+        let op_count = usize::from(config.ops.min((1 << OP_BITS) - 1));
+        let (mut entries, mut free, mut ops) = (Vec::new(), Vec::new(), Vec::new());
+        entries.try_reserve_exact(count)?;
+        free.try_reserve_exact(count)?;
+        ops.try_reserve_exact(op_count)?;
+        if let Some(none) = Slot::new(0) {
+            entries.resize(count, Entry::new(none));
+        }
+        free.extend((0..config.entries).rev());
+        ops.resize(op_count, None);
+        Ok(Self {
+            config,
+            entries,
+            free,
+            ops,
+            lenders: Lenders::new()?,
+            leaving: Marks::new(config.entries)?,
+            mending: Marks::new(config.entries)?,
+            homing: Marks::new(config.entries)?,
+            sequence: 0,
+            goal: 0,
+            mend_after: Instant::ZERO,
+            shed_cursor: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    pub(super) fn entry(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.get(usize::try_from(id.0).ok()?)
+    }
+
+    pub(super) fn entry_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
+        self.entries.get_mut(usize::try_from(id.0).ok()?)
+    }
+
+    pub(super) fn op(&self, id: OpId) -> Option<&Op> {
+        self.ops.get(usize::from(id.0))?.as_ref()
+    }
+
+    pub(super) fn op_mut(&mut self, id: OpId) -> Option<&mut Op> {
+        self.ops.get_mut(usize::from(id.0))?.as_mut()
+    }
+
+    pub(super) fn free_op(&self) -> Option<OpId> {
+        let at = self.ops.iter().position(Option::is_none)?;
+        u16::try_from(at).ok().map(OpId)
+    }
+
+    pub(super) fn put_op(&mut self, id: OpId, op: Op) {
+        if let Some(place) = self.ops.get_mut(usize::from(id.0)) {
+            *place = Some(op);
+        }
+    }
+
+    pub(super) fn take_op(&mut self, id: OpId) -> Option<Op> {
+        self.ops.get_mut(usize::from(id.0))?.take()
+    }
+
+    pub(super) fn op_ids(&self) -> impl Iterator<Item = OpId> + use<> {
+        (0..u16::try_from(self.ops.len()).unwrap_or(0)).map(OpId)
+    }
+
+    pub(super) fn next_request(&mut self, id: OpId) -> RequestId {
+        self.sequence = self.sequence.saturating_add(1);
+        RequestId(self.sequence << OP_BITS | u64::from(id.0))
+    }
+
+    /// The batch that an answer names.
+    pub(super) fn op_of(&self, request: RequestId) -> Option<OpId> {
+        let [low, high, ..] = request.0.to_le_bytes();
+        let id = OpId(u16::from_le_bytes([low, high]) & ((1 << OP_BITS) - 1));
+        self.op(id).filter(|op| op.request == request).map(|_| id)
+    }
+
+    /// Puts an entry into the sets that it belongs in, after its copies changed. `loss` says why it
+    /// is lost, if no copy can be read any more.
+    pub(super) fn settle(&mut self, id: EntryId, loss: Loss) {
+        let Some(entry) = self.entry_mut(id) else {
+            return;
+        };
+        if entry.stage == Stage::Lodged {
+            let has_enough = entry.count(CopyStage::Held) >= usize::from(entry.wanted);
+            for copy in entry.copies.iter_mut().filter(|_| has_enough) {
+                if copy.stage == CopyStage::Unwanted {
+                    copy.stage = CopyStage::Leaving;
+                }
+            }
+        }
+        let is_lost = entry.stage == Stage::Lodged && !entry.is_readable();
+        if is_lost {
+            entry.stage = Stage::Lost(loss);
+        }
+        let (leaves, needs_mending) = (entry.has_leaving(), entry.needs_mending());
+        let is_free = entry.stage == Stage::Ending && !entry.copies.iter().any(PageCopy::counts);
+        if is_free {
+            entry.stage = Stage::Free;
+            self.free.push(id.0);
+        }
+        self.stats.lost = self.stats.lost.saturating_add(u64::from(is_lost));
+        if leaves {
+            self.leaving.insert(id.0);
+        } else {
+            self.leaving.remove(id.0);
+        }
+        if needs_mending {
+            self.mending.insert(id.0);
+        } else {
+            self.mending.remove(id.0);
+            self.homing.remove(id.0);
+        }
+    }
+
+    /// How far an entry is.
+    #[must_use]
+    pub fn stage(&self, id: EntryId) -> Stage {
+        self.entry(id).map_or(Stage::Free, |entry| entry.stage)
+    }
+
+    /// The driver's word of an entry.
+    #[must_use]
+    pub fn tag(&self, id: EntryId) -> Option<u64> {
+        self.entry(id).map(|entry| entry.tag)
+    }
+
+    /// The copies of an entry that there are.
+    pub fn copies(&self, id: EntryId) -> impl Iterator<Item = &PageCopy> {
+        self.entry(id).into_iter().flat_map(|entry| &entry.copies).filter(|copy| copy.counts())
+    }
+
+    /// What would be lost with a holder: the driver's word of each page that is nowhere else.
+    pub fn only_at(&self, slot: Slot) -> impl Iterator<Item = u64> + '_ {
+        let is_hurt = move |entry: &&Entry| {
+            let mut readable = entry.copies.iter().filter(|copy| copy.is_readable()).peekable();
+            entry.stage == Stage::Lodged
+                && readable.peek().is_some()
+                && readable.all(|copy| copy.slot == slot)
+        };
+        self.entries.iter().filter(is_hurt).map(|entry| entry.tag)
+    }
+
+    /// What is known of a holder.
+    #[must_use]
+    pub fn lender(&self, slot: Slot) -> Option<&Lender> {
+        self.lenders.get(slot)
+    }
+
+    /// Entries that are not free.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.entries.len().saturating_sub(self.free.len())
+    }
+
+    /// Batches under way.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.ops.iter().flatten().count()
+    }
+
+    /// Pages that have fewer copies than wanted, or one where it is not wanted.
+    #[must_use]
+    pub const fn to_mend(&self) -> u32 {
+        self.mending.len()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}
