@@ -144,7 +144,7 @@ impl Owner {
                 return;
             };
             // Spread: two copies need two holders.
-            let more = missing.min(lender.spare).min(missing.div_ceil(2).max(64));
+            let more = missing.min(lender.spare).min(missing.div_ceil(2).max(8));
             lender.ask(now, lender.limit.max(lender.used).saturating_add(more), policy);
             unused = unused.saturating_add(more);
         }

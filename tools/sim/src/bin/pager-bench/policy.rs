@@ -261,7 +261,7 @@ impl Policy for Coldness {
     }
 
     fn end_epoch(&mut self, epoch: usize, here: &HashSet<u64>, _: &HashSet<u64>) {
-        if epoch % ROUND_EPOCHS == 0 {
+        if epoch.is_multiple_of(ROUND_EPOCHS) {
             self.round(here);
         }
     }

@@ -1,0 +1,104 @@
+//! The formats of pages that lodge elsewhere: to the byte, and whatever a peer may send.
+
+use netproto::limits::{LODGE_CONTENTS_MAX, PAGE_LEN};
+use netproto::msg::lodge::{Batch, HandBack, HandBackReason, Horizon, Item, Limit, Status};
+use netproto::{DecodeError, Kind, RequestId};
+
+fn item(position: u8, status: Status) -> Item {
+    Item { position, status, entry: 0x0102_0304, page_crc: 0, generation: 5 }
+}
+
+fn batch(items: &[Item], contents: usize) -> Vec<u8> {
+    let count = u16::try_from(items.len()).expect("few");
+    let head = Batch { request: RequestId(0x1122), horizon: Horizon(0), count };
+    let mut bytes = head.encode().to_vec();
+    items.iter().for_each(|item| bytes.extend(item.encode()));
+    for content in 0..contents {
+        bytes.extend(vec![u8::try_from(content).expect("few"); PAGE_LEN]);
+    }
+    bytes
+}
+
+#[test]
+fn golden_bytes() {
+    let bytes = batch(&[Item { page_crc: 0xaabb_ccdd, ..item(3, Status::Done) }], 0);
+    #[rustfmt::skip]
+    assert_eq!(bytes, [
+        0x22, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+        3, 1, 0, 0, 4, 3, 2, 1, 0xdd, 0xcc, 0xbb, 0xaa, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
+    ]);
+    let limit = Limit { sequence: 1, limit: 2, spare: 3 };
+    assert_eq!(limit.encode(), [1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
+    assert_eq!(Limit::decode(&limit.encode()), Ok(limit));
+    let back = HandBack { pages: 7, reason: HandBackReason::Drain, limit: 9 };
+    assert_eq!(back.encode(), [7, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(HandBack::decode(&back.encode()), Ok(back));
+}
+
+#[test]
+fn contents_go_with_the_items_that_have_one() {
+    let items = [item(0, Status::Done), item(4, Status::Gone), item(9, Status::Done)];
+    let bytes = batch(&items, 2);
+    let (head, parts) = Batch::decode(Kind::LODGE_PAGES, &bytes).expect("good");
+    assert_eq!(head.count, 3);
+    let parts: Vec<_> = parts.iter().collect();
+    assert_eq!(parts.iter().map(|(item, _)| *item).collect::<Vec<_>>(), items);
+    let firsts: Vec<_> = parts.iter().map(|(_, content)| content.map(|it| it[0])).collect();
+    assert_eq!(firsts, [Some(0), None, Some(1)]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let store = |items: &[Item], contents| {
+        let bytes = batch(items, contents);
+        Batch::decode(Kind::LODGE_STORE, &bytes).map(|(head, _)| head.count)
+    };
+    let ask = |position| item(position, Status::Ask);
+    assert_eq!(store(&[ask(0), ask(1)], 2), Ok(2));
+    assert_eq!(store(&[ask(0), ask(1)], 1), Err(DecodeError::Truncated));
+    assert_eq!(store(&[ask(0), ask(1)], 3), Err(DecodeError::Trailing));
+    assert_eq!(store(&[], 0), Err(DecodeError::value("count")));
+    assert_eq!(store(&[ask(1), ask(1)], 2), Err(DecodeError::value("position")));
+    assert_eq!(store(&[ask(32)], 1), Err(DecodeError::value("position")));
+    assert_eq!(store(&[item(0, Status::Done)], 1), Err(DecodeError::value("status")));
+    let zero = Item { generation: 0, ..ask(0) };
+    assert_eq!(store(&[zero], 1), Err(DecodeError::value("generation")));
+    let many: Vec<Item> = (0..=u8::try_from(LODGE_CONTENTS_MAX).expect("few")).map(ask).collect();
+    assert_eq!(store(&many, many.len()), Err(DecodeError::value("count")));
+    let crc = batch(&[Item { page_crc: 1, ..ask(0) }], 0);
+    let refused = Batch::decode(Kind::LODGE_FETCH, &crc).map(|_| ());
+    assert_eq!(refused, Err(DecodeError::value("page_crc")));
+    let other = Batch::decode(Kind::SPACE_DONE, &batch(&[ask(0)], 0)).map(|_| ());
+    assert_eq!(other, Err(DecodeError::value("kind")));
+    assert!(Limit::decode(&[0; 16]).is_err() && HandBack::decode(&[0; 16]).is_err());
+}
+
+/// Each field of a good message is set to each of some values, and each length is tried: it is
+/// decoded or refused, and what is decoded has as many contents as it says.
+#[test]
+fn mutated_and_cut() {
+    let kinds = [
+        (Kind::LODGE_STORE, Status::Ask, 2),
+        (Kind::LODGE_PAGES, Status::Done, 2),
+        (Kind::LODGE_FETCH, Status::Ask, 0),
+        (Kind::LODGE_STORED, Status::NoRoom, 0),
+    ];
+    for (kind, status, contents) in kinds {
+        let good = batch(&[item(0, status), item(31, status)], contents);
+        assert!(Batch::decode(kind, &good).is_ok());
+        for at in 0..72 {
+            for value in [0, 1, 2, 6, 7, 31, 32, 127, 128, 255] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                if let Ok((head, parts)) = Batch::decode(kind, &bytes) {
+                    assert_eq!(parts.iter().count(), usize::from(head.count));
+                    let some = parts.iter().filter(|(_, content)| content.is_some()).count();
+                    assert_eq!(some * PAGE_LEN + 24 + 24 * usize::from(head.count), bytes.len());
+                }
+            }
+        }
+        for len in (0..100).chain([good.len() - 1]) {
+            assert!(len >= good.len() || Batch::decode(kind, &good[..len]).is_err());
+        }
+    }
+}
