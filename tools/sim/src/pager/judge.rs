@@ -4,7 +4,7 @@ use netproto::msg::lodge::Status;
 use vm_remote::lodge::owner::{Loss, Stage};
 use vm_remote::lodge::Peer;
 
-use super::node::{pattern, Place};
+use super::node::{pattern, peer, Place};
 use super::world::World;
 
 impl World {
@@ -23,7 +23,9 @@ impl World {
                 let owner = from.slot.index();
                 // A holder that heard of its owner's death owes it nothing.
                 let is_known = self.life(node).holder.of(from.slot) != (0, 0);
-                if is_known && self.nodes[owner].life.is_some() {
+                let is_alive = self.nodes[owner].life.is_some()
+                    && from == peer(owner, self.nodes[owner].lives);
+                if is_known && is_alive {
                     self.fail(&format!("node {node} has no room for what it granted {from:?}"));
                 }
             }
