@@ -51,7 +51,7 @@ const SOMETIMES: [&str; 38] = [
 fn a_batch_of_seeds_keeps_the_promises() {
     let asked = std::env::var("HOLON_SIM_SEEDS").ok().and_then(|text| text.parse().ok());
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in 0..asked.unwrap_or(60) {
+    for seed in 0..asked.unwrap_or(40) {
         let Ok(outcome) = catch_unwind(|| run(seed)) else {
             panic!("seed {seed}: {:#?}", Options::draw(seed));
         };

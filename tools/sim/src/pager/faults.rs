@@ -117,7 +117,7 @@ impl World {
         let is_mended = |node: &super::world::Node| {
             node.life.as_ref().is_some_and(|life| life.owner.to_mend() == 0)
         };
-        let is_long_ago = self.now_ns - self.last_crash_ns > 2_500 * MS;
+        let is_long_ago = self.now_ns - self.last_crash_ns > 2_300 * MS;
         !self.options.is_gentle || (is_long_ago && self.nodes.iter().all(is_mended))
     }
 

@@ -72,7 +72,7 @@ impl Options {
                 0
             }
         };
-        let is_gentle = some(35, 2) == 1;
+        let is_gentle = some(80, 2) == 1;
         Self {
             nodes: 3 + usize::try_from(some(60, 3)).expect("small"),
             pages: 40 + usize::try_from(some(100, 160)).expect("small"),
@@ -89,7 +89,7 @@ impl Options {
             delay_mean_ns: some(70, 8 * MS),
             cut_ppm: some(40, 6_000),
             is_one_way: some(50, 2) == 1,
-            crash_ppm: some(50, 2_000),
+            crash_ppm: some(50, 2_000).max(if is_gentle { 1_000 } else { 0 }),
             pause_ppm: some(30, 3_000),
             slow_ns: some(20, 60 * MS),
             rot_ppm: if is_gentle { 0 } else { some(25, 20_000) },
