@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(plan.shape(), Shape::Stride(stride));
             let first = 500_u64.saturating_add_signed(stride * 10);
             assert_eq!(plan.clone().next(), Some(first));
-            assert_eq!(plan.count(), 4);
+            assert_eq!(plan.count(), 8);
         }
     }
 
@@ -268,9 +268,7 @@ mod tests {
     fn without_a_stride_it_is_the_block() {
         let (_, plan) = after([77, 3, 900, 41, 500, 13]);
         assert_eq!(plan.shape(), Shape::Around);
-        assert_eq!(plan.collect::<Vec<_>>(), [14, 15]);
-        let all = Plan { page: 13, shape: Shape::Around, count: 7, done: 0 };
-        assert_eq!(all.collect::<Vec<_>>(), [14, 15, 8, 9, 10, 11, 12]);
+        assert_eq!(plan.collect::<Vec<_>>(), [14, 15, 8, 9, 10, 11, 12]);
     }
 
     #[test]
@@ -278,7 +276,7 @@ mod tests {
         let mut prefetch = Prefetch::new();
         let stride = Shape::Stride(1);
         (0..200).for_each(|_| prefetch.touched(stride, None));
-        assert_eq!(prefetch.ahead(), [AHEAD_MAX, 2]);
+        assert_eq!(prefetch.ahead(), [AHEAD_MAX, AROUND_MAX]);
         (0..200).for_each(|_| prefetch.wasted(stride));
         (0..200).for_each(|_| prefetch.wasted(Shape::Around));
         assert_eq!(prefetch.ahead(), [0, 0]);

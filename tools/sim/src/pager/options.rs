@@ -1,6 +1,6 @@
 //! What a run of the pager draws for itself.
 
-use crate::chance::Rng;
+use holon_simkit::Rng;
 
 /// A millisecond.
 pub(super) const MS: u64 = 1_000_000;

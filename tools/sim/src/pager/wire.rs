@@ -9,7 +9,7 @@ use netproto::wire::checksum::crc32c;
 use netproto::Kind;
 
 use super::options::{Options, MS};
-use crate::chance::Rng;
+use holon_simkit::Rng;
 
 /// Kind, sender, receiver, lives of both, checksum.
 const ENVELOPE_LEN: usize = 2 + 2 + 16 + 4;

@@ -8,7 +8,7 @@ use netproto::Instant;
 use super::node::{Life, Place};
 use super::options::{Options, MS};
 use super::wire::{self, Wire};
-use crate::chance::Rng;
+use holon_simkit::Rng;
 
 /// Events kept for the report of a broken promise.
 const TRACE_LEN: usize = 120;
