@@ -24,10 +24,10 @@ pub(crate) mod vm {
     /// Protection keys.
     pub(crate) const PKEY: u64 = 0x1f << 32;
     pub(crate) const SHADOW_STACK: u64 = 1 << 37;
-    pub(crate) const DROPPABLE: u64 = 1 << 40;
     pub(crate) const SEALED: u64 = 1 << 42;
-    /// What can't be made again elsewhere.
-    pub(crate) const STRANGE: u64 = MAYBE_GUARD | PKEY | SHADOW_STACK | DROPPABLE | SEALED;
+    /// What can't be made again elsewhere. Not among it is memory that the kernel may drop: libc
+    /// keeps the state of `getrandom` in such, and as ordinary memory it is just never dropped.
+    pub(crate) const STRANGE: u64 = MAYBE_GUARD | PKEY | SHADOW_STACK | SEALED;
     pub(crate) const PFNMAP: u64 = 1 << 10;
     pub(crate) const LOCKED: u64 = 1 << 13;
     pub(crate) const IO: u64 = 1 << 14;
