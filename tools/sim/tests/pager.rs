@@ -1,7 +1,6 @@
 //! A batch of the pager's seeds; the rest of the search is `holon-sim pager FIRST COUNT`.
 
-use std::collections::BTreeMap;
-use std::panic::catch_unwind;
+mod common;
 
 use holon_sim::pager::{run, Options};
 
@@ -49,19 +48,6 @@ const SOMETIMES: [&str; 38] = [
 
 #[test]
 fn a_batch_of_seeds_keeps_the_promises() {
-    let asked = std::env::var("HOLON_SIM_SEEDS").ok().and_then(|text| text.parse().ok());
-    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in 0..asked.unwrap_or(40) {
-        let Ok(outcome) = catch_unwind(|| run(seed)) else {
-            panic!("seed {seed}: {:#?}", Options::draw(seed));
-        };
-        if seed % 10 == 0 {
-            assert_eq!(outcome, run(seed), "seed {seed}: two runs differ");
-        }
-        for (what, times) in outcome.seen {
-            *seen.entry(what).or_default() += times;
-        }
-    }
-    let missing: Vec<_> = SOMETIMES.iter().filter(|what| !seen.contains_key(**what)).collect();
-    assert!(missing.is_empty(), "never happened: {missing:?}\nhappened: {seen:#?}");
+    let options = |seed| format!("{:#?}", Options::draw(seed));
+    common::batch(40, &SOMETIMES, run, |outcome| outcome.seen, options);
 }
