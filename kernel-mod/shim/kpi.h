@@ -167,8 +167,12 @@ struct kpi_iovec {
 	size_t len;
 };
 
-/* Bound to addr:port (network order in addr, host order in port) in the first net namespace. */
-int kpi_udp_open(u32 addr_be, u16 port, struct kpi_waitq *readable, struct kpi_udp **out);
+/*
+ * Bound to addr:port (network order in addr, host order in port) in the first net namespace, and
+ * to the interface with number ifindex: all comes and goes by it alone. 0: any.
+ */
+int kpi_udp_open(u32 addr_be, u16 port, int ifindex, struct kpi_waitq *readable,
+		 struct kpi_udp **out);
 void kpi_udp_close(struct kpi_udp *u);
 /* Never waits for room: -EAGAIN. */
 int kpi_udp_send(struct kpi_udp *u, u32 addr_be, u16 port, const struct kpi_iovec *iov, size_t n);

@@ -1,6 +1,6 @@
 //! A UDP socket of the kernel's own, in the first network namespace.
 
-use core::{net::SocketAddrV4, ptr::NonNull};
+use core::{net::SocketAddrV4, num::NonZeroU32, ptr::NonNull};
 
 use rust_alloc::sync::Arc;
 
@@ -33,12 +33,21 @@ fn address(addr_be: u32, port: u16) -> SocketAddrV4 {
 }
 
 impl UdpSocket {
-    /// Bound to `local`; `readable` is woken when a datagram comes.
-    pub fn bind(local: SocketAddrV4, readable: Arc<WaitQueue>) -> Result<Self> {
+    /// Bound to `local`, and to one interface if `device` names one: then nothing is taken from any
+    /// other, nor sent by it. `readable` is woken when a datagram comes.
+    pub fn bind(
+        local: SocketAddrV4,
+        device: Option<NonZeroU32>,
+        readable: Arc<WaitQueue>,
+    ) -> Result<Self> {
+        let ifindex = device.map_or(0, NonZeroU32::get);
+        let ifindex = i32::try_from(ifindex).map_err(|_| Errno::EINVAL)?;
         let mut raw = core::ptr::null_mut();
         let addr = u32::from(*local.ip()).to_be();
         // SAFETY: the queue outlives the socket: we keep it beside it.
-        let rc = unsafe { raw::kpi_udp_open(addr, local.port(), readable.as_raw(), &raw mut raw) };
+        let rc = unsafe {
+            raw::kpi_udp_open(addr, local.port(), ifindex, readable.as_raw(), &raw mut raw)
+        };
         Errno::check(rc)?;
         NonNull::new(raw).map(|raw| Self { raw, readable, port: local.port() }).ok_or(Errno::EIO)
     }

@@ -60,20 +60,28 @@ static struct sockaddr_in ipv4(u32 addr_be, u16 port)
 	};
 }
 
-static int open_bound(struct kpi_udp *u, struct sockaddr_in *to)
+static int bind_to(struct socket *sock, struct sockaddr_in *to, int ifindex)
+{
+	int rc = sock_bindtoindex(sock->sk, ifindex, true);
+
+	return rc ? rc : kernel_bind(sock, (bind_addr *)to, sizeof(*to));
+}
+
+static int open_bound(struct kpi_udp *u, struct sockaddr_in *to, int ifindex)
 {
 	int rc = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &u->sock);
 
 	if (rc)
 		return rc;
 	set_user(u, u);
-	rc = kernel_bind(u->sock, (bind_addr *)to, sizeof(*to));
+	rc = bind_to(u->sock, to, ifindex);
 	if (rc)
 		sock_release(u->sock);
 	return rc;
 }
 
-int kpi_udp_open(u32 addr_be, u16 port, struct kpi_waitq *readable, struct kpi_udp **out)
+int kpi_udp_open(u32 addr_be, u16 port, int ifindex, struct kpi_waitq *readable,
+		 struct kpi_udp **out)
 {
 	struct sockaddr_in to = ipv4(addr_be, port);
 	struct kpi_udp *u = kzalloc(sizeof(*u), GFP_KERNEL);
@@ -82,7 +90,7 @@ int kpi_udp_open(u32 addr_be, u16 port, struct kpi_waitq *readable, struct kpi_u
 	if (!u)
 		return -ENOMEM;
 	u->readable = (wait_queue_head_t *)readable;
-	rc = open_bound(u, &to);
+	rc = open_bound(u, &to, ifindex);
 	if (rc)
 		kfree(u);
 	else

@@ -20,6 +20,12 @@ static SLOT: TextFn = |out| {
         None => out.write_str("none"),
     };
 };
+static WIRE: TextFn = |out| {
+    let _ = match net::wire() {
+        Some(wire) => write!(out, "{wire}"),
+        None => out.write_str("none"),
+    };
+};
 /// What is logged: 0 nothing to 5 everything.
 static LOG_LEVEL: AtomicU64 = AtomicU64::new(3);
 
@@ -31,6 +37,7 @@ pub(crate) fn table() -> Result<Table> {
             Entry { name: c"held", value: Value::Text(&HELD) },
             Entry { name: c"incarnation", value: Value::Text(&INCARNATION) },
             Entry { name: c"slot", value: Value::Text(&SLOT) },
+            Entry { name: c"wire", value: Value::Text(&WIRE) },
             Entry { name: c"log_level", value: Value::Knob(&LOG_LEVEL, 0, 5) },
         ],
     )

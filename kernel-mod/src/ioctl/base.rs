@@ -1,7 +1,10 @@
 //! Handlers of the base control calls.
 
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::{
+    net::{Ipv4Addr, SocketAddrV4},
+    num::NonZeroU32,
+};
 
 use holon_uapi::base as uapi;
 use kapi::{
@@ -48,7 +51,7 @@ fn version(_file: &OpenFile, arg: u64) -> Result<u64> {
 
 fn config(_file: &OpenFile, arg: u64) -> Result<u64> {
     let config: uapi::Config = take(arg)?;
-    must_be_zero(&[config.flags, config.reserved])?;
+    must_be_zero(&[config.flags])?;
     let slot = slot_of(config.slot)?;
     if config.port == 0 {
         return Err(Errno::EINVAL);
@@ -61,7 +64,8 @@ fn config(_file: &OpenFile, arg: u64) -> Result<u64> {
     own.module_version = node::MODULE_VERSION;
     own.features = node::FEATURES;
     let local = SocketAddrV4::new(Ipv4Addr::from(config.ipv4), config.port);
-    net::start(own, local, config.name).map(|()| 0)
+    let wire = net::Wire { local, device: NonZeroU32::new(config.ifindex) };
+    net::start(own, wire, config.name).map(|()| 0)
 }
 
 fn peer_add(_file: &OpenFile, arg: u64) -> Result<u64> {

@@ -2,7 +2,9 @@
 
 use alloc::{sync::Arc, vec::Vec};
 use core::{
+    fmt::{self, Display, Formatter},
     net::{Ipv4Addr, SocketAddrV4},
+    num::NonZeroU32,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
@@ -75,6 +77,21 @@ pub(crate) struct Line {
     pub(crate) up: Option<Addresses>,
 }
 
+/// Where the node itself is reached.
+#[derive(Clone, Copy)]
+pub(crate) struct Wire {
+    /// Its address.
+    pub(crate) local: SocketAddrV4,
+    /// The one interface that it talks through; none: whichever leads there.
+    pub(crate) device: Option<NonZeroU32>,
+}
+
+impl Display for Wire {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} dev {}", self.local, self.device.map_or(0, NonZeroU32::get))
+    }
+}
+
 /// What the transport's lock guards.
 pub(super) struct Inner {
     pub(super) transport: Transport,
@@ -90,6 +107,7 @@ pub(crate) struct Net {
     // By slot.
     lines: SpinLock<Vec<Option<Line>>>,
     own: Config,
+    wire: Wire,
     // When the driver will next look at the transport by itself, in ns.
     pub(super) deadline_ns: AtomicU64,
     pub(super) poked: AtomicBool,
@@ -111,13 +129,13 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Begins to talk: once in the module's life.
-pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) -> Result {
+pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result {
     if NET.get().is_some() {
         return Err(Errno::EEXIST);
     }
     own.checksum = crc32c_update;
     let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
-    let socket = UdpSocket::bind(local, Arc::new(WaitQueue::new()?))?;
+    let socket = UdpSocket::bind(wire.local, wire.device, Arc::new(WaitQueue::new()?))?;
     let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
     let rx = zeroed_vec(DATAGRAM_LEN_MAX + 1)?;
     let inner = Inner { transport, buffer, names: by_slot([0; NAME_LEN])?, left: false };
@@ -126,6 +144,7 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
         inner: Mutex::new(lock_class!(c"holon-transport"), inner)?,
         lines: SpinLock::new(lock_class!(c"holon-lines"), by_slot(None)?)?,
         own,
+        wire,
         deadline_ns: AtomicU64::new(0),
         poked: AtomicBool::new(false),
         room: WaitQueue::new()?,
@@ -137,7 +156,7 @@ pub(crate) fn start(mut own: Config, local: SocketAddrV4, name: [u8; NAME_LEN]) 
     *net.driver.lock() = Some(driver);
     let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = core::str::from_utf8(text).unwrap_or("?");
-    log::info!("node {text} in slot {}, {local}, timescale {}", own.slot, own.timescale);
+    log::info!("node {text} in slot {}, {wire}, timescale {}", own.slot, own.timescale);
     Ok(())
 }
 
@@ -215,6 +234,11 @@ pub(crate) fn peer(slot: Slot) -> Option<(Line, PeerInfo, [u8; NAME_LEN])> {
 /// Own slot, once configured.
 pub(crate) fn own_slot() -> Option<Slot> {
     NET.get().map(|net| net.own.slot)
+}
+
+/// Where this node is reached, once configured.
+pub(crate) fn wire() -> Option<Wire> {
+    NET.get().map(|net| net.wire)
 }
 
 /// What all timeouts are multiplied by; 1 before it is configured.

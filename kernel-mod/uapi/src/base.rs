@@ -60,8 +60,8 @@ pub struct Config {
     pub flags: u32,
     /// Address to bind, in network order; zero for all.
     pub ipv4: [u8; 4],
-    /// Zero.
-    pub reserved: u32,
+    /// Number of the one interface to take from and send by; 0 for any.
+    pub ifindex: u32,
     /// Own name.
     pub name: [u8; NAME_LEN],
 }
