@@ -59,6 +59,7 @@ pub(crate) static AREAS: &[&Area] = &[
     &crate::control::AREA,
     // Memory.
     &crate::memory::AREA,
+    &crate::lodge::AREA,
     // Processes.
     &crate::proc::AREA,
     &crate::proc::SURROGATES,

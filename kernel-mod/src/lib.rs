@@ -11,6 +11,7 @@ mod areas;
 mod control;
 mod event;
 mod ioctl;
+mod lodge;
 mod memory;
 mod port;
 mod proc;

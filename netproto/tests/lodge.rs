@@ -1,7 +1,9 @@
 //! The formats of pages that lodge elsewhere: to the byte, and whatever a peer may send.
 
 use netproto::limits::{LODGE_CONTENTS_MAX, PAGE_LEN};
-use netproto::msg::lodge::{Batch, HandBack, HandBackReason, Horizon, Item, Limit, Status};
+use netproto::msg::lodge::{
+    Batch, BatchFlags, HandBack, HandBackReason, Horizon, Item, Limit, Offer, Status,
+};
 use netproto::{DecodeError, Kind, RequestId};
 
 fn item(position: u8, status: Status) -> Item {
@@ -10,7 +12,12 @@ fn item(position: u8, status: Status) -> Item {
 
 fn batch(items: &[Item], contents: usize) -> Vec<u8> {
     let count = u16::try_from(items.len()).expect("few");
-    let head = Batch { request: RequestId(0x1122), horizon: Horizon(0), count };
+    let head = Batch {
+        request: RequestId(0x1122),
+        horizon: Horizon(0),
+        count,
+        flags: BatchFlags::empty(),
+    };
     let mut bytes = head.encode().to_vec();
     items.iter().for_each(|item| bytes.extend(item.encode()));
     for content in 0..contents {
@@ -33,6 +40,21 @@ fn golden_bytes() {
     let back = HandBack { pages: 7, reason: HandBackReason::Drain, limit: 9 };
     assert_eq!(back.encode(), [7, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(HandBack::decode(&back.encode()), Ok(back));
+    let offer = Offer { spare: 0x0102 };
+    assert_eq!(offer.encode(), [2, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(Offer::decode(&offer.encode()), Ok(offer));
+    assert_eq!(Offer::decode(&[0, 0, 0, 0, 0, 0, 1, 0]), Err(DecodeError::value("padding")));
+}
+
+#[test]
+fn only_a_fetch_is_a_faults() {
+    let mut bytes = batch(&[item(0, Status::Ask)], 0);
+    bytes[18] = 1;
+    let flags = |kind, bytes: &[u8]| Batch::decode(kind, bytes).map(|(head, _)| head.flags);
+    assert_eq!(flags(Kind::LODGE_FETCH, &bytes), Ok(BatchFlags::FAULT));
+    assert_eq!(flags(Kind::LODGE_RELEASE, &bytes), Err(DecodeError::value("flags")));
+    bytes[18] = 2;
+    assert_eq!(flags(Kind::LODGE_FETCH, &bytes), Err(DecodeError::value("flags")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One owner and its holders, hand to hand: the rules one by one. What happens to them together, on
 //! a bad network, is in `tools/sim`.
 
-use netproto::msg::lodge::{Batch, Item, Status};
+use netproto::msg::lodge::{Batch, BatchFlags, Item, Status};
 use netproto::{Duration, Incarnation, Instant, Kind, Slot};
 use vm_remote::lodge::holder::{self, Frame, Holder, Store};
 use vm_remote::lodge::owner::{self, EntryId, EvictRefused, FetchRefused, Loss, OpKind};
@@ -153,7 +153,8 @@ impl World {
     }
 
     fn fetch_all(&mut self, entries: &[EntryId]) -> u32 {
-        let op = self.owner.fetch(at(2), entries[0], &entries[1..]).expect("fetches");
+        let op =
+            self.owner.fetch(at(2), entries[0], &entries[1..], BatchFlags::FAULT).expect("fetches");
         let came = self.run(at(2));
         let (done, _) = self.owner.fetched(op);
         positions(done).for_each(|position| self.owner.installed(op, position));
@@ -225,14 +226,17 @@ fn the_only_holder_dies() {
     let mut world = World::new(&[64]);
     let entries = world.evict(3, 1);
     assert_eq!(world.owner.only_at(peer(1).slot).count(), 3);
-    let op = world.owner.fetch(at(2), entries[0], &[]).expect("fetches");
+    let op = world.owner.fetch(at(2), entries[0], &[], BatchFlags::FAULT).expect("fetches");
     world.owner.peer_dead(at(2), peer(1));
     world.owner.handle_timeout(at(2));
     assert_eq!(world.owner.poll_over(), Some((op, OpKind::Fetch)));
     assert_eq!(world.owner.fetched(op), (0, 1));
     let loss = Loss::HolderDied(peer(1).slot);
     assert_eq!(world.owner.stage(entries[0]), Stage::Lost(loss));
-    assert_eq!(world.owner.fetch(at(3), entries[1], &[]), Err(FetchRefused::Lost(loss)));
+    assert_eq!(
+        world.owner.fetch(at(3), entries[1], &[], BatchFlags::FAULT),
+        Err(FetchRefused::Lost(loss))
+    );
     world.owner.end_fetch(op);
     entries.iter().for_each(|entry| world.owner.discard(*entry));
     assert_eq!(world.owner.in_use(), 0);
@@ -250,7 +254,7 @@ fn a_rotten_copy_is_not_believed() {
     assert_eq!(world.fetch_all(&entries), 2, "from the other");
     let entries = world.evict(1, 1);
     world.holders.iter_mut().for_each(|(_, frames)| frames.fill(7));
-    let op = world.owner.fetch(at(5), entries[0], &[]).expect("fetches");
+    let op = world.owner.fetch(at(5), entries[0], &[], BatchFlags::FAULT).expect("fetches");
     assert_eq!(world.run(at(5)), 0);
     assert_eq!(world.owner.fetched(op), (0, 1));
     assert!(matches!(world.owner.stage(entries[0]), Stage::Lost(Loss::Damaged(_))));

@@ -21,8 +21,8 @@ use kapi::{
 use netproto::{
     limits::{DATAGRAM_LEN_MAX, SLOT_COUNT},
     page::Addresses,
-    Class, Config, DownReason, Incarnation, Instant, Kind, PeerError, PeerInfo, SendError, Slot,
-    Transport,
+    Class, Config, DownReason, Incarnation, Instant, Kind, PeerError, PeerInfo, PeerState,
+    SendError, Slot, Transport,
 };
 
 use super::driver;
@@ -267,6 +267,25 @@ pub(crate) fn send(
 ) -> core::result::Result<(), SendError> {
     let net = NET.get().ok_or(SendError::UnknownPeer)?;
     let mut inner = net.inner.lock();
+    inner.transport.send(now(), slot, class, kind, parts)?;
+    net.transmit(&mut inner);
+    Ok(())
+}
+
+/// As [`send`], but only to this incarnation of the peer: `Down` if another one is up.
+pub(crate) fn send_to(
+    slot: Slot,
+    incarnation: Incarnation,
+    class: Class,
+    kind: Kind,
+    parts: &[&[u8]],
+) -> core::result::Result<(), SendError> {
+    let net = NET.get().ok_or(SendError::UnknownPeer)?;
+    let mut inner = net.inner.lock();
+    let info = inner.transport.peer(slot).ok_or(SendError::UnknownPeer)?;
+    if info.state != PeerState::Up || info.incarnation != Some(incarnation) {
+        return Err(SendError::Down);
+    }
     inner.transport.send(now(), slot, class, kind, parts)?;
     net.transmit(&mut inner);
     Ok(())

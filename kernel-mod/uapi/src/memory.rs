@@ -25,6 +25,25 @@ pub struct MemoryLost {
     pub reserved: U32,
 }
 
+/// Takes a [`PeerDead`]; `ESRCH` if that life of the node is not the present or last one.
+pub const MEM_PEER_DEAD: u32 = crate::number::iow::<PeerDead>(0x21);
+
+/// The cluster has decided that a life of a node is over: pages that lodge there are lost, those of
+/// it that lodge here are freed. It can't be taken back: that node is listened to again, as far as
+/// lodging goes, when it has restarted.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PeerDead {
+    /// The node.
+    pub slot: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Which life.
+    pub incarnation: [u8; 16],
+}
+
+const _: () = assert!(size_of::<PeerDead>() == 24);
+
 /// A step of the self-test; only in modules built with it.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

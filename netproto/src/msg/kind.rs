@@ -77,6 +77,8 @@ impl Kind {
     pub const LODGE_RELEASED: Self = Self(0x0608);
     /// A holder wants pages to leave: [`lodge::HandBack`].
     pub const LODGE_HAND_BACK: Self = Self(0x0609);
+    /// A holder could lend so much besides: [`lodge::Offer`].
+    pub const LODGE_OFFER: Self = Self(0x060a);
 
     /// The class that this kind belongs in. Messages of different classes may overtake each other:
     /// a sequence that must stay in order (PREPARE, then ABORT) is kept by its attempt number.

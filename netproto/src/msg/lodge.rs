@@ -4,6 +4,7 @@
 //! answered, and whoever gets it twice answers twice. A page is named by the owner's entry number
 //! and a generation that grows with each use of the entry. [`Horizon`] ends the life of duplicates.
 
+use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -11,6 +12,19 @@ use super::{check_zero, split, Kind};
 use crate::error::DecodeError;
 use crate::id::RequestId;
 use crate::limits::{LODGE_CONTENTS_MAX, LODGE_PAGES_MAX, PAGE_LEN};
+
+mod limit;
+
+pub use limit::{HandBack, HandBackReason, Limit, Offer};
+
+bitflags! {
+    /// More about a batch.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct BatchFlags: u16 {
+        /// In FETCH: a task waits for the first page. It is answered alone, and first.
+        const FAULT = 1;
+    }
+}
 
 /// No STORE with a request number below this is under way any more: one that still arrives is a
 /// late duplicate.
@@ -139,6 +153,8 @@ pub struct Batch {
     pub horizon: Horizon,
     /// How many items, `1..=`[`LODGE_PAGES_MAX`].
     pub count: u16,
+    /// More about it; none but in FETCH.
+    pub flags: BatchFlags,
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -147,7 +163,8 @@ struct BatchWire {
     request: U64,
     horizon: U64,
     count: U16,
-    zero: [u8; 6],
+    flags: U16,
+    zero: [u8; 4],
 }
 
 /// The parts of a batch that was checked.
@@ -182,7 +199,8 @@ impl Batch {
             request: U64::new(self.request.0),
             horizon: U64::new(self.horizon.0),
             count: U16::new(self.count),
-            zero: [0; 6],
+            flags: U16::new(self.flags.bits()),
+            zero: [0; 4],
         })
     }
 
@@ -224,7 +242,11 @@ impl Batch {
             request: RequestId(wire.request.get()),
             horizon: Horizon(wire.horizon.get()),
             count,
+            flags: BatchFlags::from_bits(wire.flags.get()).ok_or(DecodeError::value("flags"))?,
         };
+        if kind != Kind::LODGE_FETCH && !head.flags.is_empty() {
+            return Err(DecodeError::value("flags"));
+        }
         if !is_request(kind) && head.horizon != Horizon(0) {
             return Err(DecodeError::value("horizon"));
         }
@@ -252,122 +274,4 @@ fn check(kind: Kind, item: &Item) -> Result<bool, DecodeError> {
         return Err(DecodeError::value("page_crc"));
     }
     Ok(has_content)
-}
-
-/// RESERVE: the owner wants to lodge this many pages at most, all in all. GRANT: it may lodge that
-/// many. Numbers are absolute, so a repetition changes nothing; an older `sequence` is ignored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// Counts the owner's RESERVEs; never zero.
-    pub sequence: u64,
-    /// Pages.
-    pub limit: u32,
-    /// In GRANT: how many more could be had.
-    pub spare: u32,
-}
-
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct LimitWire {
-    sequence: U64,
-    limit: U32,
-    spare: U32,
-}
-
-impl Limit {
-    /// Length on the wire.
-    pub const LEN: usize = 16;
-
-    /// The bytes on the wire.
-    #[must_use]
-    pub fn encode(&self) -> [u8; Self::LEN] {
-        transmute!(LimitWire {
-            sequence: U64::new(self.sequence),
-            limit: U32::new(self.limit),
-            spare: U32::new(self.spare),
-        })
-    }
-
-    /// Reads and checks the payload.
-    ///
-    /// # Errors
-    /// The first field that is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let wire: &LimitWire = super::exact(bytes)?;
-        if wire.sequence.get() == 0 {
-            return Err(DecodeError::value("sequence"));
-        }
-        Ok(Self { sequence: wire.sequence.get(), limit: wire.limit.get(), spare: wire.spare.get() })
-    }
-}
-
-/// Why a holder wants pages to leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandBackReason {
-    /// It needs the memory itself.
-    Pressure,
-    /// It is being drained: all pages, and no new ones.
-    Drain,
-}
-
-/// HAND_BACK: the holder asks the owner to lower its limit by so many pages: first what is not
-/// used, then by taking pages back or moving them on. Repeated while it holds; never answered as
-/// such.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HandBack {
-    /// How many pages.
-    pub pages: u32,
-    /// Why.
-    pub reason: HandBackReason,
-    /// The limit that the holder has noted for the owner: also finds out limits that the owner has
-    /// forgotten.
-    pub limit: u32,
-}
-
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct HandBackWire {
-    pages: U32,
-    limit: U32,
-    reason: U16,
-    zero: [u8; 6],
-}
-
-impl HandBack {
-    /// The message's number.
-    pub const KIND: Kind = Kind::LODGE_HAND_BACK;
-    /// Length on the wire.
-    pub const LEN: usize = 16;
-
-    /// The bytes on the wire.
-    #[must_use]
-    pub fn encode(&self) -> [u8; Self::LEN] {
-        transmute!(HandBackWire {
-            pages: U32::new(self.pages),
-            limit: U32::new(self.limit),
-            reason: U16::new(match self.reason {
-                HandBackReason::Pressure => 1,
-                HandBackReason::Drain => 2,
-            }),
-            zero: [0; 6],
-        })
-    }
-
-    /// Reads and checks the payload.
-    ///
-    /// # Errors
-    /// The first field that is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let wire: &HandBackWire = super::exact(bytes)?;
-        check_zero(&wire.zero)?;
-        Ok(Self {
-            pages: wire.pages.get(),
-            limit: wire.limit.get(),
-            reason: match wire.reason.get() {
-                1 => HandBackReason::Pressure,
-                2 => HandBackReason::Drain,
-                _ => return Err(DecodeError::value("reason")),
-            },
-        })
-    }
 }

@@ -1,6 +1,6 @@
 //! A node's driver: what the module does with the machines.
 
-use netproto::msg::lodge::{Batch, HandBack, Horizon, Item, Limit, Status};
+use netproto::msg::lodge::{Batch, BatchFlags, HandBack, Horizon, Item, Limit, Status};
 use netproto::wire::checksum::crc32c;
 use netproto::{Kind, RequestId};
 use vm_remote::lodge::holder::Store;
@@ -43,7 +43,7 @@ impl World {
             } else if let Some((entry, tag)) = self.life(node).owner.poll_homing() {
                 let page = usize::try_from(tag).expect("a page");
                 self.saw("sent home");
-                self.fetch(node, entry, page, 0);
+                self.fetch(node, entry, page, 0, BatchFlags::empty());
             } else if let Some(transmit) = self.life(node).owner.poll_transmit() {
                 self.transmit(node, &transmit);
             } else if let Some((to, message)) = self.life(node).holder.poll_hand_back(now) {
@@ -211,7 +211,8 @@ impl World {
     }
 
     fn answer(&mut self, node: usize, to: Peer, kind: Kind, request: RequestId, items: &Items) {
-        let head = Batch { request, horizon: Horizon(0), count: items.len() };
+        let flags = BatchFlags::empty();
+        let head = Batch { request, horizon: Horizon(0), count: items.len(), flags };
         let items: Vec<Item> = items.iter().map(|item| Item { page_crc: 0, ..*item }).collect();
         self.post(node, to, kind, &wire::batch(&head, &items, &[]));
     }
@@ -255,7 +256,8 @@ impl World {
             }
             let contents: Vec<&[u8]> = frames.iter().map(|frame| &life.frames[frame][..]).collect();
             let count = u16::try_from(items.len()).expect("few");
-            let head = Batch { request: head.request, horizon: Horizon(0), count };
+            let (request, flags) = (head.request, BatchFlags::empty());
+            let head = Batch { request, horizon: Horizon(0), count, flags };
             let bytes = wire::batch(&head, &items, &contents);
             self.post(node, to, Kind::LODGE_PAGES, &bytes);
         }

@@ -2,6 +2,7 @@
 
 use vm_remote::lodge::owner::{EntryId, EvictRefused, FetchRefused, Page};
 
+use netproto::msg::lodge::BatchFlags;
 use netproto::wire::checksum::crc32c;
 
 use super::node::{pattern, Place};
@@ -95,10 +96,17 @@ impl World {
             return;
         };
         let more = self.rng.index(12);
-        self.fetch(node, entry, page, more);
+        self.fetch(node, entry, page, more, BatchFlags::FAULT);
     }
 
-    pub(super) fn fetch(&mut self, node: usize, entry: EntryId, page: usize, more: usize) {
+    pub(super) fn fetch(
+        &mut self,
+        node: usize,
+        entry: EntryId,
+        page: usize,
+        more: usize,
+        flags: BatchFlags,
+    ) {
         let now = self.now();
         let life = self.nodes[node].life.as_mut().expect("awake");
         let neighbours: Vec<EntryId> = life.pages[page + 1..]
@@ -109,7 +117,7 @@ impl World {
             })
             .take(more)
             .collect();
-        match life.owner.fetch(now, entry, &neighbours) {
+        match life.owner.fetch(now, entry, &neighbours, flags) {
             Ok(op) => {
                 let entries = (0..32).map(|at| life.owner.entry_at(op, at));
                 let pages = entries.map(|entry| entry.and_then(|entry| life.page_of(entry)));

@@ -1,7 +1,7 @@
 //! Time, and what goes out.
 
 use netproto::limits::LODGE_CONTENTS_MAX;
-use netproto::msg::lodge::{Batch, Horizon, Item, Status};
+use netproto::msg::lodge::{Batch, BatchFlags, Horizon, Item, Status};
 use netproto::{Instant, Kind, RequestId, Slot};
 
 use crate::lodge::owner::op::{Op, OpId, OpKind};
@@ -144,12 +144,15 @@ impl Owner {
             OpKind::Release => Kind::LODGE_RELEASE,
         };
         let request = op.request;
+        // The task has its page, or this holder does not: what is left is nobody's fault.
+        let is_first = items.iter().next().is_some_and(|item| item.position == 0);
+        let flags = if is_first { op.flags } else { BatchFlags::empty() };
         let lane = self.op_mut(id)?.lanes.get_mut(at)?;
         // What has no holder any more is not sent to anybody.
         lane.unsent &= if taken == 0 { 0 } else { !taken };
         let slot = slot.filter(|_| taken != 0)?;
         let to = self.lenders.get(slot)?.peer;
-        let head = Batch { request, horizon: self.horizon(slot), count: items.len() };
+        let head = Batch { request, horizon: self.horizon(slot), count: items.len(), flags };
         Some(Transmit { to, body: Body::Batch { kind, op: id, head, items } })
     }
 

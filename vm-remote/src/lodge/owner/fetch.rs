@@ -2,7 +2,7 @@
 //! put them in.
 
 use netproto::limits::LODGE_PAGES_MAX;
-use netproto::msg::lodge::{Item, Status};
+use netproto::msg::lodge::{BatchFlags, Item, Status};
 use netproto::{Instant, RequestId, Slot};
 
 use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, Stage};
@@ -39,7 +39,8 @@ pub struct Accepted {
 }
 
 impl Owner {
-    /// Begins to fetch `first` and, along with it, those of `more` that can be.
+    /// Begins to fetch `first` and, along with it, those of `more` that can be. `flags` say whether
+    /// a task waits for `first`.
     ///
     /// # Errors
     /// Why `first` can't be; nothing is fetched then.
@@ -48,6 +49,7 @@ impl Owner {
         now: Instant,
         first: EntryId,
         more: &[EntryId],
+        flags: BatchFlags,
     ) -> Result<OpId, FetchRefused> {
         let entry = self.entry(first).ok_or(FetchRefused::Unknown)?;
         match (entry.stage, entry.fetch) {
@@ -75,6 +77,7 @@ impl Owner {
         let request = self.next_request(id);
         let list = list.get(..count).unwrap_or_default();
         let mut op = Op::new(OpKind::Fetch, request, list, (self.config.fetch, now));
+        op.flags = flags;
         op.open_lane(0, None);
         self.put_op(id, op);
         self.choose_sources(id, None);

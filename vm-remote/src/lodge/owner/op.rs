@@ -1,6 +1,7 @@
 //! A batch under way.
 
 use netproto::limits::LODGE_PAGES_MAX;
+use netproto::msg::lodge::BatchFlags;
 use netproto::{Instant, RequestId, Slot};
 
 use crate::lodge::owner::entry::EntryId;
@@ -41,6 +42,8 @@ pub(super) struct Lane {
 pub(super) struct Op {
     pub(super) kind: OpKind,
     pub(super) request: RequestId,
+    /// Of FETCH, while the first page is open.
+    pub(super) flags: BatchFlags,
     pub(super) entries: [Option<EntryId>; PAGES_MAX],
     /// Where a page is read from at present.
     pub(super) sources: [Option<Slot>; PAGES_MAX],
@@ -67,6 +70,7 @@ impl Op {
         let mut op = Self {
             kind,
             request,
+            flags: BatchFlags::empty(),
             entries: [None; PAGES_MAX],
             sources: [None; PAGES_MAX],
             lanes: [Lane::default(); LANES],

@@ -1,0 +1,106 @@
+//! The area's record and state, and whom a message is for.
+
+use kapi::{lock_class, module::Unloading, sysctl::Table, Errno, Global, Mutex, Result};
+use netproto::{Class, Kind, Message, Slot};
+use vm_remote::lodge::Peer;
+
+use super::{holder, ioctl, knobs, owner, peers::Peers, stats};
+use crate::{
+    areas::Area,
+    port::net::{self, Down, Why},
+};
+
+/// The area's state.
+pub(super) struct Lodge {
+    pub(super) peers: Peers,
+    table: Mutex<Option<Table>>,
+}
+
+static LODGE: Global<Lodge> = Global::new();
+
+pub(super) fn get() -> Result<&'static Lodge> {
+    LODGE.get().ok_or(Errno::ENODEV)
+}
+
+/// The area's record.
+pub(crate) static AREA: Area = Area {
+    name: "lodgers",
+    load,
+    unload,
+    held,
+    kind_class: Some(0x06),
+    message,
+    peer_up,
+    peer_down,
+    writable,
+    ioctls: ioctl::RECORDS,
+    ..Area::NONE
+};
+
+fn load() -> Result {
+    let lodge = LODGE.set(Lodge {
+        peers: Peers::new()?,
+        table: Mutex::new(lock_class!(c"holon-lodge-table"), None)?,
+    })?;
+    holder::load()?;
+    owner::load()?;
+    *lodge.table.lock() = Some(knobs::table()?);
+    Ok(())
+}
+
+fn unload(token: &Unloading) {
+    if let Some(lodge) = LODGE.get() {
+        drop(lodge.table.lock().take());
+    }
+    owner::unload(token);
+    holder::unload(token);
+    LODGE.clear(token);
+}
+
+/// Pages that lodge here, and pages of ours that lodge elsewhere.
+fn held() -> u64 {
+    holder::held() + owner::held()
+}
+
+/// Who sent a message that the transport has just given out: no session ended in between.
+fn sender(slot: Slot) -> Option<Peer> {
+    net::incarnation_of(slot).map(|incarnation| Peer { slot, incarnation })
+}
+
+fn message(message: Message) {
+    let Some(from) = sender(message.from) else { return };
+    match message.kind {
+        Kind::LODGE_RESERVE | Kind::LODGE_STORE | Kind::LODGE_FETCH | Kind::LODGE_RELEASE => {
+            holder::message(from, &message);
+        }
+        Kind::LODGE_GRANT
+        | Kind::LODGE_STORED
+        | Kind::LODGE_PAGES
+        | Kind::LODGE_RELEASED
+        | Kind::LODGE_HAND_BACK
+        | Kind::LODGE_OFFER => owner::message(from, &message),
+        _ => stats::REFUSED_MESSAGES.add(1),
+    }
+}
+
+fn peer_up(slot: Slot) {
+    if let (Ok(lodge), Some(peer)) = (get(), sender(slot)) {
+        lodge.peers.up(peer);
+    }
+}
+
+/// Silence and a reset say only that the peer can't be reached now: what it has stays counted. A
+/// peer that says goodbye or has begun a new life is no more.
+fn peer_down(slot: Slot, down: Down) {
+    let Ok(lodge) = get() else { return };
+    let peer = Peer { slot, incarnation: down.incarnation };
+    match down.why {
+        Why::Silence | Why::PeerReset | Why::Violation => lodge.peers.silent(peer),
+        Why::Left | Why::Restarted => lodge.peers.dead(peer),
+    }
+}
+
+fn writable(slot: Slot, class: Class) {
+    holder::writable(slot, class);
+    owner::writable(slot, class);
+}

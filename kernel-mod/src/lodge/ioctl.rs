@@ -1,0 +1,30 @@
+//! Control calls of the area.
+
+use holon_uapi::memory as uapi;
+use kapi::{thread::CAP_SYS_ADMIN, Errno, Result};
+use netproto::{Incarnation, Slot};
+use vm_remote::lodge::Peer;
+
+use super::area;
+use crate::ioctl::{
+    open::OpenFile,
+    table::{must_be_zero, take, Record},
+};
+
+/// The area's calls.
+pub(super) static RECORDS: &[Record] =
+    &[Record::new(uapi::MEM_PEER_DEAD, "mem_peer_dead", Some(CAP_SYS_ADMIN), peer_dead)];
+
+fn peer_dead(_file: &OpenFile, arg: u64) -> Result<u64> {
+    let verdict: uapi::PeerDead = take(arg)?;
+    must_be_zero(&[verdict.reserved])?;
+    let slot = u8::try_from(verdict.slot).ok().and_then(Slot::new).ok_or(Errno::EINVAL)?;
+    let peer = Peer { slot, incarnation: Incarnation(verdict.incarnation) };
+    let lodge = area::get()?;
+    if lodge.peers.of(slot) != Some(peer) {
+        return Err(Errno::ESRCH);
+    }
+    log::info!("slot {slot} is given up: what lodges there is lost, what it has here is freed");
+    lodge.peers.dead(peer);
+    Ok(0)
+}

@@ -1,0 +1,21 @@
+//! Pages of this node's processes that lodge on other nodes, and other nodes' pages that lodge
+//! here: drives the machines of `vm_remote::lodge`.
+//!
+//! ```text
+//!  net's thread ── message ──> area ──RESERVE, STORE, FETCH, RELEASE──────────> holder
+//!                                └────GRANT, STORED, PAGES, RELEASED, ...─────> owner
+//!  session, verdict ─> peers (one order of facts for both) ─> holder, owner
+//!                                                             both ── wire ──> the peer
+//! ```
+//! Locks, outermost first: `Peers`; the holder's or the owner's; the transport's.
+
+mod area;
+mod holder;
+mod ioctl;
+mod knobs;
+mod owner;
+mod peers;
+mod stats;
+mod wire;
+
+pub(crate) use area::AREA;
