@@ -71,13 +71,19 @@ impl Parked for Resume {
             _ => incoming.park(own),
         };
         match verdict {
-            Verdict::Run => {
-                rights::limit(own, &incoming.manifest.task);
-                if let Some(rights) = rights {
+            Verdict::Run => match rights {
+                Some(rights) => {
+                    rights::limit(own, &incoming.manifest.task);
                     own.take_on(rights);
+                    load::finish(own, incoming);
                 }
-                load::finish(own, incoming);
-            }
+                // The failure was told before any success, so this word was never to come. A
+                // process is lost rather than run with its helper's rights.
+                None => {
+                    log::error!("{}: released without its rights: ended", incoming.process);
+                    own.exit(9, 0, 0);
+                }
+            },
             Verdict::Discard => incoming.leave(own),
             // The restorer goes on; or its end is reported.
             Verdict::Load | Verdict::Killed => {}
