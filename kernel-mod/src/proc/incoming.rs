@@ -9,15 +9,18 @@ use kapi::{
     own::{Own, Restorer},
     park,
     task::Task,
-    wait::Mode,
     Errno, Mutex, Result, SpinLock, WaitQueue,
 };
 use netproto::{AttemptId, Epoch, GlobalPid, Slot};
 use sched_migrate::{effect::Arrival, Failure, Step};
 
+mod parking;
+
+pub(super) use parking::Verdict;
+
+use self::parking::Command;
 use super::{
     files::Exported,
-    live, load,
     record::Record,
     restorer::Reconvert,
     state::{self, Done, Input},
@@ -28,16 +31,6 @@ use crate::memory::space;
 /// A failure of the helper's, as the other side hears it.
 pub(crate) fn failure(step: Step, errno: Errno) -> Failure {
     Failure::Helper { step, errno: u16::try_from(-errno.code()).unwrap_or(u16::MAX) }
-}
-
-/// What a parked helper does next.
-enum Command {
-    /// Put the final part in.
-    Apply,
-    /// Run.
-    Release,
-    /// End, or be the surrogate again.
-    Discard,
 }
 
 /// How far the helper is.
@@ -187,150 +180,10 @@ impl Incoming {
         self.helper.lock().as_ref().is_some_and(Task::is_this_thread)
     }
 
-    /// From user mode to the parking place, unless it was discarded meanwhile.
-    fn enter(&self, from: Stage) -> bool {
-        let mut state = self.state.lock();
-        let may = !state.discarded && state.stage == from;
-        if may {
-            state.stage = Stage::Parked;
-            state.waits = true;
-        }
-        may
-    }
-
-    /// Own context: parks before the commit.
-    pub(super) fn park(&self, own: &Own) -> Verdict {
-        if !self.enter(Stage::AtWork) {
-            return Verdict::Discard;
-        }
-        self.tell(Ok(Done::Restored));
-        self.obey(own)
-    }
-
-    /// Own context: parks again, with its vector state loaded, and puts the rest in.
-    pub(super) fn park_loaded(&self, own: &Own) -> Verdict {
-        if !self.enter(Stage::Loading) {
-            return Verdict::Discard;
-        }
-        self.apply(own);
-        self.obey(own)
-    }
-
-    fn obey(&self, own: &Own) -> Verdict {
-        let verdict = self.next_verdict(own);
-        self.stop_waiting();
-        verdict
-    }
-
-    fn next_verdict(&self, own: &Own) -> Verdict {
-        loop {
-            match self.next_command() {
-                Some(Command::Apply) if self.is_exec() => self.tell(Ok(Done::Applied(0))),
-                Some(Command::Apply) => match self.feed_restorer(own) {
-                    Ok(()) => {
-                        self.set_stage(Stage::Loading);
-                        return Verdict::Load;
-                    }
-                    Err(errno) => self.tell(Err(failure(Step::Apply, errno))),
-                },
-                Some(Command::Release) => {
-                    self.set_stage(Stage::Over);
-                    return Verdict::Run;
-                }
-                Some(Command::Discard) => return Verdict::Discard,
-                None => return Verdict::Killed,
-            }
-        }
-    }
-
-    fn feed_restorer(&self, own: &Own) -> Result {
-        let (restorer, _) = self.state.lock().restorer.ok_or(Errno::EINVAL)?;
-        let part = self.final_part.lock();
-        let part = part.as_ref().ok_or(Errno::EINVAL)?;
-        own.feed_restorer(&restorer, &part.xstate.0)
-    }
-
-    /// A killed helper ends only when nobody writes to its stack: soon, see [`SETTLE_US_MAX`].
-    fn stop_waiting(&self) {
-        let left = || {
-            let mut state = self.state.lock();
-            state.waits &= state.settling;
-            !state.waits
-        };
-        // A wait of this mode ends in no other way.
-        let _ = self.wake.wait(Mode::Idle, None, left);
-    }
-
-    fn next_command(&self) -> Option<Command> {
-        let told = || self.state.lock().command.is_some();
-        let waited = self.wake.wait(Mode::Killable, None, told);
-        let command = self.state.lock().command.take();
-        waited.ok().and(command)
-    }
-
-    #[inline(never)]
-    fn apply(&self, own: &Own) {
-        let result = match &*self.final_part.lock() {
-            Some(part) => load::apply(own, self, part)
-                .and_then(|()| live::put_back(own, part))
-                .map(|regs| self.state.lock().regs = Some(regs)),
-            None => Err(Errno::EINVAL),
-        };
-        self.tell(match result {
-            Ok(()) => Ok(Done::Applied(self.bytes_away())),
-            Err(errno) => Err(failure(Step::Apply, errno)),
-        });
-    }
-
-    fn bytes_away(&self) -> u64 {
-        self.space.lock().as_ref().map_or(0, |space| space.stat().outstanding * 4096)
-    }
-
     fn tell(&self, outcome: core::result::Result<Done, Failure>) {
         if let Ok(proc) = state::get() {
             proc.push(Input::Target(self.attempt, outcome));
         }
-    }
-
-    fn command(&self, command: Command) {
-        self.state.lock().command = Some(command);
-        self.wake.wake_all();
-    }
-
-    /// Driver: has the final part put in.
-    pub(crate) fn begin_apply(&self) {
-        self.command(Command::Apply);
-    }
-
-    /// Driver: lets it run.
-    pub(crate) fn release(&self) {
-        self.command(Command::Release);
-    }
-
-    /// Driver, after the final part was put in: writes what only another task can write.
-    pub(crate) fn settle(&self) -> Result {
-        let regs = {
-            let mut state = self.state.lock();
-            let Some(regs) = state.regs else {
-                return Ok(());
-            };
-            if !state.waits {
-                return Err(Errno::ESRCH);
-            }
-            state.settling = true;
-            regs
-        };
-        let outcome = self.write(&regs);
-        self.state.lock().settling = false;
-        self.wake.wake_all();
-        outcome
-    }
-
-    /// While `settling` holds the helper in the kernel.
-    fn write(&self, regs: &[u64; kapi::own::REGS]) -> Result {
-        let helper = self.helper.lock().clone().ok_or(Errno::ESRCH)?;
-        helper.settled(SETTLE_US_MAX)?;
-        helper.set_regs(regs)
     }
 
     /// Driver: has all of it go away. [`Input::Discarded`] follows, from whoever does it.
@@ -413,7 +266,7 @@ impl Incoming {
     /// Own context, in user mode's helper that gave up: a surrogate is one again on its way out of
     /// the call. Waiting for the driver's word would let it end first, and the body with it.
     pub(crate) fn turn_back(self: &Arc<Self>) -> Result {
-        if self.into == Arrival::Home && !super::again::is_local(self.attempt) {
+        if self.into == Arrival::Home && !crate::proc::again::is_local(self.attempt) {
             park::request(&Task::current()?, Arc::new(Reconvert(self.clone())))?;
         }
         Ok(())
@@ -450,7 +303,7 @@ impl Incoming {
     fn run_here(&self) {
         self.files.lock().clear();
         let Ok(proc) = state::get() else { return };
-        if super::again::is_local(self.attempt) {
+        if crate::proc::again::is_local(self.attempt) {
             let mut tables = proc.tables.lock();
             tables.incoming.remove(self.attempt);
             tables.records.remove(self.process);
@@ -459,19 +312,4 @@ impl Incoming {
             }
         }
     }
-}
-
-/// How long a task may take from its last word to its sleep.
-const SETTLE_US_MAX: u32 = 200_000;
-
-/// What a parked helper goes on with.
-pub(super) enum Verdict {
-    /// The process.
-    Run,
-    /// User mode, to load the vector state that it was given.
-    Load,
-    /// Its end, or the surrogate.
-    Discard,
-    /// Its end: it was killed.
-    Killed,
 }
