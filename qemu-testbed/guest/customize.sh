@@ -27,10 +27,11 @@ for source in $(words sources.txt); do
         dpkg-source --no-check -x ${source}_*.dsc"
 done
 
-# Nothing may run on its own in the measured guest, nor wait for a device that never comes.
+# Nothing may run on its own in the measured guest, nor wait for a device that never comes. The
+# peers' servers are started by the benchmark that measures them.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
     e2scrub_all.timer man-db.timer systemd-timesyncd.service getty@tty1.service \
-    rpc-statd-notify.service; do
+    rpc-statd-notify.service redis-server.service nbd-server.service nbd-client.service; do
     chroot "$root" systemctl mask "$unit" >/dev/null 2>&1 || true
 done
 chroot "$root" systemctl enable ssh.service >/dev/null 2>&1
