@@ -6,6 +6,9 @@ use crate::limits::{MTU_PAYLOAD_DEFAULT, MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN, TIMES
 use crate::time::Duration;
 use crate::wire::checksum::{crc32c_update, ChecksumFn};
 
+/// Message buffers of one size at most.
+const BUFFERS_MAX: usize = 1 << 16;
+
 /// Settings of a [`crate::Transport`]. Times are for real hardware; `timescale` multiplies them.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
@@ -13,7 +16,8 @@ pub struct Config {
     pub slot: Slot,
     /// Own incarnation; never [`Incarnation::NONE`].
     pub incarnation: Incarnation,
-    /// Longest link datagram (UDP payload) that is sent, in bytes.
+    /// Longest datagram (UDP payload) that is sent, in bytes: the path's MTU less
+    /// [`crate::limits::IP_UDP_LEN`]. [`crate::Transport::set_mtu`] sets it for one peer.
     pub mtu_payload: u16,
     /// A ping is sent this often; a hello too while there is no session.
     pub heartbeat: Duration,
@@ -21,11 +25,13 @@ pub struct Config {
     pub silence: Duration,
     /// Retransmission timeout before the first round trip was measured.
     pub rto_initial: Duration,
-    /// Shortest retransmission timeout.
+    /// By how much the retransmission timeout exceeds the round trip at least.
     pub rto_min: Duration,
     /// Longest retransmission timeout.
     pub rto_max: Duration,
-    /// How long an acknowledgement of the control or bulk class may wait for company. Not scaled.
+    /// Delays in the network's queues that are not worth reacting to.
+    pub queue_slack: Duration,
+    /// How long an acknowledgement may wait for company. Not scaled.
     pub ack_delay: Duration,
     /// Multiplies all the times above but `ack_delay`: 1 on hardware, more where CPUs are emulated.
     pub timescale: u32,
@@ -33,6 +39,8 @@ pub struct Config {
     pub module_version: u32,
     /// Feature bits, told to peers in the handshake.
     pub features: u64,
+    /// Message buffers kept ready: short ones, pages, and long ones.
+    pub buffers: [usize; 3],
     /// CRC-32C to use; [`crc32c_update`] unless the machine has a faster one.
     pub checksum: ChecksumFn,
 }
@@ -50,10 +58,12 @@ impl Config {
             rto_initial: Duration::from_ms(50),
             rto_min: Duration::from_ms(10),
             rto_max: Duration::from_ms(500),
+            queue_slack: Duration::from_us(50),
             ack_delay: Duration::from_ms(1),
             timescale: 1,
             module_version: 1,
             features: 0,
+            buffers: [256, 512, 16],
             checksum: crc32c_update,
         }
     }
@@ -81,6 +91,9 @@ impl Config {
         if !rto_in_order || self.ack_delay > self.rto_min {
             return Err(ConfigError::Retransmission);
         }
+        if self.buffers.iter().any(|count| *count > BUFFERS_MAX) {
+            return Err(ConfigError::Buffers);
+        }
         let scale = u64::from(self.timescale);
         for time in [
             &mut self.heartbeat,
@@ -88,6 +101,7 @@ impl Config {
             &mut self.rto_initial,
             &mut self.rto_min,
             &mut self.rto_max,
+            &mut self.queue_slack,
         ] {
             *time = time.times(scale);
         }

@@ -20,6 +20,9 @@ pub enum ConfigError {
     /// The retransmission times are not ordered, or `ack_delay` is longer than the shortest.
     #[error("retransmission times are not in order")]
     Retransmission,
+    /// More message buffers than make sense.
+    #[error("too many buffers")]
+    Buffers,
     /// No memory.
     #[error("no memory")]
     NoMemory,
@@ -37,6 +40,9 @@ pub enum PeerError {
     /// There is no peer in that slot.
     #[error("no peer in that slot")]
     Unknown,
+    /// The datagram length is out of its range.
+    #[error("mtu_payload out of range")]
+    MtuPayload,
     /// No memory.
     #[error("no memory")]
     NoMemory,
@@ -120,7 +126,7 @@ pub enum DatagramError {
     /// From a slot that has no peer.
     #[error("unknown peer")]
     UnknownPeer,
-    /// A page datagram, which the transport does not handle.
+    /// A page request, which the transport does not handle.
     #[error("page datagram on the link path")]
     WrongPath,
     /// From or to an incarnation that is not (or no longer) in session.

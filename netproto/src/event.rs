@@ -7,15 +7,15 @@ use crate::limits::CLASS_COUNT;
 use crate::msg::Kind;
 use crate::time::{Duration, Instant};
 
-/// Class of a reliable message. Messages of one class from one peer stay in order; a higher class
-/// overtakes a lower one and never waits for it.
+/// Class of a reliable message. A higher class overtakes a lower one and never waits for it; in
+/// which order messages of one class arrive is told by their [`crate::Lane`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Somebody's page fault waits.
+    /// Somebody's page fault waits. Not paced.
     Fault,
     /// Hand-off, signals, remote files.
     Control,
-    /// Images and everything else that is long. Held back by congestion control.
+    /// Images and everything else that is long.
     Bulk,
 }
 
@@ -170,4 +170,12 @@ pub struct PeerInfo {
     pub last_heard: Option<Instant>,
     /// Bytes queued or in flight to the peer, by class.
     pub queued_bytes: [u64; CLASS_COUNT],
+    /// Longest datagram that is sent to the peer.
+    pub mtu_payload: u16,
+    /// Bytes that may be in flight.
+    pub window_bytes: u64,
+    /// Bytes in flight.
+    pub flight_bytes: u64,
+    /// Whether another flow that fills queues seems to share the path.
+    pub is_competing: bool,
 }

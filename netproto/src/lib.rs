@@ -2,7 +2,7 @@
 //!
 //! Purpose: the vocabulary of the cluster ([`id`], [`time`], [`limits`]), the wire formats
 //! ([`wire`], [`msg`]), one reliable session per peer (`link`), the mesh of those sessions with
-//! heartbeats ([`Transport`]), and the stateless datagrams of the page fault path ([`page`]).
+//! heartbeats ([`Transport`]), and the requests and replies of the page fault path ([`page`]).
 //!
 //! Contract: everything is driven from outside. The caller passes in datagrams and the time, and
 //! drains what comes out; nothing here reads a clock, waits, or calls back. What a peer sends can
@@ -20,10 +20,12 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod lane;
 pub mod limits;
 mod link;
 pub mod msg;
 pub mod page;
+mod pool;
 pub mod stats;
 pub mod time;
 pub mod transport;
@@ -34,6 +36,7 @@ pub use error::{ConfigError, DatagramError, DecodeError, PeerError, SendError};
 pub use id::{
     AttemptId, Epoch, FileId, GlobalPid, Incarnation, JobId, Pid, RequestId, Slot, SpaceId,
 };
+pub use lane::Lane;
 pub use msg::Kind;
 pub use time::{Duration, Instant};
 pub use transport::{Class, DownReason, Event, Message, PeerInfo, PeerState, Transport};

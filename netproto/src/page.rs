@@ -1,21 +1,22 @@
-//! The page datagrams of the fault path: one request or one page each, stateless.
+//! Pages on the wire: a request is a datagram of its own, a reply is a message.
 //!
-//! A fault must not wait for the transport's lock. So nothing here needs a
-//! [`crate::Transport`]: the caller keeps the [`Addresses`] of each peer that is up (from
-//! [`crate::Event::Up`]) and repeats requests itself, by request id.
-//!
-//! A datagram's checksum covers the page's head but not its content, which has a checksum of its
-//! own in the head: it is made once where the page is read and checked once where it is installed.
+//! A fault must not wait for the transport's lock. So a request needs no [`crate::Transport`]: the
+//! caller keeps the [`Addresses`] of each peer that is up (from [`crate::Event::Up`]), sends
+//! [`encode_get`]'s datagram itself, and repeats it by request id. The reply is a message of kind
+//! [`Kind::PAGE_DATA`] ([`crate::Transport::send_page`]): fragmented to the path, paced, repeated
+//! when lost, and in no order with any other.
 
-use crate::error::DatagramError;
+use crate::error::{DatagramError, DecodeError};
 use crate::id::{Incarnation, Slot};
-use crate::limits::{HEADER_LEN, PAGE_HEAD_LEN, PAGE_LEN};
+use crate::limits::{HEADER_LEN, LINK_HEADER_LEN, PAGE_HEAD_LEN};
 use crate::msg::page::{PageData, PageGet, PageStatus};
+#[cfg(doc)]
+use crate::msg::Kind;
 use crate::wire::checksum::{checksum, ChecksumFn};
-use crate::wire::header::{DatagramKind, Header, MAGIC, VERSION};
+use crate::wire::header::{DatagramKind, Header, Lives, MAGIC, VERSION};
 
-/// Length of a page datagram without a page's content.
-pub const DATAGRAM_HEAD_LEN: usize = HEADER_LEN + PAGE_HEAD_LEN;
+/// Length of a request's datagram.
+pub const GET_DATAGRAM_LEN: usize = HEADER_LEN + PAGE_HEAD_LEN;
 
 /// From whom to whom, for sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Addresses {
 /// Which path a datagram belongs on, by its first bytes only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// For [`decode`].
+    /// For [`decode_get`].
     Page,
     /// For [`crate::Transport::handle_datagram`].
     Link,
@@ -47,42 +48,15 @@ pub fn classify(datagram: &[u8]) -> Path {
     let Some(([m0, m1, m2, m3, version, kind], _)) = datagram.split_first_chunk::<6>() else {
         return Path::Bad;
     };
-    if [*m0, *m1, *m2, *m3] != MAGIC || *version != VERSION || datagram.len() < HEADER_LEN {
+    let is_ours = [*m0, *m1, *m2, *m3] == MAGIC && *version == VERSION;
+    if !is_ours || datagram.len() < LINK_HEADER_LEN {
         return Path::Bad;
     }
     match DatagramKind::from_number(*kind) {
-        Some(DatagramKind::PageGet | DatagramKind::PageData) => Path::Page,
+        Some(DatagramKind::PageGet) => Path::Page,
         Some(DatagramKind::Hello | DatagramKind::Link | DatagramKind::Bye) => Path::Link,
         None => Path::Bad,
     }
-}
-
-fn encode(
-    kind: DatagramKind,
-    addresses: &Addresses,
-    packet: u64,
-    head: &[u8; PAGE_HEAD_LEN],
-    content_len: usize,
-    update: ChecksumFn,
-) -> [u8; DATAGRAM_HEAD_LEN] {
-    let mut datagram = [0; DATAGRAM_HEAD_LEN];
-    if let Some(place) = datagram.last_chunk_mut::<PAGE_HEAD_LEN>() {
-        *place = *head;
-    }
-    let header = Header {
-        kind,
-        source: addresses.source,
-        destination: addresses.destination,
-        source_incarnation: addresses.source_incarnation,
-        destination_incarnation: addresses.destination_incarnation,
-        source_session: 0,
-        destination_session: 0,
-        packet,
-    };
-    // Can't fail: the buffer holds header and head, and the lengths are constants.
-    let encoded = header.encode(&mut datagram, PAGE_HEAD_LEN.saturating_add(content_len), update);
-    debug_assert!(encoded.is_ok());
-    datagram
 }
 
 /// A whole request datagram.
@@ -91,80 +65,56 @@ pub fn encode_get(
     addresses: &Addresses,
     get: &PageGet,
     update: ChecksumFn,
-) -> [u8; DATAGRAM_HEAD_LEN] {
-    encode(DatagramKind::PageGet, addresses, get.request.0, &get.encode(), 0, update)
-}
-
-/// The front of a reply datagram. With [`PageStatus::Data`] the caller sends the page's
-/// [`PAGE_LEN`] bytes right behind it (as a second piece of the same datagram).
-#[must_use]
-pub fn encode_data(
-    addresses: &Addresses,
-    data: &PageData,
-    update: ChecksumFn,
-) -> [u8; DATAGRAM_HEAD_LEN] {
-    let content_len = match data.status {
-        PageStatus::Data => PAGE_LEN,
-        PageStatus::Zero | PageStatus::Gone | PageStatus::Busy => 0,
+) -> [u8; GET_DATAGRAM_LEN] {
+    let mut datagram = [0; GET_DATAGRAM_LEN];
+    if let Some(place) = datagram.last_chunk_mut::<PAGE_HEAD_LEN>() {
+        *place = get.encode();
+    }
+    let header = Header {
+        kind: DatagramKind::PageGet,
+        source: addresses.source,
+        destination: addresses.destination,
+        lives: Lives::Named {
+            source: addresses.source_incarnation,
+            destination: addresses.destination_incarnation,
+        },
+        source_session: 0,
+        destination_session: 0,
+        packet: get.request.0,
+        is_urgent: true,
     };
-    encode(DatagramKind::PageData, addresses, data.request.0, &data.encode(), content_len, update)
+    // Can't fail: the buffer holds header and head, and the lengths are constants.
+    let encoded = header.encode(&mut datagram, update);
+    debug_assert!(encoded.is_ok());
+    datagram
 }
 
-/// The checksum of a page's content, for [`PageData::page_crc`].
-#[must_use]
-pub fn content_checksum(content: &[u8], update: ChecksumFn) -> u32 {
-    checksum(update, &[content])
-}
-
-/// A checked page datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageDatagram<'a> {
-    /// A request.
-    Get(PageGet),
-    /// A reply; the content is [`PAGE_LEN`] bytes with [`PageStatus::Data`], else nothing.
-    Data(PageData, &'a [u8]),
-}
-
-/// Checks a page datagram completely: form, checksums (the content's too) and values.
+/// Checks a request's datagram completely: form, checksum and values.
 ///
 /// Who it is from and for is in the header: the caller compares slots and incarnations with its
 /// own and its peers' by [`check_addresses`].
 ///
 /// # Errors
 /// The first check that fails; [`DatagramError::WrongPath`] for a link's datagram.
-pub fn decode(
-    datagram: &[u8],
-    update: ChecksumFn,
-) -> Result<(Header, PageDatagram<'_>), DatagramError> {
+pub fn decode_get(datagram: &[u8], update: ChecksumFn) -> Result<(Header, PageGet), DatagramError> {
     let (header, body) = Header::decode(datagram, update)?;
-    let page = match header.kind {
-        DatagramKind::PageGet => {
-            PageDatagram::Get(PageGet::decode(body).map_err(|_| DatagramError::Malformed)?)
-        }
-        DatagramKind::PageData => {
-            let (data, content) = PageData::decode(body).map_err(|_| DatagramError::Malformed)?;
-            let whole = data.status != PageStatus::Data
-                || content_checksum(content, update) == data.page_crc;
-            if !whole {
-                return Err(DatagramError::BadChecksum);
-            }
-            PageDatagram::Data(data, content)
-        }
-        DatagramKind::Hello | DatagramKind::Link | DatagramKind::Bye => {
-            return Err(DatagramError::WrongPath);
-        }
-    };
-    if header.destination_incarnation.is_none()
+    if header.kind != DatagramKind::PageGet {
+        return Err(DatagramError::WrongPath);
+    }
+    let get = PageGet::decode(body).map_err(|_| DatagramError::Malformed)?;
+    let is_for_nobody =
+        matches!(header.lives, Lives::Named { destination, .. } if destination.is_none());
+    if is_for_nobody
         || header.source_session != 0
         || header.destination_session != 0
+        || header.packet != get.request.0
     {
         return Err(DatagramError::BadField);
     }
-    Ok((header, page))
+    Ok((header, get))
 }
 
-/// Whether a datagram came from the peer that `ours` addresses, and is for this node's present
-/// life.
+/// Whether a request came from the peer that `ours` addresses, and is for this node's present life.
 ///
 /// # Errors
 /// [`DatagramError::NotForUs`], [`DatagramError::UnknownPeer`] or
@@ -176,10 +126,32 @@ pub fn check_addresses(header: &Header, ours: &Addresses) -> Result<(), Datagram
     if header.source != ours.destination {
         return Err(DatagramError::UnknownPeer);
     }
-    if header.destination_incarnation != ours.source_incarnation
-        || header.source_incarnation != ours.destination_incarnation
-    {
+    let expected =
+        Lives::Named { source: ours.destination_incarnation, destination: ours.source_incarnation };
+    if header.lives != expected {
         return Err(DatagramError::StaleIncarnation);
     }
     Ok(())
+}
+
+/// The checksum of a page's content, for [`PageData::page_crc`]: made where the page is read,
+/// checked where it is installed.
+#[must_use]
+pub fn content_checksum(content: &[u8], update: ChecksumFn) -> u32 {
+    checksum(update, &[content])
+}
+
+/// Checks a [`Kind::PAGE_DATA`] message's payload: form, values and the content's own checksum. The
+/// content is a whole page with [`PageStatus::Data`], else nothing.
+///
+/// # Errors
+/// The first check that fails.
+pub fn decode_data(payload: &[u8], update: ChecksumFn) -> Result<(PageData, &[u8]), DecodeError> {
+    let (data, content) = PageData::decode(payload)?;
+    let is_whole =
+        data.status != PageStatus::Data || content_checksum(content, update) == data.page_crc;
+    if !is_whole {
+        return Err(DecodeError::value("page_crc"));
+    }
+    Ok((data, content))
 }

@@ -11,6 +11,18 @@ pub struct Counters {
     pub tx_bytes: u64,
     /// Messages taken for sending.
     pub tx_messages: u64,
+    /// Messages that were not queued since the same answer was under way already.
+    pub tx_answers_spared: u64,
+    /// Packets given up for lost.
+    pub tx_packets_lost: u64,
+    /// Times that a sign of the last packet had to be asked for.
+    pub tx_probes: u64,
+    /// Times that the retransmission timeout ran out.
+    pub tx_timeouts: u64,
+    /// Peers to which only short datagrams are sent since long ones got lost.
+    pub mtu_fallbacks: u64,
+    /// Message buffers that had to be allocated since none was ready.
+    pub buffer_misses: u64,
     /// Fragments sent again.
     pub tx_fragments_again: u64,
     /// Sends refused because a queue was full.

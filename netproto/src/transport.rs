@@ -17,9 +17,12 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, PeerError, SendError};
 use crate::id::Slot;
-use crate::limits::{EVENTS_MAX, EVENTS_SPARE, SLOT_COUNT};
-use crate::link::{Context, Link};
+use crate::lane::Lane;
+use crate::limits::{EVENTS_MAX, EVENTS_SPARE, MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN, SLOT_COUNT};
+use crate::link::{Context, Link, Outgoing};
+use crate::msg::page::PageData;
 use crate::msg::Kind;
+use crate::pool::{Pool, Purpose};
 use crate::stats::Counters;
 use crate::time::Instant;
 use crate::wire::{DatagramKind, Header};
@@ -34,6 +37,7 @@ pub struct Transport {
     /// By slot.
     links: Vec<Option<Link>>,
     events: VecDeque<Event>,
+    pool: Pool,
     /// The slot that transmits, or whose message is taken, next among equals.
     transmit_turn: u8,
     message_turn: u8,
@@ -46,6 +50,7 @@ impl Transport {
     ///
     /// # Errors
     /// Names the setting that is out of its range.
+    #[inline(never)]
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let config = config.scaled()?;
         let count = usize::from(SLOT_COUNT);
@@ -59,6 +64,7 @@ impl Transport {
             counters: Counters::default(),
             links,
             events,
+            pool: Pool::new(config.buffers).ok_or(ConfigError::NoMemory)?,
             transmit_turn: 0,
             message_turn: 0,
             now: Instant::ZERO,
@@ -77,7 +83,7 @@ impl Transport {
         if place.is_some() {
             return Err(PeerError::Exists);
         }
-        *place = Some(Link::new(now, slot).ok_or(PeerError::NoMemory)?);
+        Link::place(place, now, slot, self.config.mtu_payload).ok_or(PeerError::NoMemory)?;
         Ok(())
     }
 
@@ -141,7 +147,7 @@ impl Transport {
         if header.destination != self.config.slot {
             return Err(DatagramError::NotForUs);
         }
-        if matches!(header.kind, DatagramKind::PageGet | DatagramKind::PageData) {
+        if header.kind == DatagramKind::PageGet {
             return Err(DatagramError::WrongPath);
         }
         if self.events.len().saturating_add(EVENTS_SPARE) > EVENTS_MAX {
@@ -173,31 +179,102 @@ impl Transport {
         self.now = self.now.max(now);
     }
 
-    /// Queues a message to a peer: the pieces one after the other. It leaves by `poll_transmit`.
+    /// Queues a message to a peer: the pieces one after the other. It leaves by `poll_transmit`
+    /// and is delivered in order with all others of its class ([`Lane::Strict`]).
     ///
     /// # Errors
     /// Nothing was queued; see [`SendError`].
     pub fn send(
         &mut self,
-        _now: Instant,
+        now: Instant,
         slot: Slot,
         class: Class,
         kind: Kind,
         pieces: &[&[u8]],
     ) -> Result<(), SendError> {
-        let outcome = self
-            .with_link(slot, |link, _| link.send(class, kind, pieces))
-            .unwrap_or(Err(SendError::UnknownPeer));
-        match outcome {
-            Ok(()) => self.counters.tx_messages = self.counters.tx_messages.saturating_add(1),
-            Err(SendError::Busy) => self.counters.tx_busy = self.counters.tx_busy.saturating_add(1),
-            Err(_) => (),
-        }
-        outcome
+        self.send_in(now, slot, (class, Lane::Strict), kind, pieces)
     }
 
-    /// Writes the next datagram to be sent into `buffer` (at least [`Config::mtu_payload`] bytes)
-    /// and gives its peer and length. The most urgent first, peers in turn.
+    /// As [`Transport::send`], in the order that the lane says.
+    ///
+    /// # Errors
+    /// Nothing was queued; see [`SendError`].
+    pub fn send_in(
+        &mut self,
+        _now: Instant,
+        slot: Slot,
+        (class, lane): (Class, Lane),
+        kind: Kind,
+        pieces: &[&[u8]],
+    ) -> Result<(), SendError> {
+        let out = Outgoing { kind, lane, purpose: Purpose::Other, answers: None, pieces };
+        self.queue(slot, class, &out)
+    }
+
+    /// Queues a page for who asked for it: at once with [`Class::Fault`] if somebody waits, with
+    /// [`Class::Bulk`] if not, in no order. While an answer is under way the same again is not
+    /// queued: a repeated request needs no second one. Memory is the pool's.
+    ///
+    /// # Errors
+    /// Nothing was queued; see [`SendError`].
+    pub fn send_page(
+        &mut self,
+        _now: Instant,
+        slot: Slot,
+        class: Class,
+        data: &PageData,
+        content: &[u8],
+    ) -> Result<(), SendError> {
+        let pieces = [&data.encode()[..], content];
+        let out = Outgoing {
+            kind: Kind::PAGE_DATA,
+            lane: Lane::Free,
+            purpose: Purpose::Page,
+            answers: Some((data.request.0, data.index)),
+            pieces: &pieces,
+        };
+        self.queue(slot, class, &out)
+    }
+
+    fn queue(&mut self, slot: Slot, class: Class, out: &Outgoing<'_>) -> Result<(), SendError> {
+        let outcome = self
+            .with_link(slot, |link, cx| link.send(class, out, cx))
+            .unwrap_or(Err(SendError::UnknownPeer));
+        let counters = &mut self.counters;
+        match outcome {
+            Ok(true) => counters.tx_messages = counters.tx_messages.saturating_add(1),
+            Ok(false) => counters.tx_answers_spared = counters.tx_answers_spared.saturating_add(1),
+            Err(SendError::Busy) => counters.tx_busy = counters.tx_busy.saturating_add(1),
+            Err(_) => (),
+        }
+        outcome.map(drop)
+    }
+
+    /// Gives a message's payload back, so that the next needs no memory. Optional.
+    pub fn recycle(&mut self, payload: Vec<u8>) {
+        self.pool.put(payload);
+    }
+
+    /// Allocates message buffers until as many as configured are ready; false when there is no
+    /// memory. Call it now and then where allocating does no harm.
+    pub fn refill(&mut self) -> bool {
+        self.pool.refill()
+    }
+
+    /// Sets the longest datagram (UDP payload) to one peer: what the path there takes.
+    ///
+    /// # Errors
+    /// The length is out of range, or there is no such peer.
+    pub fn set_mtu(&mut self, slot: Slot, mtu_payload: u16) -> Result<(), PeerError> {
+        if !(MTU_PAYLOAD_MIN..=MTU_PAYLOAD_MAX).contains(&mtu_payload) {
+            return Err(PeerError::MtuPayload);
+        }
+        let set = |link: &mut Link, cx: &mut Context<'_>| link.set_mtu(mtu_payload, cx.config);
+        self.with_link(slot, set).ok_or(PeerError::Unknown)
+    }
+
+    /// Writes the next datagram to be sent into `buffer` (at least as long as the peer's
+    /// datagrams may be) and gives its peer and length. The most urgent first, peers in turn.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(Slot, usize)> {
         let urgency_of = |link: &Link| link.urgency(now).map(|urgency| (urgency, link.slot()));
         let (front, back) = self.links.split_at_checked(usize::from(self.transmit_turn))?;
@@ -213,7 +290,6 @@ impl Transport {
 
     /// The next message: the highest class first, peers in turn.
     pub fn poll_message(&mut self) -> Option<Message> {
-        let now = self.now;
         let (front, back) = self.links.split_at_checked(usize::from(self.message_turn))?;
         let first_class = |link: &Link| {
             let class = Class::ALL.into_iter().find(|class| link.is_ready(*class))?;
@@ -222,7 +298,7 @@ impl Transport {
         let in_turn = back.iter().chain(front).flatten();
         let (class, slot) = in_turn.filter_map(first_class).min_by_key(|(class, _)| *class)?;
         self.message_turn = slot.get().saturating_add(1);
-        self.with_link(slot, |link, cx| link.pop_message(now, class, cx))?
+        self.with_link(slot, |link, _| link.pop_message(class))?
     }
 
     /// The next event.
@@ -264,7 +340,10 @@ impl Transport {
             config: &self.config,
             counters: &mut self.counters,
             events: &mut self.events,
+            pool: &mut self.pool,
         };
-        Some(act(link, &mut cx))
+        let result = act(link, &mut cx);
+        self.counters.buffer_misses = self.pool.misses();
+        Some(result)
     }
 }

@@ -24,13 +24,27 @@ fn session(seed: u64) -> (Sim, Vec<(usize, usize, Vec<u8>)>) {
     (sim, record)
 }
 
-/// Makes the checksum right again after a change.
+/// Length of a datagram's header, by its kind.
+fn header_len(bytes: &[u8]) -> usize {
+    if matches!(bytes[5], 1 | 3 | 4) {
+        64
+    } else {
+        40
+    }
+}
+
+/// Makes the length and the checksum right again after a change.
 fn reseal(bytes: &mut [u8]) {
-    let body_len = u16::try_from(bytes.len() - 64).expect("small");
-    bytes[56..58].copy_from_slice(&body_len.to_le_bytes());
-    let register = crc32c_update(u32::MAX, &bytes[..60]);
-    let sum = !crc32c_update(register, &bytes[64..]);
-    bytes[60..64].copy_from_slice(&sum.to_le_bytes());
+    let body_len = u16::try_from(bytes.len().saturating_sub(header_len(bytes))).expect("small");
+    bytes[24..26].copy_from_slice(&body_len.to_le_bytes());
+    reseal_sum(bytes);
+}
+
+/// The checksum alone.
+fn reseal_sum(bytes: &mut [u8]) {
+    let register = crc32c_update(u32::MAX, &bytes[..28]);
+    let sum = !crc32c_update(register, &bytes[32..]);
+    bytes[28..32].copy_from_slice(&sum.to_le_bytes());
 }
 
 fn assert_alive(sim: &mut Sim) {
@@ -51,7 +65,7 @@ fn random_bytes_of_every_length() {
         let len = if round < 200 { round } else { rng.index(9_100) };
         let mut bytes: Vec<u8> = (0..len).map(|_| rng.byte()).collect();
         if round % 2 == 0 && len >= 6 {
-            bytes[..6].copy_from_slice(b"HOLN\x01\x02");
+            bytes[..6].copy_from_slice(b"HOLN\x02\x02");
         }
         let now = sim.now();
         assert!(sim.transport(0).handle_datagram(now, &bytes).is_err());
@@ -102,14 +116,17 @@ fn one_wrong_field_under_a_good_checksum() {
             let (_, to, good) = &record[rng.index(record.len())];
             let mut bytes = good.clone();
             match rng.below(6) {
-                0 => bytes.truncate(64 + rng.index(bytes.len() - 63)),
+                0 => {
+                    let head = header_len(&bytes);
+                    bytes.truncate(head + rng.index(bytes.len() + 1 - head));
+                }
                 1 => bytes.extend((0..rng.below(40)).map(|_| 0)),
                 2 => {
                     let at = rng.index(bytes.len());
                     bytes[at] = rng.pick(&[0, 1, 2, 3, 0x7f, 0x80, 0xfe, 0xff]);
                 }
-                3 if bytes.len() > 72 => {
-                    let at = 64 + rng.index(bytes.len() - 72);
+                3 if bytes.len() > 48 => {
+                    let at = 40 + rng.index(bytes.len() - 47);
                     let number = [0, u64::MAX, 1 << 63, rng.below(300)][rng.index(4)];
                     bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
                 }
@@ -129,7 +146,7 @@ fn one_wrong_field_under_a_good_checksum() {
             while transport.poll_event().is_some() {}
             while transport.poll_message().is_some() {}
             let queued = transport.peer(sim::slot(1 - node)).expect("a peer").queued_bytes;
-            assert!(queued.iter().all(|bytes| *bytes <= 1 << 20));
+            assert!(queued.iter().all(|bytes| *bytes <= 4 << 20));
         }
         sim.events.clear();
         sim.oracle = sim::oracle::Oracle::default();
@@ -153,30 +170,37 @@ fn each_header_field_has_its_refusal() {
     let (mut sim, record) = session(4);
     let is_link = |d: &&(usize, usize, Vec<u8>)| d.1 == 1 && d.2[5] == 2 && d.2.len() > 200;
     let good = record.iter().rev().find(is_link).expect("one").2.clone();
-    for kind in [0, 6, 255] {
+    for kind in [0, 5, 6, 255] {
         expect(&mut sim, &good, DatagramError::BadKind, |b| b[5] = kind);
     }
-    for version in [0, 2, 255] {
+    for version in [0, 1, 3, 255] {
         expect(&mut sim, &good, DatagramError::BadVersion, |b| b[4] = version);
     }
     for source in [1, 64, 255] {
         expect(&mut sim, &good, DatagramError::BadField, |b| b[6] = source);
     }
     expect(&mut sim, &good, DatagramError::BadField, |b| b[7] = 64);
-    expect(&mut sim, &good, DatagramError::BadField, |b| b[58] = 1);
-    expect(&mut sim, &good, DatagramError::BadField, |b| b[8..24].fill(0));
+    for bit in 1..16 {
+        expect(&mut sim, &good, DatagramError::BadField, |b| b[26 + bit / 8] |= 1 << (bit % 8));
+    }
     expect(&mut sim, &good, DatagramError::NotForUs, |b| b[7] = 2);
     expect(&mut sim, &good, DatagramError::UnknownPeer, |b| b[6] = 5);
-    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[8] ^= 1);
-    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[24] ^= 1);
-    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[24..40].fill(0));
-    expect(&mut sim, &good, DatagramError::StaleSession, |b| b[40] ^= 0x40);
-    expect(&mut sim, &good, DatagramError::StaleSession, |b| b[44] ^= 0x40);
-    expect(&mut sim, &good, DatagramError::Malformed, |b| b[64] = 9);
+    for bit in 0..64 {
+        let error = DatagramError::StaleIncarnation;
+        expect(&mut sim, &good, error, |b| b[32 + bit / 8] ^= 1 << (bit % 8));
+    }
+    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[32..40].fill(0));
+    expect(&mut sim, &good, DatagramError::StaleSession, |b| b[8] ^= 0x40);
+    expect(&mut sim, &good, DatagramError::StaleSession, |b| b[12] ^= 0x40);
+    expect(&mut sim, &good, DatagramError::StaleSession, |b| b[8..12].fill(0));
+    for frame in [0, 6, 255] {
+        expect(&mut sim, &good, DatagramError::Malformed, |b| b[40] = frame);
+    }
     expect(&mut sim, &good, DatagramError::Malformed, |b| b.push(1));
     expect(&mut sim, &good, DatagramError::Malformed, |b| b[5] = 1);
-    expect(&mut sim, &good, DatagramError::Malformed, |b| b[5] = 3);
     expect(&mut sim, &good, DatagramError::WrongPath, |b| b[5] = 4);
+    // A farewell that names the wrong lives, which lie where the frames were.
+    expect(&mut sim, &good, DatagramError::StaleIncarnation, |b| b[5] = 3);
     let mut magic = good.clone();
     magic[0] = b'X';
     let now = sim.now();
@@ -184,54 +208,168 @@ fn each_header_field_has_its_refusal() {
     assert_alive(&mut sim);
 }
 
+/// Every length that the header and its field may have.
+#[test]
+fn every_length_is_checked() {
+    let (mut sim, record) = session(7);
+    let is_link = |d: &&(usize, usize, Vec<u8>)| d.1 == 1 && d.2[5] == 2 && d.2.len() > 200;
+    let good = record.iter().rev().find(is_link).expect("one").2.clone();
+    let now = sim.now();
+    for len in [0, 1, 31, 32, 39, 40, 63, 64, 65, 8_951, 8_952, 8_953, 65_507] {
+        let mut bytes = good.clone();
+        bytes.resize(len, 0);
+        let expected = match len {
+            0..=39 => DatagramError::TooShort,
+            40..=8_952 => DatagramError::BadLength,
+            _ => DatagramError::TooLong,
+        };
+        assert_eq!(sim.transport(1).handle_datagram(now, &bytes), Err(expected), "length {len}");
+    }
+    let body_len = u16::try_from(good.len() - 40).expect("small");
+    for told in [0, 1, body_len - 1, body_len + 1, u16::MAX - 1, u16::MAX] {
+        let mut bytes = good.clone();
+        bytes[24..26].copy_from_slice(&told.to_le_bytes());
+        reseal_sum(&mut bytes);
+        let outcome = sim.transport(1).handle_datagram(now, &bytes);
+        assert_eq!(outcome, Err(DatagramError::BadLength), "body length {told}");
+    }
+    // Padding behind a frame of the wire's least length is not ours.
+    let mut padded = good[..40].to_vec();
+    padded.extend([0; 6]);
+    reseal(&mut padded);
+    let outcome = sim.transport(1).handle_datagram(now, &padded);
+    assert_eq!(outcome, Err(DatagramError::Malformed));
+    // An empty body says only that the peer lives.
+    let mut empty = good[..40].to_vec();
+    empty[16..24].fill(0);
+    reseal(&mut empty);
+    assert_eq!(sim.transport(1).handle_datagram(now, &empty), Ok(()));
+    assert_alive(&mut sim);
+}
+
+struct Forger {
+    sim: Sim,
+    good: Vec<u8>,
+}
+
+impl Forger {
+    fn new(seed: u64) -> Self {
+        let (sim, record) = session(seed);
+        let is_link = |d: &&(usize, usize, Vec<u8>)| d.1 == 1 && d.2[5] == 2;
+        let good = record.iter().rev().find(is_link).expect("one").2.clone();
+        assert!(Header::decode(&good, crc32c_update).is_ok());
+        Self { sim, good }
+    }
+
+    /// Node 1 gets these frames in a packet of the session.
+    fn give(&mut self, packet: u64, frames: &[u8]) -> Result<(), DatagramError> {
+        let mut bytes = self.good[..40].to_vec();
+        bytes[16..24].copy_from_slice(&packet.to_le_bytes());
+        bytes.extend_from_slice(frames);
+        reseal(&mut bytes);
+        let now = self.sim.now();
+        self.sim.transport(1).handle_datagram(now, &bytes)
+    }
+}
+
+fn ack(largest: u64, below: u32) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0];
+    frame.extend_from_slice(&largest.to_le_bytes());
+    frame.extend_from_slice(&below.to_le_bytes());
+    frame
+}
+
+/// A fragment of a bulk message.
+fn fragment(number: u64, len: u32, offset: u16, after: u16, data: &[u8]) -> Vec<u8> {
+    let mut frame = vec![1, 2, 9, 1];
+    frame.extend_from_slice(&number.to_le_bytes());
+    frame.extend_from_slice(&len.to_le_bytes());
+    frame.extend_from_slice(&offset.to_le_bytes());
+    frame.extend_from_slice(&after.to_le_bytes());
+    frame.extend_from_slice(&u16::try_from(data.len()).expect("small").to_le_bytes());
+    frame.extend_from_slice(data);
+    frame
+}
+
 /// Frames that only somebody in session could send, and no correct peer does.
 #[test]
 fn frames_that_lie() {
-    let (mut sim, record) = session(5);
-    let is_link = |d: &&(usize, usize, Vec<u8>)| d.1 == 1 && d.2[5] == 2;
-    let good = record.iter().rev().find(is_link).expect("one").2.clone();
-    assert!(Header::decode(&good, crc32c_update).is_ok());
-    let ack = |next: u64, bit: u32| {
-        let mut frame = vec![2, 1, 0, 0];
-        frame.extend_from_slice(&next.to_le_bytes());
-        frame.extend_from_slice(&1_u128.checked_shl(bit).unwrap_or(0).to_le_bytes());
+    let mut forger = Forger::new(5);
+    // What was never sent is not to be acknowledged.
+    for (largest, below) in [(u64::MAX, 0), (u64::MAX, u32::MAX), (1 << 63, 0), (1_000, 999)] {
+        assert_eq!(forger.give(0, &ack(largest, below)), Err(DatagramError::BadAck));
+    }
+    for (largest, below) in [(0, 0), (1, 1), (5, u32::MAX)] {
+        assert_eq!(forger.give(0, &ack(largest, below)), Err(DatagramError::Malformed));
+    }
+    // What was acknowledged long ago may be again.
+    assert_eq!(forger.give(0, &ack(1, 0)), Ok(()));
+    // Credit that goes back, or is without bounds, or for no class.
+    let credit = |class: u8, number: u64| {
+        let mut frame = vec![3, class, 0, 0];
+        (0..2).for_each(|_| frame.extend_from_slice(&number.to_le_bytes()));
         frame
     };
-    for (next, bit) in [(u64::MAX, 200), (1 << 63, 0), (1_000, 200), (6, 127), (6, 0), (7, 127)] {
-        expect(&mut sim, &good, DatagramError::BadAck, |b| {
-            b.truncate(64);
-            b.extend(ack(next, bit));
-        });
+    assert_eq!(forger.give(0, &credit(1, 0)), Ok(()));
+    assert_eq!(forger.give(0, &credit(2, u64::MAX)), Ok(()));
+    assert_eq!(forger.give(0, &credit(3, 1)), Err(DatagramError::Malformed));
+    // Far past the window: not taken, not fatal, and not acknowledged.
+    for number in [u64::MAX, 1 << 63, 5_000, 1_024 + 3] {
+        assert_eq!(forger.give(0, &fragment(number, 2, 0, 0, b"ab")), Ok(()));
     }
-    assert_alive(&mut sim);
-    let fragment = |sequence: u64, flags: u8| {
-        let mut frame = vec![1, 0, flags, 0, 2, 0, 9, 9];
-        frame.extend_from_slice(&sequence.to_le_bytes());
-        frame.extend_from_slice(&8_u32.to_le_bytes());
-        frame.extend_from_slice(&[1, 2]);
-        frame
-    };
-    // Far past the window: not taken, not fatal.
-    for sequence in [u64::MAX, 1 << 63, 5_000] {
-        let mut bytes = good[..64].to_vec();
-        bytes.extend(fragment(sequence, 1));
-        reseal(&mut bytes);
-        sim.deliver(1, &bytes);
+    assert_eq!(forger.sim.transport(1).counters().rx_fragments_refused, 4);
+    // Lengths that contradict each other.
+    for (len, offset, data) in [
+        (0, 0, &b"a"[..]),
+        (2, 0, b""),
+        (2, 1, b"ab"),
+        (2, u16::MAX, b"a"),
+        (65_537, 0, b"a"),
+        (u32::MAX, 0, b"a"),
+    ] {
+        let frame = fragment(3, len, offset, 0, data);
+        assert_eq!(forger.give(0, &frame), Err(DatagramError::Malformed), "{len} {offset}");
     }
-    assert_eq!(sim.transport(1).counters().rx_fragments_refused, 3);
-    assert_alive(&mut sim);
-    // A message that goes on without a beginning: the session ends, and a new one begins.
-    let before = sim.transport(1).counters().bad(DatagramError::Violation);
-    for sequence in 0..64 {
-        let mut bytes = good[..64].to_vec();
-        bytes.extend(fragment(sequence, 0));
-        reseal(&mut bytes);
-        sim.deliver(1, &bytes);
+    assert_alive(&mut forger.sim);
+}
+
+/// Two fragments that say different things of one message: the session ends, a new one begins.
+#[test]
+fn contradictions_end_the_session() {
+    let first = fragment(4, 8, 0, 0, b"ab");
+    let others = [
+        fragment(4, 9, 2, 0, b"cd"),
+        fragment(4, 8, 2, 1, b"cd"),
+        fragment(4, 8, 2, u16::MAX, b"cd"),
+        {
+            let mut other_kind = fragment(4, 8, 2, 0, b"cd");
+            other_kind[2] = 10;
+            other_kind
+        },
+    ];
+    for (seed, other) in others.iter().enumerate() {
+        let mut forger = Forger::new(50 + seed as u64);
+        assert_eq!(forger.give(0, &first), Ok(()));
+        assert_eq!(forger.give(0, other), Err(DatagramError::Violation));
+        forger.sim.drain(1);
+        forger.sim.run_until(5 * SECOND, "up again", Sim::all_up);
+        forger.sim.run_for(10 * MS);
+        assert_alive(&mut forger.sim);
     }
-    assert_eq!(sim.transport(1).counters().bad(DatagramError::Violation), before + 1);
-    sim.run_until(SECOND, "up again", Sim::all_up);
-    sim.run_for(10 * MS);
-    assert_alive(&mut sim);
+}
+
+/// A peer can announce what it likes: what is kept for it stays within bounds.
+#[test]
+fn announcements_take_no_memory_past_the_bounds() {
+    let mut forger = Forger::new(8);
+    let before = *forger.sim.transport(1).counters();
+    for number in 3..1_000 {
+        assert_eq!(forger.give(0, &fragment(number, 65_536, 9, 0, b"x")), Ok(()));
+    }
+    let after = *forger.sim.transport(1).counters();
+    // 4 MiB of announced messages of 64 KiB are 64; the pool has 12 such for others than pages.
+    assert_eq!(after.rx_fragments_refused - before.rx_fragments_refused, 997 - 64);
+    assert_eq!(after.buffer_misses - before.buffer_misses, 64 - 12);
 }
 
 #[test]
@@ -244,9 +382,9 @@ fn a_flood_of_hellos_from_nobody_changes_nothing() {
     let mut rng = Rng::new(6);
     for _ in 0..50_000 {
         let mut bytes = hello.clone();
-        bytes[8..24].fill_with(|| rng.byte());
-        bytes[24..40].fill(0);
-        bytes[40..44].fill(7);
+        bytes[32..48].fill_with(|| rng.byte());
+        bytes[48..64].fill(0);
+        bytes[8..12].fill(7);
         reseal(&mut bytes);
         sim.deliver(1, &bytes);
     }

@@ -142,6 +142,16 @@ fn golden_numbers() {
         (Cancel::KIND, 0x0503),
         (Ref::KIND, 0x0504),
         (Event::KIND, 0x0505),
+        (Kind::LODGE_RESERVE, 0x0601),
+        (Kind::LODGE_GRANT, 0x0602),
+        (Kind::LODGE_STORE, 0x0603),
+        (Kind::LODGE_STORED, 0x0604),
+        (Kind::LODGE_FETCH, 0x0605),
+        (Kind::LODGE_PAGES, 0x0606),
+        (Kind::LODGE_RELEASE, 0x0607),
+        (Kind::LODGE_RELEASED, 0x0608),
+        (Kind::LODGE_HAND_BACK, 0x0609),
+        (Kind::PAGE_DATA, 0x0701),
     ];
     for (kind, number) in numbers {
         assert_eq!(kind.0, number);
@@ -312,6 +322,7 @@ fn decoders_never_panic() {
         let _ = Hello::decode(&bytes);
         let _ = PageGet::decode(&bytes);
         let _ = PageData::decode(&bytes);
-        let _ = page::decode(&bytes, crc32c_update);
+        let _ = page::decode_get(&bytes, crc32c_update);
+        let _ = page::decode_data(&bytes, crc32c_update);
     }
 }

@@ -1,7 +1,7 @@
 //! The datagrams of the fault path: bytes as they were agreed, and everything else refused.
 
 use netproto::msg::page::{GetFlags, PageData, PageGet, PageStatus};
-use netproto::page::{self, Addresses, PageDatagram, Path};
+use netproto::page::{self, Addresses, Path};
 use netproto::wire::checksum::crc32c_update;
 use netproto::wire::crc32c;
 use netproto::{DatagramError, Incarnation, RequestId, Slot, SpaceId};
@@ -47,15 +47,14 @@ fn get() -> PageGet {
 #[test]
 fn golden_page_request() {
     let bytes = page::encode_get(&addresses(), &get(), crc32c_update);
-    let golden = hex(
-        "484f4c4e 01 04 01 02 11111111111111111111111111111111 22222222222222222222222222222222
-         00000000 00000000 0a00000000000000 2000 0000 66998422
-         0a00000000000000 0b00000000000000 0c00000000000000 0100 0100 00000000",
-    );
+    let golden = hex("484f4c4e 02 04 01 02 00000000 00000000 0a00000000000000 2000 0100 e3371bc4
+         11111111111111111111111111111111 22222222222222222222222222222222
+         0a00000000000000 0b00000000000000 0c00000000000000 0100 0100 00000000");
     assert_eq!(bytes[..], golden);
     assert_eq!(page::classify(&bytes), Path::Page);
-    let (header, datagram) = page::decode(&bytes, crc32c_update).expect("good");
-    assert_eq!(datagram, PageDatagram::Get(get()));
+    let (header, got) = page::decode_get(&bytes, crc32c_update).expect("good");
+    assert_eq!(got, get());
+    assert!(netproto::wire::header::is_urgent(&bytes));
     assert_eq!(page::check_addresses(&header, &swapped()), Ok(()));
     assert_eq!(page::check_addresses(&header, &addresses()), Err(DatagramError::NotForUs));
     let reborn = Addresses { source_incarnation: Incarnation([0x23; 16]), ..swapped() };
@@ -65,9 +64,23 @@ fn golden_page_request() {
 }
 
 #[test]
+fn every_flipped_bit_of_a_request_is_refused() {
+    let good = page::encode_get(&addresses(), &get(), crc32c_update);
+    for bit in 0..good.len() * 8 {
+        let mut bytes = good;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(page::decode_get(&bytes, crc32c_update).is_err(), "bit {bit}");
+    }
+    for len in 0..good.len() {
+        assert!(page::decode_get(&good[..len], crc32c_update).is_err(), "length {len}");
+    }
+}
+
+#[test]
 fn page_requests_have_bounds() {
     let is_good = |get: PageGet| {
-        page::decode(&page::encode_get(&addresses(), &get, crc32c_update), crc32c_update).is_ok()
+        let bytes = page::encode_get(&addresses(), &get, crc32c_update);
+        page::decode_get(&bytes, crc32c_update).is_ok()
     };
     for (count, good) in [(0, false), (1, true), (32, true), (33, false), (u16::MAX, false)] {
         assert_eq!(is_good(PageGet { count, ..get() }), good, "count {count}");
@@ -87,34 +100,30 @@ fn reply(status: PageStatus, content: &[u8]) -> Vec<u8> {
         status,
         page_crc: if content.is_empty() { 0 } else { crc32c(content) },
     };
-    let mut bytes = page::encode_data(&addresses(), &data, crc32c_update).to_vec();
-    bytes.extend_from_slice(content);
-    bytes
+    [&data.encode()[..], content].concat()
 }
 
 #[test]
 fn a_page_arrives_whole_or_not_at_all() {
     let content: Vec<u8> = (0..4096_u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
     let good = reply(PageStatus::Data, &content);
-    assert_eq!(good.len(), netproto::limits::PAGE_DATAGRAM_LEN_MAX);
-    let (_, datagram) = page::decode(&good, crc32c_update).expect("good");
-    assert!(
-        matches!(datagram, PageDatagram::Data(head, data) if head.index == 3 && data == content)
-    );
-    for bit in 0..good.len() * 8 {
+    let (head, data) = page::decode_data(&good, crc32c_update).expect("good");
+    assert!(head.index == 3 && data == content);
+    // The head is guarded by its datagram's checksum, the content by its own.
+    for bit in 32 * 8..good.len() * 8 {
         let mut bytes = good.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(page::decode(&bytes, crc32c_update).is_err(), "bit {bit}");
+        assert!(page::decode_data(&bytes, crc32c_update).is_err(), "bit {bit}");
     }
     for len in 0..good.len() {
-        assert!(page::decode(&good[..len], crc32c_update).is_err(), "length {len}");
+        assert!(page::decode_data(&good[..len], crc32c_update).is_err(), "length {len}");
     }
     for status in [PageStatus::Zero, PageStatus::Gone, PageStatus::Busy] {
         let bytes = reply(status, b"");
-        assert!(page::decode(&bytes, crc32c_update).is_ok());
+        assert!(page::decode_data(&bytes, crc32c_update).is_ok());
         let mut longer = bytes.clone();
         longer.push(0);
-        assert!(page::decode(&longer, crc32c_update).is_err());
+        assert!(page::decode_data(&longer, crc32c_update).is_err());
     }
 }
 
@@ -123,12 +132,15 @@ fn classify_never_fails() {
     assert_eq!(page::classify(b""), Path::Bad);
     assert_eq!(page::classify(&[0; 100]), Path::Bad);
     let mut bytes = page::encode_get(&addresses(), &get(), crc32c_update);
-    for (kind, path) in [(0, Path::Bad), (1, Path::Link), (2, Path::Link), (3, Path::Link)] {
+    let cases = [(0, Path::Bad), (1, Path::Link), (2, Path::Link), (3, Path::Link), (5, Path::Bad)];
+    for (kind, path) in cases {
         bytes[5] = kind;
         assert_eq!(page::classify(&bytes), path);
     }
     bytes[5] = 4;
-    assert_eq!(page::classify(&bytes[..63]), Path::Bad);
-    bytes[4] = 2;
-    assert_eq!(page::classify(&bytes), Path::Bad);
+    assert_eq!(page::classify(&bytes[..39]), Path::Bad);
+    for version in [0, 1, 3, 255] {
+        bytes[4] = version;
+        assert_eq!(page::classify(&bytes), Path::Bad);
+    }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* Wait queues. */
+#include <linux/hrtimer.h>
 #include <linux/jiffies.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
@@ -34,6 +35,14 @@ void kpi_waitq_wake_one(struct kpi_waitq *k)
 	wake_up(&k->q);
 }
 
+/* Below this a tick is too coarse: packets are spaced by such waits. */
+#define SHORT_NS (100 * NSEC_PER_MSEC)
+
+static int wait_short(struct kpi_waitq *k, u64 timeout_ns, bool (*cond)(void *), void *arg)
+{
+	return __wait_event_hrtimeout(k->q, cond(arg), ns_to_ktime(timeout_ns), TASK_IDLE);
+}
+
 static long ticks(u64 timeout_ns)
 {
 	if (timeout_ns == ~0ULL)
@@ -46,6 +55,8 @@ int kpi_waitq_wait(struct kpi_waitq *k, u32 mode, u64 timeout_ns, bool (*cond)(v
 {
 	long left = ticks(timeout_ns);
 
+	if (mode == KPI_WAIT_IDLE && timeout_ns < SHORT_NS)
+		return cond(arg) || !wait_short(k, timeout_ns, cond, arg);
 	if (mode == KPI_WAIT_KILLABLE)
 		left = wait_event_killable_timeout(k->q, cond(arg), left);
 	else if (mode == KPI_WAIT_INTERRUPTIBLE)

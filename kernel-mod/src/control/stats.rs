@@ -77,12 +77,18 @@ static OWN: &[&Counter] = &[
 ];
 
 /// What the transport counts, in the order of [`values`].
-static TRANSPORT: [Counter; 15] = [
+static TRANSPORT: [Counter; 21] = [
     Counter::new(c"tx_datagrams"),
     Counter::new(c"tx_bytes"),
     Counter::new(c"tx_messages"),
     Counter::new(c"tx_fragments_again"),
     Counter::new(c"tx_busy"),
+    Counter::new(c"tx_answers_spared"),
+    Counter::new(c"tx_packets_lost"),
+    Counter::new(c"tx_probes"),
+    Counter::new(c"tx_timeouts"),
+    Counter::new(c"mtu_fallbacks"),
+    Counter::new(c"buffer_misses"),
     Counter::new(c"rx_datagrams"),
     Counter::new(c"rx_bytes"),
     Counter::new(c"rx_messages"),
@@ -95,13 +101,19 @@ static TRANSPORT: [Counter; 15] = [
     Counter::new(c"stalls"),
 ];
 
-fn values(counters: &Counters) -> [u64; 15] {
+fn values(counters: &Counters) -> [u64; 21] {
     [
         counters.tx_datagrams,
         counters.tx_bytes,
         counters.tx_messages,
         counters.tx_fragments_again,
         counters.tx_busy,
+        counters.tx_answers_spared,
+        counters.tx_packets_lost,
+        counters.tx_probes,
+        counters.tx_timeouts,
+        counters.mtu_fallbacks,
+        counters.buffer_misses,
         counters.rx_datagrams,
         counters.rx_bytes,
         counters.rx_messages,

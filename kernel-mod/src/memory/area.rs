@@ -10,7 +10,7 @@ use kapi::{
     thread::KThread,
     Global, Mutex, Result,
 };
-use netproto::{msg::space::Done, page::PageDatagram, Kind, Message, Slot};
+use netproto::{msg::space::Done, Kind, Message, Slot};
 use vm_remote::target::Loss;
 
 #[cfg(feature = "selftest")]
@@ -18,7 +18,7 @@ use super::selftest;
 use super::{fault, fetch, knobs, serve, source, stream, target};
 use crate::{
     areas::Area,
-    port::net::{self, Down},
+    port::net::{self, Down, PageDatagram},
 };
 
 /// The area's state.

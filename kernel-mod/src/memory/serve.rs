@@ -14,7 +14,7 @@ use kapi::{
 };
 use netproto::{
     msg::page::{GetFlags, PageData, PageGet, PageStatus},
-    Slot,
+    Class, Slot,
 };
 use vm_remote::{limits::FETCH_PAGES_MAX, source::Verdict};
 
@@ -148,8 +148,10 @@ fn reply(request: &Request, offset: u64, status: PageStatus, content: &[u8]) {
         status,
         page_crc: if content.is_empty() { 0 } else { page_checksum(content) },
     };
-    // If it gets lost, the page is asked for again.
-    let _ = wire::send_data(request.from, &data, content);
+    // If there is no room for it, the page is asked for again.
+    let is_fault = request.get.flags.contains(GetFlags::FAULT);
+    let class = if is_fault { Class::Fault } else { Class::Bulk };
+    let _ = wire::send_data(request.from, class, &data, content);
 }
 
 fn reply_all(request: &Request, status: PageStatus) {

@@ -1,4 +1,4 @@
-//! Page datagrams out. For the self-test there is a peer that is this node itself.
+//! Page requests and replies out. For the self-test there is a peer that is this node itself.
 
 use kapi::Result;
 use netproto::{
@@ -29,13 +29,13 @@ pub(super) fn send_get(to: Slot, get: &PageGet) -> Result {
 }
 
 /// Answers.
-pub(super) fn send_data(to: Slot, data: &PageData, content: &[u8]) -> Result {
+pub(super) fn send_data(to: Slot, class: Class, data: &PageData, content: &[u8]) -> Result {
     #[cfg(feature = "selftest")]
     if Some(to) == loop_slot() {
         super::selftest::looped_data(data, content);
         return Ok(());
     }
-    net::send_page_data(to, data, content)
+    net::send_page_data(to, class, data, content)
 }
 
 /// Tells a source that its space is not needed any more.

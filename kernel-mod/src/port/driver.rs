@@ -10,7 +10,7 @@ use core::{
 use kapi::{clock, thread, wait::Mode, Errno};
 use netproto::{
     page::{self, Path},
-    Event, Instant, Message, Slot,
+    Event, Instant, Kind, Message, Slot,
 };
 
 use super::{
@@ -80,7 +80,12 @@ fn turn(net: &Net) {
         tell(net, event);
     }
     while let Some(message) = poll_message(net) {
-        dispatch::message(message);
+        if message.kind == Kind::PAGE_DATA {
+            pages::receive_data(&message);
+            net.inner.lock().transport.recycle(message.payload);
+        } else {
+            dispatch::message(message);
+        }
     }
     let mut inner = net.inner.lock();
     net.transmit(&mut inner);

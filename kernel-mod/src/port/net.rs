@@ -21,14 +21,16 @@ use kapi::{
 use netproto::{
     limits::{DATAGRAM_LEN_MAX, SLOT_COUNT},
     page::Addresses,
-    Class, Config, DownReason, Incarnation, Instant, Kind, PeerError, PeerInfo, PeerState,
+    Class, Config, DownReason, Incarnation, Instant, Kind, Lane, PeerError, PeerInfo, PeerState,
     SendError, Slot, Transport,
 };
 
 use super::driver;
 use crate::control::stats;
 
-pub(crate) use super::pages::{page_checksum, send_page_data, send_page_get, set_page_handler};
+pub(crate) use super::pages::{
+    page_checksum, send_page_data, send_page_get, set_page_handler, PageDatagram,
+};
 
 /// Bytes of a node's name.
 pub(crate) const NAME_LEN: usize = holon_uapi::base::NAME_LEN;
@@ -128,20 +130,28 @@ pub(crate) fn now() -> Instant {
     Instant::from_ns(clock::now_ns())
 }
 
+/// The transport under its lock. Apart from [`start`], so that neither needs much of the stack.
+#[inline(never)]
+fn make_inner(own: Config) -> Result<Mutex<Inner>> {
+    let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
+    let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
+    let inner = Inner { transport, buffer, names: by_slot([0; NAME_LEN])?, left: false };
+    Mutex::new(lock_class!(c"holon-transport"), inner)
+}
+
 /// Begins to talk: once in the module's life.
+#[inline(never)]
 pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result {
     if NET.get().is_some() {
         return Err(Errno::EEXIST);
     }
     own.checksum = crc32c_update;
-    let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
+    let inner = make_inner(own)?;
     let socket = UdpSocket::bind(wire.local, wire.device, Arc::new(WaitQueue::new()?))?;
-    let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
     let rx = zeroed_vec(DATAGRAM_LEN_MAX + 1)?;
-    let inner = Inner { transport, buffer, names: by_slot([0; NAME_LEN])?, left: false };
     let net = NET.set(Net {
         socket,
-        inner: Mutex::new(lock_class!(c"holon-transport"), inner)?,
+        inner,
         lines: SpinLock::new(lock_class!(c"holon-lines"), by_slot(None)?)?,
         own,
         wire,
@@ -205,6 +215,7 @@ pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]
         PeerError::OwnSlot => Errno::EINVAL,
         PeerError::Exists => Errno::EEXIST,
         PeerError::Unknown => Errno::ENOENT,
+        PeerError::MtuPayload => Errno::EMSGSIZE,
         PeerError::NoMemory => Errno::ENOMEM,
     })?;
     inner.names[slot.index()] = name;
@@ -258,16 +269,27 @@ pub(crate) fn incarnation_of(slot: Slot) -> Option<Incarnation> {
 }
 
 /// Queues a reliable message and sends what may be sent at once. May sleep for the transport's
-/// lock, never for the peer: `Busy` if the queue is full.
+/// lock, never for the peer: `Busy` if the queue is full. It arrives in order with all others of
+/// its class.
 pub(crate) fn send(
     slot: Slot,
     class: Class,
     kind: Kind,
     parts: &[&[u8]],
 ) -> core::result::Result<(), SendError> {
+    send_in(slot, (class, Lane::Strict), kind, parts)
+}
+
+/// As [`send`], in the order that the lane says.
+pub(crate) fn send_in(
+    slot: Slot,
+    order: (Class, Lane),
+    kind: Kind,
+    parts: &[&[u8]],
+) -> core::result::Result<(), SendError> {
     let net = NET.get().ok_or(SendError::UnknownPeer)?;
     let mut inner = net.inner.lock();
-    inner.transport.send(now(), slot, class, kind, parts)?;
+    inner.transport.send_in(now(), slot, order, kind, parts)?;
     net.transmit(&mut inner);
     Ok(())
 }
@@ -300,11 +322,22 @@ pub(crate) fn send_waiting(
     parts: &[&[u8]],
     timeout: Duration,
 ) -> core::result::Result<(), SendError> {
+    send_in_waiting(slot, (class, Lane::Strict), kind, parts, timeout)
+}
+
+/// As [`send_waiting`], in the order that the lane says.
+pub(crate) fn send_in_waiting(
+    slot: Slot,
+    order: (Class, Lane),
+    kind: Kind,
+    parts: &[&[u8]],
+    timeout: Duration,
+) -> core::result::Result<(), SendError> {
     let net = NET.get().ok_or(SendError::UnknownPeer)?;
     let end = clock::now_ns() + timeout.as_nanos() as u64 * u64::from(net.own.timescale);
     loop {
         let generation = driver::room_generation();
-        let result = send(slot, class, kind, parts);
+        let result = send_in(slot, order, kind, parts);
         let left = end.saturating_sub(clock::now_ns());
         if result != Err(SendError::Busy) || left == 0 || thread::fatal_signal_pending() {
             return result;

@@ -3,9 +3,10 @@
 use super::state::{Candidate, Context, HelloOwed, Identity, Link};
 use crate::error::DatagramError;
 use crate::event::DownReason;
+use crate::id::Incarnation;
 use crate::msg::member::Hello;
 use crate::time::Instant;
-use crate::wire::Header;
+use crate::wire::header::{tag, Header, Lives};
 
 impl Link {
     /// Takes a hello that is for this node's slot.
@@ -23,9 +24,8 @@ impl Link {
         if self.is_closed {
             return Err(DatagramError::StaleSession);
         }
-        let identity = identity_of(header);
+        let (identity, named) = names_of(header).ok_or(DatagramError::BadField)?;
         let candidate = Candidate { identity, hello };
-        let named = (header.destination_incarnation, header.destination_session);
         let is_unnamed = named.0.is_none();
         let own = cx.config.incarnation;
         if let Some(session) = self.session.as_mut().filter(|session| session.peer == identity) {
@@ -88,7 +88,7 @@ impl Link {
             return;
         }
         match self.candidate {
-            Some(candidate) if candidate.identity == identity_of(header) => {
+            Some(candidate) if is_from(header, candidate.identity, cx.config.incarnation) => {
                 self.establish(now, candidate, cx);
             }
             Some(_) | None => {
@@ -102,7 +102,11 @@ impl Link {
         let Some(session) = &self.session else {
             return Err(DatagramError::StaleSession);
         };
-        if header.source_incarnation != session.peer.incarnation {
+        let is_of_these_lives = match header.lives {
+            Lives::Tag(tag) => tag == session.tag_in,
+            Lives::Named { source, .. } => source == session.peer.incarnation,
+        };
+        if !is_of_these_lives {
             return Err(DatagramError::StaleIncarnation);
         }
         if header.source_session != session.peer.session
@@ -114,6 +118,16 @@ impl Link {
     }
 }
 
-fn identity_of(header: &Header) -> Identity {
-    Identity { incarnation: header.source_incarnation, session: header.source_session }
+/// Who says hello, and whom it names: an incarnation and a session.
+fn names_of(header: &Header) -> Option<(Identity, (Incarnation, u32))> {
+    let Lives::Named { source, destination } = header.lives else {
+        return None;
+    };
+    let identity = Identity { incarnation: source, session: header.source_session };
+    Some((identity, (destination, header.destination_session)))
+}
+
+/// Whether a datagram of a session is from this peer to our present life.
+fn is_from(header: &Header, peer: Identity, own: Incarnation) -> bool {
+    header.lives == Lives::Tag(tag(peer.incarnation, own)) && header.source_session == peer.session
 }

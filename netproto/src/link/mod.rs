@@ -19,16 +19,34 @@
 //!
 //! Only datagrams of the session itself count as a sign of life: a peer that sends but does not
 //! hear goes down at both sides.
+//!
+//! Within a session:
+//!
+//! ```text
+//! send ─> outbox (a class) ─┐ fragments               fragments ┌─> inbox (a class) ─> messages
+//!                           ├─> packet ── the network ── packet ┤
+//!      copa + pacer: when ──┘    │ flight                  seen └─> credit: how far to send
+//!                   what became of it <──────────── ack: which packets came
+//! ```
+//! Every packet has its own number, whatever it carries; what a lost one carried leaves again in a
+//! later one. The classes share the congestion window: a class may use what it and the higher ones
+//! do not, and the fault class does not wait for the pacer either.
 
-mod congestion;
+mod copa;
+mod filter;
+mod flight;
 mod frame;
 mod handshake;
+mod inbox;
+mod outbox;
+mod pacer;
+mod pieces;
 mod receive;
-mod recv;
 mod rtt;
-mod send;
+mod seen;
 mod state;
 mod timer;
 mod transmit;
 
+pub(crate) use outbox::Outgoing;
 pub(crate) use state::{Context, Link};

@@ -1,11 +1,17 @@
 //! What a datagram does to a link.
 
+use super::copa::Arrival;
+use super::flight::{Carried, Fate, Outcome, Sent};
 use super::frame::{Ack, Fragment, Frame};
-use super::recv::Taken;
+use super::inbox::{Inbox, Taken};
+use super::outbox::Outbox;
 use super::state::{Context, Link};
 use crate::error::DatagramError;
 use crate::event::{Class, DownReason, Event};
+use crate::limits::CLASS_COUNT;
+use crate::pool::Pool;
 use crate::time::{Duration, Instant};
+use crate::wire::header::{is_to, Lives};
 use crate::wire::{DatagramKind, Header, Reader};
 
 impl Link {
@@ -17,17 +23,24 @@ impl Link {
         body: &[u8],
         cx: &mut Context<'_>,
     ) -> Result<(), DatagramError> {
-        if header.kind == DatagramKind::Hello {
+        match (header.kind, header.lives) {
             // One that names our former life still tells that the peer wants to connect.
-            return self.on_hello(now, header, body, cx);
-        }
-        if header.destination_incarnation != cx.config.incarnation {
-            return Err(DatagramError::StaleIncarnation);
-        }
-        match header.kind {
-            DatagramKind::Bye => self.on_bye(now, header, body, cx),
-            DatagramKind::Link => self.on_frames(now, header, body, cx),
-            DatagramKind::Hello | DatagramKind::PageGet | DatagramKind::PageData => {
+            (DatagramKind::Hello, _) => self.on_hello(now, header, body, cx),
+            (DatagramKind::Bye, Lives::Named { destination, .. }) => {
+                if destination == cx.config.incarnation {
+                    self.on_bye(now, header, body, cx)
+                } else {
+                    Err(DatagramError::StaleIncarnation)
+                }
+            }
+            (DatagramKind::Link, Lives::Tag(tag)) => {
+                if is_to(tag, cx.config.incarnation) {
+                    self.on_frames(now, header, body, cx)
+                } else {
+                    Err(DatagramError::StaleIncarnation)
+                }
+            }
+            (DatagramKind::Bye | DatagramKind::Link | DatagramKind::PageGet, _) => {
                 Err(DatagramError::WrongPath)
             }
         }
@@ -50,13 +63,15 @@ impl Link {
         if let Some(session) = &mut self.session {
             session.last_heard = now;
         }
+        let mut is_refused = false;
         let mut r = Reader::new(body);
         while !r.is_empty() {
             let frame = Frame::decode(&mut r).map_err(|_| DatagramError::Malformed)?;
-            self.on_frame(now, &frame, cx)?;
+            is_refused |= self.on_frame(now, &frame, cx)? == Taken::Refused;
         }
-        for class in Class::ALL {
-            self.advance(now, class, cx);
+        // What was not taken must come again.
+        if let Some(session) = self.session.as_mut().filter(|_| header.packet > 0 && !is_refused) {
+            session.seen.on_packet(now, cx.config.ack_delay, header.packet);
         }
         Ok(())
     }
@@ -66,19 +81,15 @@ impl Link {
         now: Instant,
         frame: &Frame<'_>,
         cx: &mut Context<'_>,
-    ) -> Result<(), DatagramError> {
+    ) -> Result<Taken, DatagramError> {
         match frame {
-            Frame::Fragment(fragment) => self.on_fragment(now, fragment, cx),
-            Frame::Ack(ack) => self.on_ack(now, ack, cx),
-            Frame::Ping { stamp } => {
-                self.owe_pong(*stamp);
-                Ok(())
-            }
-            Frame::Pong { stamp } => {
-                self.on_pong(now, *stamp);
-                Ok(())
-            }
+            Frame::Fragment(fragment) => return self.on_fragment(now, fragment, cx),
+            Frame::Ack(ack) => self.on_ack(now, ack, cx)?,
+            Frame::Credit(credit) => credit.class.of_mut(&mut self.send).on_credit(credit),
+            Frame::Ping { stamp } => self.owe_pong(*stamp),
+            Frame::Pong { stamp } => self.on_pong(now, *stamp),
         }
+        Ok(Taken::New)
     }
 
     fn on_fragment(
@@ -86,29 +97,25 @@ impl Link {
         now: Instant,
         fragment: &Fragment<'_>,
         cx: &mut Context<'_>,
-    ) -> Result<(), DatagramError> {
+    ) -> Result<Taken, DatagramError> {
         let queue = fragment.class.of_mut(&mut self.recv);
         let before = queue.ready_len();
-        let taken = queue.on_fragment(now, cx.config.ack_delay, fragment);
+        let taken = queue.on_fragment(fragment, cx.pool);
         let whole = queue.ready_len().saturating_sub(before);
-        let counters = &mut *cx.counters;
         let whole = u64::try_from(whole).unwrap_or(u64::MAX);
+        let counters = &mut *cx.counters;
         counters.rx_messages = counters.rx_messages.saturating_add(whole);
         match taken {
-            Ok(Taken::New) => Ok(()),
+            Ok(Taken::New) => (),
             Ok(Taken::Again) => {
                 counters.rx_fragments_again = counters.rx_fragments_again.saturating_add(1);
-                Ok(())
             }
             Ok(Taken::Refused) => {
                 counters.rx_fragments_refused = counters.rx_fragments_refused.saturating_add(1);
-                Ok(())
             }
-            Err(_) => {
-                self.end(now, DownReason::Violation, cx);
-                Err(DatagramError::Violation)
-            }
+            Err(_) => self.end(now, DownReason::Violation, cx),
         }
+        taken.map_err(|_| DatagramError::Violation)
     }
 
     fn on_ack(
@@ -117,25 +124,65 @@ impl Link {
         ack: &Ack,
         cx: &mut Context<'_>,
     ) -> Result<(), DatagramError> {
-        let queue = ack.class.of_mut(&mut self.send);
-        let acked = queue.on_ack(now, ack).map_err(|_| DatagramError::BadAck)?;
-        let order_next = queue.order_next();
-        if let Some(session) = &mut self.session {
-            if let Some(sample) = acked.rtt {
-                session.rtt.on_sample(sample);
+        let Self { flight, session, send, recv, .. } = self;
+        let Some(session) = session.as_mut() else {
+            return Ok(());
+        };
+        let used = flight.bytes_down_to(Class::Bulk);
+        let used_by_faults = flight.bytes_down_to(Class::Fault);
+        let mut writable = [false; CLASS_COUNT];
+        let tell = |carried, fate| settle(carried, fate, send, recv, cx.pool, &mut writable);
+        let outcome =
+            flight.on_ack(now, ack, &mut session.rtt, tell).map_err(|_| DatagramError::BadAck)?;
+        // Short packets are faster, and urgent ones may pass by the queue that the others stand in.
+        let long = self.mtu_payload / 4 * 3;
+        let only_urgent = used == used_by_faults;
+        let tells = |sent: &Sent| sent.bytes >= long && (sent.class != Class::Fault || only_urgent);
+        let sample = outcome.sample.filter(|(_, sent)| tells(sent));
+        session.copa.on_ack(
+            now,
+            &Arrival {
+                acked_bytes: outcome.acked_bytes,
+                lost_bytes: outcome.lost_bytes,
+                sample: sample.map(|(sample, _)| sample),
+                smoothed: session.rtt.smoothed(),
+                is_round: outcome.is_round,
+                used_bytes: used,
+            },
+        );
+        self.count(&outcome, cx);
+        for class in Class::ALL {
+            if *class.of(&writable) {
+                cx.events.push_back(Event::Writable { slot: self.slot, class });
             }
-            if ack.class == Class::Bulk {
-                session.congestion.on_acked(acked.count);
-                if let Some(order) = acked.lost {
-                    session.congestion.on_loss(order, order_next);
-                }
-            }
-        }
-        if acked.is_writable {
-            let (slot, class) = (self.slot, ack.class);
-            cx.events.push_back(Event::Writable { slot, class });
         }
         Ok(())
+    }
+
+    /// Lets time pass for what is in flight.
+    pub(super) fn on_flight_time(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Self { flight, session, send, recv, .. } = self;
+        let Some(session) = session.as_mut() else {
+            return;
+        };
+        let mut writable = [false; CLASS_COUNT];
+        let tell = |carried, fate| settle(carried, fate, send, recv, cx.pool, &mut writable);
+        let outcome = flight.on_time(now, &session.rtt, tell);
+        session.copa.on_lost(outcome.lost_bytes);
+        if outcome.is_timeout {
+            session.copa.on_timeout();
+            if flight.has_long_losses(self.mtu_payload) {
+                self.fall_back(cx);
+            }
+        }
+        self.count(&outcome, cx);
+    }
+
+    fn count(&self, outcome: &Outcome, cx: &mut Context<'_>) {
+        let counters = &mut *cx.counters;
+        counters.tx_packets_lost = counters.tx_packets_lost.saturating_add(outcome.lost_packets);
+        counters.tx_timeouts = counters.tx_timeouts.saturating_add(outcome.is_timeout.into());
+        counters.tx_probes = counters.tx_probes.saturating_add(outcome.is_probe.into());
     }
 
     /// Remembers a ping to answer. When too many are owed the oldest is forgotten.
@@ -152,9 +199,31 @@ impl Link {
         if let Some(session) = &mut self.session {
             if session.ping_stamp == Some(stamp) {
                 session.ping_stamp = None;
-                let round_trip: Duration = now.since(Instant::from_ns(stamp));
-                session.rtt.on_sample(round_trip);
+                let round_trip = now.since(Instant::from_ns(stamp));
+                session.rtt.on_sample(now, round_trip, Duration::ZERO);
             }
         }
+    }
+}
+
+/// Tells a queue what became of what it had sent.
+fn settle(
+    carried: Carried,
+    fate: Fate,
+    send: &mut [Outbox; CLASS_COUNT],
+    recv: &mut [Inbox; CLASS_COUNT],
+    pool: &mut Pool,
+    writable: &mut [bool; CLASS_COUNT],
+) {
+    match (carried, fate) {
+        (Carried::Fragment { class, number, index, cutting }, Fate::Arrived) => {
+            let is_writable = class.of_mut(send).on_arrived(number, index, cutting, pool);
+            *class.of_mut(writable) |= is_writable;
+        }
+        (Carried::Fragment { class, number, index, cutting }, Fate::Lost) => {
+            class.of_mut(send).on_lost(number, index, cutting);
+        }
+        (Carried::Credit(class), Fate::Lost) => class.of_mut(recv).on_credit_lost(),
+        (Carried::Credit(_), Fate::Arrived) => (),
     }
 }

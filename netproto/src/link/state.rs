@@ -2,19 +2,23 @@
 
 use alloc::collections::VecDeque;
 
-use super::congestion::Congestion;
-use super::recv::RecvQueue;
+use super::copa::Copa;
+use super::flight::Flight;
+use super::inbox::Inbox;
+use super::outbox::{Outbox, Outgoing};
+use super::pacer::Pacer;
 use super::rtt::Rtt;
-use super::send::SendQueue;
+use super::seen::Seen;
 use crate::config::Config;
 use crate::error::SendError;
 use crate::event::{Class, DownReason, Event, Message, PeerInfo, PeerState};
 use crate::id::{Incarnation, Slot};
-use crate::limits::{CLASS_COUNT, PONGS_OWED_MAX};
+use crate::limits::{CLASS_COUNT, FLIGHT_MAX, MTU_PAYLOAD_MIN, PONGS_OWED_MAX};
 use crate::msg::member::Hello;
-use crate::msg::Kind;
+use crate::pool::Pool;
 use crate::stats::Counters;
 use crate::time::Instant;
+use crate::wire::header::tag;
 
 /// What a link may use of the transport that owns it.
 #[derive(Debug)]
@@ -23,6 +27,7 @@ pub(crate) struct Context<'a> {
     pub(crate) counters: &'a mut Counters,
     /// Has room for what one datagram or one end of a session causes.
     pub(crate) events: &'a mut VecDeque<Event>,
+    pub(crate) pool: &'a mut Pool,
 }
 
 /// A peer's life and the number that it gave to a session with us.
@@ -51,15 +56,19 @@ pub(super) struct HelloOwed {
 pub(super) struct Session {
     pub(super) peer: Identity,
     pub(super) own_session: u32,
+    /// What stands for both lives in what we send, and in what we receive.
+    pub(super) tag_out: u64,
+    pub(super) tag_in: u64,
     pub(super) last_heard: Instant,
-    pub(super) packet: u64,
     pub(super) ping_at: Instant,
     pub(super) is_ping_owed: bool,
     /// The time in the last ping; only its pong measures.
     pub(super) ping_stamp: Option<u64>,
     pub(super) pongs: [Option<u64>; PONGS_OWED_MAX],
     pub(super) rtt: Rtt,
-    pub(super) congestion: Congestion,
+    pub(super) seen: Seen,
+    pub(super) copa: Copa,
+    pub(super) pacer: Pacer,
 }
 
 /// The last session, present or past.
@@ -84,14 +93,25 @@ pub(crate) struct Link {
     /// The session whose peer is to be told that we leave.
     pub(super) bye_owed: Option<(Identity, u32)>,
     pub(super) is_closed: bool,
-    pub(super) send: [SendQueue; CLASS_COUNT],
-    pub(super) recv: [RecvQueue; CLASS_COUNT],
+    /// Longest datagram that the path takes.
+    pub(super) mtu_payload: u16,
+    pub(super) flight: Flight,
+    pub(super) send: [Outbox; CLASS_COUNT],
+    pub(super) recv: [Inbox; CLASS_COUNT],
 }
 
 impl Link {
-    /// A link that begins to connect; `None` when there is no memory.
-    pub(crate) fn new(now: Instant, slot: Slot) -> Option<Self> {
-        Some(Self {
+    /// Puts a link that begins to connect into its place; `None` when there is no memory. It is
+    /// not handed from function to function: a kernel's stack is small.
+    #[inline(never)]
+    pub(crate) fn place(
+        place: &mut Option<Self>,
+        now: Instant,
+        slot: Slot,
+        mtu_payload: u16,
+    ) -> Option<()> {
+        let (flight, send, recv) = (Flight::new()?, outboxes()?, inboxes()?);
+        *place = Some(Self {
             slot,
             opening: 1,
             hello_at: now,
@@ -102,17 +122,12 @@ impl Link {
             known: None,
             bye_owed: None,
             is_closed: false,
-            send: [
-                SendQueue::new(Class::Fault)?,
-                SendQueue::new(Class::Control)?,
-                SendQueue::new(Class::Bulk)?,
-            ],
-            recv: [
-                RecvQueue::new(Class::Fault)?,
-                RecvQueue::new(Class::Control)?,
-                RecvQueue::new(Class::Bulk)?,
-            ],
-        })
+            mtu_payload,
+            flight,
+            send,
+            recv,
+        });
+        Some(())
     }
 
     /// The peer's slot.
@@ -137,14 +152,17 @@ impl Link {
         self.session = Some(Session {
             peer: peer.identity,
             own_session: self.opening,
+            tag_out: tag(cx.config.incarnation, incarnation),
+            tag_in: tag(incarnation, cx.config.incarnation),
             last_heard: now,
-            packet: 0,
             ping_at: now.after(cx.config.heartbeat),
             is_ping_owed: true,
             ping_stamp: None,
             pongs: [None; PONGS_OWED_MAX],
             rtt: Rtt::new(cx.config),
-            congestion: Congestion::new(),
+            seen: Seen::new(),
+            copa: self.congestion(cx.config),
+            pacer: Pacer::new(),
         });
         self.opening = self.opening.saturating_add(1);
         self.candidate = None;
@@ -176,10 +194,11 @@ impl Link {
         if let Some(known) = &mut self.known {
             known.last_heard = session.last_heard;
         }
+        self.flight.reset();
         for queue in &mut self.send {
-            queue.reset();
+            queue.reset(cx.pool);
         }
-        let dropped = self.recv.iter_mut().map(RecvQueue::reset).sum::<usize>();
+        let dropped = self.recv.iter_mut().map(|queue| queue.reset(cx.pool)).sum::<usize>();
         let dropped = u64::try_from(dropped).unwrap_or(u64::MAX);
         cx.counters.rx_messages_dropped = cx.counters.rx_messages_dropped.saturating_add(dropped);
         cx.counters.peer_down = cx.counters.peer_down.saturating_add(1);
@@ -202,17 +221,41 @@ impl Link {
         self.end(now, DownReason::Silence, cx);
     }
 
-    /// Queues a message.
+    /// Queues a message; whether it was not queued before.
     pub(crate) fn send(
         &mut self,
         class: Class,
-        kind: Kind,
-        pieces: &[&[u8]],
-    ) -> Result<(), SendError> {
+        out: &Outgoing<'_>,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, SendError> {
         if self.session.is_none() {
             return Err(SendError::Down);
         }
-        class.of_mut(&mut self.send).push(kind, pieces)
+        class.of_mut(&mut self.send).push(out, cx.pool)
+    }
+
+    /// The path takes datagrams of so many bytes from now on.
+    pub(crate) fn set_mtu(&mut self, mtu_payload: u16, config: &Config) {
+        self.mtu_payload = mtu_payload;
+        let copa = self.congestion(config);
+        if let Some(session) = &mut self.session {
+            session.copa = copa;
+        }
+    }
+
+    /// Whether the path seems to drop long datagrams only: then none but the shortest are sent.
+    pub(super) fn fall_back(&mut self, cx: &mut Context<'_>) {
+        if self.mtu_payload > MTU_PAYLOAD_MIN {
+            log::info!("peer {}: datagrams of {} bytes get lost", self.slot, self.mtu_payload);
+            cx.counters.mtu_fallbacks = cx.counters.mtu_fallbacks.saturating_add(1);
+            self.set_mtu(MTU_PAYLOAD_MIN, cx.config);
+        }
+    }
+
+    fn congestion(&self, config: &Config) -> Copa {
+        let packet_bytes = u64::from(self.mtu_payload);
+        let packets_max = u64::try_from(FLIGHT_MAX / 2).unwrap_or(u64::MAX);
+        Copa::new(config, packet_bytes, packet_bytes.saturating_mul(packets_max))
     }
 
     /// Whether a whole message of the class waits.
@@ -220,29 +263,10 @@ impl Link {
         class.of(&self.recv).is_ready()
     }
 
-    /// Takes the next whole message of the class, which may open the window again.
-    pub(crate) fn pop_message(
-        &mut self,
-        now: Instant,
-        class: Class,
-        cx: &mut Context<'_>,
-    ) -> Option<Message> {
+    /// Takes the next whole message of the class, which may open the peer's window again.
+    pub(crate) fn pop_message(&mut self, class: Class) -> Option<Message> {
         let (kind, payload) = class.of_mut(&mut self.recv).pop()?;
-        self.advance(now, class, cx);
         Some(Message { from: self.slot, class, kind, payload })
-    }
-
-    /// Consumes held fragments. A contradiction among them ends the session.
-    pub(super) fn advance(&mut self, now: Instant, class: Class, cx: &mut Context<'_>) {
-        let queue = class.of_mut(&mut self.recv);
-        let before = queue.ready_len();
-        let outcome = queue.advance();
-        let whole = queue.ready_len().saturating_sub(before);
-        let whole = u64::try_from(whole).unwrap_or(u64::MAX);
-        cx.counters.rx_messages = cx.counters.rx_messages.saturating_add(whole);
-        if outcome.is_err() {
-            self.end(now, DownReason::Violation, cx);
-        }
     }
 
     /// Gives the peer back the time that this node stood still.
@@ -261,7 +285,7 @@ impl Link {
         };
         let session = self.session.as_ref();
         let last_heard = session.map(|session| session.last_heard);
-        let queued = |queue: &SendQueue| u64::try_from(queue.queued_bytes()).unwrap_or(u64::MAX);
+        let queued = |queue: &Outbox| u64::try_from(queue.queued_bytes()).unwrap_or(u64::MAX);
         let [fault, control, bulk] = &self.send;
         PeerInfo {
             state,
@@ -271,6 +295,20 @@ impl Link {
             rtt: session.and_then(|session| session.rtt.smoothed()),
             last_heard: last_heard.or(self.known.map(|known| known.last_heard)),
             queued_bytes: [queued(fault), queued(control), queued(bulk)],
+            mtu_payload: self.mtu_payload,
+            window_bytes: session.map_or(0, |session| session.copa.window()),
+            flight_bytes: self.flight.bytes_down_to(Class::Bulk),
+            is_competing: session.is_some_and(|session| session.copa.is_competing()),
         }
     }
+}
+
+#[inline(never)]
+fn outboxes() -> Option<[Outbox; CLASS_COUNT]> {
+    Some([Outbox::new(Class::Fault)?, Outbox::new(Class::Control)?, Outbox::new(Class::Bulk)?])
+}
+
+#[inline(never)]
+fn inboxes() -> Option<[Inbox; CLASS_COUNT]> {
+    Some([Inbox::new(Class::Fault)?, Inbox::new(Class::Control)?, Inbox::new(Class::Bulk)?])
 }

@@ -1,9 +1,8 @@
 //! What time does to a link.
 
-use super::send::SendQueue;
 use super::state::{Context, HelloOwed, Link, Session};
 use crate::config::Config;
-use crate::event::{Class, DownReason};
+use crate::event::DownReason;
 use crate::time::Instant;
 
 impl Link {
@@ -27,13 +26,7 @@ impl Link {
             session.ping_at = now.after(cx.config.heartbeat);
             session.is_ping_owed = true;
         }
-        for class in Class::ALL {
-            let queue = class.of_mut(&mut self.send);
-            let rto = session.rtt.rto(queue.doublings());
-            if queue.on_time(now, rto) && class == Class::Bulk {
-                session.congestion.on_timeout(queue.order_next());
-            }
-        }
+        self.on_flight_time(now, cx);
     }
 
     /// When time will do something next.
@@ -44,11 +37,10 @@ impl Link {
         let Some(session) = &self.session else {
             return Some(self.hello_at);
         };
-        let retransmit = |queue: &SendQueue| queue.deadline(session.rtt.rto(queue.doublings()));
-        let retransmits = self.send.iter().filter_map(retransmit);
-        let acks = self.recv.iter().filter_map(|queue| queue.ack_deadline());
         let heartbeat = session.ping_at.min(silence_deadline(session, config));
-        retransmits.chain(acks).chain([heartbeat]).min()
+        let flight = self.flight.deadline(&session.rtt);
+        let rest = [flight, session.seen.deadline(), self.pacer_deadline()];
+        rest.into_iter().flatten().chain([heartbeat]).min()
     }
 }
 

@@ -1,14 +1,15 @@
 //! What a link sends next.
 
+use super::flight::Carried;
 use super::frame::{encode_ping, encode_pong};
-use super::send::Wrote;
-use super::state::{Context, Identity, Link, Session};
+use super::state::{Context, HelloOwed, Identity, Link, Session};
 use crate::config::Config;
 use crate::event::Class;
 use crate::id::Incarnation;
-use crate::limits::{FRAGMENT_HEADER_LEN, HEADER_LEN, WINDOW_LEN};
+use crate::limits::{CARRIED_MAX, FRAGMENT_HEADER_LEN, HEADER_LEN, LINK_HEADER_LEN};
 use crate::msg::member::Hello;
 use crate::time::Instant;
+use crate::wire::header::Lives;
 use crate::wire::{DatagramKind, Header, Writer};
 
 /// How urgent a link's next datagram is. Smaller is more urgent.
@@ -22,6 +23,30 @@ pub(crate) enum Urgency {
     Bulk,
 }
 
+/// The frames in a packet that must arrive.
+struct Load {
+    carried: [Carried; CARRIED_MAX],
+    len: usize,
+    class: Class,
+}
+
+impl Load {
+    const fn new() -> Self {
+        Self { carried: [Carried::Credit(Class::Fault); CARRIED_MAX], len: 0, class: Class::Fault }
+    }
+
+    fn add(&mut self, carried: Carried) {
+        if let Some(place) = self.carried.get_mut(self.len) {
+            *place = carried;
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    fn as_slice(&self) -> &[Carried] {
+        self.carried.get(..self.len).unwrap_or_default()
+    }
+}
+
 impl Link {
     /// Whether there is something to send now, and how urgent it is.
     pub(crate) fn urgency(&self, now: Instant) -> Option<Urgency> {
@@ -29,22 +54,43 @@ impl Link {
             return Some(Urgency::Fault);
         }
         let session = self.session.as_ref()?;
+        let is_credit_owed =
+            self.flight.has_room() && self.recv.iter().any(|queue| queue.is_credit_owed());
         let is_owed = session.is_ping_owed
             || session.pongs.iter().any(Option::is_some)
-            || self.recv.iter().any(|queue| queue.wants_ack(now));
+            || session.seen.is_due(now)
+            || is_credit_owed;
         if is_owed {
             return Some(Urgency::Fault);
         }
-        let [fault, control, bulk] = &self.send;
-        if fault.wants(WINDOW_LEN) {
-            Some(Urgency::Fault)
-        } else if control.wants(WINDOW_LEN) {
-            Some(Urgency::Control)
-        } else if bulk.wants(session.congestion.window()) {
-            Some(Urgency::Bulk)
-        } else {
-            None
+        match self.class_to_send(now)? {
+            Class::Fault => Some(Urgency::Fault),
+            Class::Control => Some(Urgency::Control),
+            Class::Bulk => Some(Urgency::Bulk),
         }
+    }
+
+    /// The highest class with something to send, if the window has room for it.
+    fn class_in_window(&self) -> Option<Class> {
+        let session = self.session.as_ref()?;
+        let class = Class::ALL.into_iter().find(|class| class.of(&self.send).wants())?;
+        let has_window = self.flight.bytes_down_to(class) < session.copa.window();
+        let may = self.flight.has_room() && (has_window || self.flight.is_probe_owed());
+        may.then_some(class)
+    }
+
+    /// As above, if it may leave now.
+    fn class_to_send(&self, now: Instant) -> Option<Class> {
+        let session = self.session.as_ref()?;
+        let class = self.class_in_window()?;
+        let is_free = class == Class::Fault || self.flight.is_probe_owed();
+        (is_free || session.pacer.is_open(now)).then_some(class)
+    }
+
+    /// When the pacer lets go what only it keeps back.
+    pub(super) fn pacer_deadline(&self) -> Option<Instant> {
+        let session = self.session.as_ref()?;
+        self.class_in_window().map(|_| session.pacer.next_at())
     }
 
     /// Writes the next datagram and gives its length; `None` when there is nothing to send, or the
@@ -55,24 +101,65 @@ impl Link {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> Option<usize> {
-        let buffer = buffer.get_mut(..usize::from(cx.config.mtu_payload))?;
+        let buffer = buffer.get_mut(..usize::from(self.mtu_payload))?;
         if let Some((peer, own_session)) = self.bye_owed.take() {
-            let packet = self.next_hello_packet();
-            let header = self.header(cx.config, DatagramKind::Bye, own_session, Some(peer), packet);
-            return seal(&header, buffer, 0, cx.config);
+            return self.write_bye(buffer, peer, own_session, cx.config);
         }
         if let Some(owed) = self.hello_owed.take() {
-            let hello =
-                Hello { module_version: cx.config.module_version, features: cx.config.features };
-            let place = buffer.get_mut(HEADER_LEN..)?.get_mut(..Hello::LEN)?;
-            place.copy_from_slice(&hello.encode());
-            let packet = self.next_hello_packet();
-            let kind = DatagramKind::Hello;
-            let header = self.header(cx.config, kind, owed.own_session, owed.to, packet);
-            return seal(&header, buffer, Hello::LEN, cx.config);
+            return self.write_hello(buffer, owed, cx.config);
         }
         self.urgency(now)?;
         self.write_frames(now, buffer, cx)
+    }
+
+    fn write_bye(
+        &mut self,
+        buffer: &mut [u8],
+        peer: Identity,
+        own_session: u32,
+        config: &Config,
+    ) -> Option<usize> {
+        let header = self.header(config, DatagramKind::Bye, own_session, Some(peer));
+        header.encode(buffer.get_mut(..HEADER_LEN)?, config.checksum).ok()?;
+        Some(HEADER_LEN)
+    }
+
+    fn write_hello(
+        &mut self,
+        buffer: &mut [u8],
+        owed: HelloOwed,
+        config: &Config,
+    ) -> Option<usize> {
+        let hello = Hello { module_version: config.module_version, features: config.features };
+        let len = HEADER_LEN.checked_add(Hello::LEN)?;
+        let datagram = buffer.get_mut(..len)?;
+        datagram.get_mut(HEADER_LEN..)?.copy_from_slice(&hello.encode());
+        let header = self.header(config, DatagramKind::Hello, owed.own_session, owed.to);
+        header.encode(datagram, config.checksum).ok()?;
+        Some(len)
+    }
+
+    fn header(
+        &mut self,
+        config: &Config,
+        kind: DatagramKind,
+        own_session: u32,
+        to: Option<Identity>,
+    ) -> Header {
+        self.hello_packet = self.hello_packet.saturating_add(1);
+        Header {
+            kind,
+            source: config.slot,
+            destination: self.slot,
+            lives: Lives::Named {
+                source: config.incarnation,
+                destination: to.map_or(Incarnation::NONE, |peer| peer.incarnation),
+            },
+            source_session: own_session,
+            destination_session: to.map_or(0, |peer| peer.session),
+            packet: self.hello_packet,
+            is_urgent: true,
+        }
     }
 
     fn write_frames(
@@ -81,84 +168,95 @@ impl Link {
         buffer: &mut [u8],
         cx: &mut Context<'_>,
     ) -> Option<usize> {
-        let session = self.session.as_mut()?;
-        session.packet = session.packet.saturating_add(1);
-        let (peer, own_session, packet) = (session.peer, session.own_session, session.packet);
-        let mut w = Writer::new(buffer.get_mut(HEADER_LEN..)?);
-        write_signs_of_life(now, session, &mut w);
-        for queue in &mut self.recv {
-            if let Some(ack) = queue.ack() {
-                if ack.encode(&mut w).is_ok() {
-                    queue.on_ack_sent();
-                }
+        let mut load = Load::new();
+        let body_len = {
+            let class = self.class_to_send(now);
+            let session = self.session.as_mut()?;
+            let mut w = Writer::new(buffer.get_mut(LINK_HEADER_LEN..)?);
+            write_signs_of_life(now, session, &mut w);
+            if session.seen.is_due(now) {
+                write_ack(now, session, &mut w);
             }
+            if self.flight.has_room() {
+                self.write_credits(&mut load, &mut w);
+            }
+            if let Some(class) = class {
+                self.write_fragments(class, &mut load, &mut w, cx);
+            }
+            // One that is not due yet saves a datagram later.
+            write_ack(now, self.session.as_mut()?, &mut w);
+            w.len()
+        };
+        let len = LINK_HEADER_LEN.checked_add(body_len)?;
+        let packet = if load.len == 0 { 0 } else { self.flight.next() };
+        if load.len > 0 {
+            self.note_sent(now, len, &load);
         }
-        let window = session.congestion.window();
-        let again = self.write_fragments(now, window, &mut w, cx.config);
-        cx.counters.tx_fragments_again = cx.counters.tx_fragments_again.saturating_add(again);
-        let body_len = w.len();
-        let header = self.header(cx.config, DatagramKind::Link, own_session, Some(peer), packet);
-        seal(&header, buffer, body_len, cx.config)
+        let session = self.session.as_ref()?;
+        let header = Header {
+            kind: DatagramKind::Link,
+            source: cx.config.slot,
+            destination: self.slot,
+            lives: Lives::Tag(session.tag_out),
+            source_session: session.own_session,
+            destination_session: session.peer.session,
+            packet,
+            is_urgent: load.class == Class::Fault,
+        };
+        header.encode(buffer.get_mut(..len)?, cx.config.checksum).ok()?;
+        Some(len)
     }
 
-    /// Fills the datagram with fragments, highest class first; how many of them were sent before.
+    /// A packet that must arrive leaves.
+    fn note_sent(&mut self, now: Instant, len: usize, load: &Load) {
+        let bytes = u16::try_from(len).unwrap_or(u16::MAX);
+        self.flight.on_sent(now, bytes, load.class, load.as_slice());
+        let is_waited_for = self.class_in_window().is_some_and(|class| class != Class::Fault);
+        if let Some(session) = &mut self.session {
+            let spacing = session.copa.spacing(u64::from(bytes));
+            session.pacer.on_sent(now, spacing, is_waited_for);
+        }
+    }
+
+    fn write_credits(&mut self, load: &mut Load, w: &mut Writer<'_>) {
+        for class in Class::ALL {
+            let queue = class.of_mut(&mut self.recv);
+            if queue.is_credit_owed() && queue.credit().encode(w).is_ok() {
+                queue.on_credit_sent();
+                load.add(Carried::Credit(class));
+            }
+        }
+    }
+
+    /// Fills the datagram with fragments of a class.
     fn write_fragments(
         &mut self,
-        now: Instant,
-        bulk_window: u64,
+        class: Class,
+        load: &mut Load,
         w: &mut Writer<'_>,
-        config: &Config,
-    ) -> u64 {
-        let overhead = HEADER_LEN.saturating_add(FRAGMENT_HEADER_LEN);
-        let data_max = usize::from(config.mtu_payload).saturating_sub(overhead);
-        let mut again = 0_u64;
-        for class in Class::ALL {
-            let window = match class {
-                Class::Fault | Class::Control => WINDOW_LEN,
-                Class::Bulk => bulk_window,
+        cx: &mut Context<'_>,
+    ) {
+        let data_max = usize::from(self.mtu_payload)
+            .saturating_sub(LINK_HEADER_LEN)
+            .saturating_sub(FRAGMENT_HEADER_LEN);
+        let data_max = u16::try_from(data_max).unwrap_or(u16::MAX);
+        while load.len < CARRIED_MAX {
+            let Some((carried, is_again)) = class.of_mut(&mut self.send).write_next(data_max, w)
+            else {
+                return;
             };
-            let queue = class.of_mut(&mut self.send);
-            if !queue.wants(window) {
-                continue;
-            }
-            queue.begin_datagram();
-            loop {
-                match queue.write_next(now, window, data_max, w) {
-                    Wrote::New => (),
-                    Wrote::Again => again = again.saturating_add(1),
-                    Wrote::Nothing => break,
-                }
-            }
-            if queue.wants(window) {
-                // The datagram is full: what is left goes before any lower class.
-                break;
-            }
+            load.add(carried);
+            load.class = class;
+            let again = &mut cx.counters.tx_fragments_again;
+            *again = again.saturating_add(u64::from(is_again));
         }
-        again
     }
+}
 
-    fn next_hello_packet(&mut self) -> u64 {
-        self.hello_packet = self.hello_packet.saturating_add(1);
-        self.hello_packet
-    }
-
-    fn header(
-        &self,
-        config: &Config,
-        kind: DatagramKind,
-        own_session: u32,
-        to: Option<Identity>,
-        packet: u64,
-    ) -> Header {
-        Header {
-            kind,
-            source: config.slot,
-            destination: self.slot,
-            source_incarnation: config.incarnation,
-            destination_incarnation: to.map_or(Incarnation::NONE, |peer| peer.incarnation),
-            source_session: own_session,
-            destination_session: to.map_or(0, |peer| peer.session),
-            packet,
+fn write_ack(now: Instant, session: &mut Session, w: &mut Writer<'_>) {
+    if let Some(ack) = session.seen.ack(now) {
+        if ack.encode(w).is_ok() {
+            session.seen.on_ack_sent();
         }
     }
 }
@@ -177,12 +275,4 @@ fn write_signs_of_life(now: Instant, session: &mut Session, w: &mut Writer<'_>) 
         let written = encode_ping(now.as_ns(), w);
         debug_assert!(written.is_ok());
     }
-}
-
-/// Puts the header before a body; the datagram's length.
-fn seal(header: &Header, buffer: &mut [u8], body_len: usize, config: &Config) -> Option<usize> {
-    let len = HEADER_LEN.checked_add(body_len)?;
-    let datagram = buffer.get_mut(..len)?;
-    header.encode(datagram, body_len, config.checksum).ok()?;
-    Some(len)
 }

@@ -1,7 +1,7 @@
 //! The one table of message numbers.
 
 #[cfg(doc)]
-use super::{file, lodge, migrate, space, surrogate};
+use super::{file, lodge, migrate, page, space, surrogate};
 use crate::event::Class;
 
 /// What a reliable message is. Numbers are explicit and only ever added; a number that this node
@@ -79,6 +79,10 @@ impl Kind {
     pub const LODGE_HAND_BACK: Self = Self(0x0609);
     /// A holder could lend so much besides: [`lodge::Offer`].
     pub const LODGE_OFFER: Self = Self(0x060a);
+
+    /// A page, or why there is none: [`page::PageData`] and the page's content. Its class says
+    /// whether somebody waits; see [`crate::page`].
+    pub const PAGE_DATA: Self = Self(0x0701);
 
     /// The class that this kind belongs in. Messages of different classes may overtake each other:
     /// a sequence that must stay in order (PREPARE, then ABORT) is kept by its attempt number.

@@ -152,12 +152,14 @@ impl Sim {
         while let Some(message) = if is_lazy { None } else { transport.poll_message() } {
             self.oracle.on_message(node, &message);
             self.trace.note(&message.payload);
+            transport.recycle(message.payload);
         }
         assert!(transport.poll_event().is_none(), "taking a message caused an event");
         let mut buffer = [0; 9000];
         let mut burst = 0;
         while let Some((to, len)) = transport.poll_transmit(now, &mut buffer) {
-            assert!(len <= usize::from(transport.config().mtu_payload), "datagram too long");
+            let path_max = transport.peer(to).map(|info| usize::from(info.mtu_payload));
+            assert!(Some(len) <= path_max, "datagram too long");
             self.trace.note(&buffer[..len]);
             let ends = (node, to.index());
             self.net.send(self.now_ns, ends, &buffer[..len], &mut self.rng);

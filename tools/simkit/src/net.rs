@@ -17,6 +17,8 @@ pub struct Path {
     pub delay_mean_ns: u64,
     /// Nothing arrives, nor does what is under way.
     pub is_cut: bool,
+    /// Longer datagrams vanish.
+    pub len_max: Option<usize>,
 }
 
 impl Path {
@@ -80,7 +82,8 @@ impl Net {
             record.push((from, to, bytes.to_vec()));
         }
         let path = self.paths[from][to];
-        if path.is_cut || rng.chance(path.loss_ppm) {
+        let is_too_long = path.len_max.is_some_and(|len_max| bytes.len() > len_max);
+        if path.is_cut || is_too_long || rng.chance(path.loss_ppm) {
             return;
         }
         let copies = if rng.chance(path.duplicate_ppm) { 2 } else { 1 };
@@ -150,6 +153,8 @@ mod tests {
         assert_eq!(arrived(clean), (1000, 1000));
         assert_eq!(arrived(Path { is_cut: true, ..clean }), (0, 0));
         assert_eq!(arrived(Path { loss_ppm: 1_000_000, ..clean }), (0, 0));
+        assert_eq!(arrived(Path { len_max: Some(99), ..clean }), (0, 0));
+        assert_eq!(arrived(Path { len_max: Some(100), ..clean }), (1000, 1000));
         assert_eq!(arrived(Path { duplicate_ppm: 1_000_000, ..clean }), (2000, 2000));
         let (all, whole) = arrived(Path { corrupt_ppm: 1_000_000, ..clean });
         // Bits that are flipped twice are whole again.

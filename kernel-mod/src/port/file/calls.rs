@@ -121,7 +121,7 @@ impl Calls {
     fn send(&self, id: RequestId, ask: Ask, data: &[u8]) -> Result {
         let Ask { file, op, flags, arg0, arg1, .. } = ask;
         let head = Request { request: id, op, flags, file, arg0, arg1 }.encode();
-        server::send(ask.slot, Kind::FILE_REQUEST, &[&head, data]).map_err(|error| {
+        server::send(ask.slot, file, Kind::FILE_REQUEST, &[&head, data]).map_err(|error| {
             self.forget(id);
             match error {
                 SendError::NoMemory => Errno::ENOMEM,
@@ -136,7 +136,7 @@ impl Calls {
     fn cancel(&self, id: RequestId, ask: Ask, call: &Call) -> Result<Answer> {
         counters::CALLS_CANCELLED.add(1);
         let cancel = Cancel { request: id, file: ask.file };
-        server::send_soon(ask.slot, Kind::FILE_CANCEL, cancel.encode());
+        server::send_soon(ask.slot, ask.file, Kind::FILE_CANCEL, cancel.encode());
         match call.done.wait(Mode::Killable, None) {
             Ok(Err(Errno::EINTR)) => Err(Errno::ERESTARTSYS),
             Ok(answer) => answer,
@@ -199,5 +199,5 @@ impl Calls {
 
 /// Gives a reference back.
 pub(super) fn close(slot: Slot, file: FileId) {
-    server::send_soon(slot, Kind::FILE_REF, Ref { file, delta: -1 }.encode());
+    server::send_soon(slot, file, Kind::FILE_REF, Ref { file, delta: -1 }.encode());
 }

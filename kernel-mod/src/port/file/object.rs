@@ -183,7 +183,7 @@ impl Object {
             };
             match step {
                 Step::Done(answer) => {
-                    server::answer(task.from, task.head.request, &answer);
+                    server::answer(task.from, &task.head, &answer);
                     let mut inbox = self.inbox.lock();
                     inbox.len -= 1;
                     inbox.bytes -= task.len();

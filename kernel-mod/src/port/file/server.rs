@@ -5,7 +5,7 @@ use core::time::Duration;
 use kapi::{Errno, Result};
 use netproto::{
     msg::file::{Cancel, Event, Flags, Op, Ref, Reply, Request},
-    Kind, RequestId, SendError, Slot,
+    FileId, Kind, Lane, SendError, Slot,
 };
 
 use super::{
@@ -25,7 +25,7 @@ const ROOM_TURNS_MAX: u32 = 30;
 pub(super) fn request(files: &'static Files, from: Slot, request: Request, data: &[u8]) {
     if let Err(errno) = accept(files, from, request, data) {
         counters::REFUSED.add(1);
-        reply_late(files, from, request.request, Answer::number(Err(errno)));
+        reply_late(files, from, &request, Answer::number(Err(errno)));
     }
 }
 
@@ -52,12 +52,13 @@ fn open(files: &'static Files, from: Slot, head: Request) -> Result {
     let object = files.table.take(head.file, from)?;
     files.late.push(move || {
         let name = object.file().display_name().unwrap_or_default();
-        answer(from, head.request, &Answer::status(object.file(), &name));
+        answer(from, &head, &Answer::status(object.file(), &name));
     })
 }
 
-fn reply_late(files: &'static Files, to: Slot, request: RequestId, result: Answer) {
-    if files.late.push(move || answer(to, request, &result)).is_err() {
+fn reply_late(files: &'static Files, to: Slot, head: &Request, result: Answer) {
+    let head = *head;
+    if files.late.push(move || answer(to, &head, &result)).is_err() {
         counters::REPLY_LOST.add(1);
     }
 }
@@ -88,28 +89,28 @@ pub(super) fn node_lost(files: &'static Files, slot: Slot) {
 }
 
 /// Sends a result. On a worker: waits for room in the queue to the peer.
-pub(super) fn answer(to: Slot, request: RequestId, answer: &Answer) {
-    let head = Reply { request, result: answer.result }.encode();
-    if send(to, Kind::FILE_REPLY, &[&head, &answer.data]).is_err() {
+pub(super) fn answer(to: Slot, request: &Request, answer: &Answer) {
+    let head = Reply { request: request.request, result: answer.result }.encode();
+    if send(to, request.file, Kind::FILE_REPLY, &[&head, &answer.data]).is_err() {
         counters::REPLY_LOST.add(1);
     }
 }
 
 /// Tells that a polled file is ready. On a worker.
 pub(super) fn event(to: Slot, event: Event) {
-    if send(to, Kind::FILE_EVENT, &[&event.encode()]).is_err() {
+    if send(to, event.file, Kind::FILE_EVENT, &[&event.encode()]).is_err() {
         counters::REPLY_LOST.add(1);
     }
 }
 
 /// Sends a short message, from any thread: if there is no room now, a worker waits for it. What a
 /// program that is being killed has to say must arrive too.
-pub(super) fn send_soon(to: Slot, kind: Kind, bytes: [u8; 16]) {
-    match net::send(to, kind.class(), kind, &[&bytes]) {
+pub(super) fn send_soon(to: Slot, file: FileId, kind: Kind, bytes: [u8; 16]) {
+    match net::send_in(to, (kind.class(), Lane::of(file.0)), kind, &[&bytes]) {
         Err(SendError::Busy | SendError::NoMemory) => {
             let later = files().and_then(|files| {
                 files.late.push(move || {
-                    let _ = send(to, kind, &[&bytes]);
+                    let _ = send(to, file, kind, &[&bytes]);
                 })
             });
             if later.is_err() {
@@ -121,10 +122,17 @@ pub(super) fn send_soon(to: Slot, kind: Kind, bytes: [u8; 16]) {
     }
 }
 
-/// Sends, and waits for room while the peer is up.
-pub(super) fn send(to: Slot, kind: Kind, parts: &[&[u8]]) -> core::result::Result<(), SendError> {
+/// Sends, and waits for room while the peer is up. What is about one file arrives in order; the
+/// loss of a packet that is about another one does not hold it up.
+pub(super) fn send(
+    to: Slot,
+    file: FileId,
+    kind: Kind,
+    parts: &[&[u8]],
+) -> core::result::Result<(), SendError> {
+    let order = (kind.class(), Lane::of(file.0));
     for _ in 0..ROOM_TURNS_MAX {
-        match net::send_waiting(to, kind.class(), kind, parts, ROOM_WAIT) {
+        match net::send_in_waiting(to, order, kind, parts, ROOM_WAIT) {
             Err(SendError::Busy) if !kapi::thread::fatal_signal_pending() => {}
             result => return result,
         }
