@@ -55,6 +55,14 @@ void kpi_noreclaim_exit(u32 cookie);
 u64 kpi_memory_available(void);
 u64 kpi_memory_total(void);
 
+/* Memory that the kernel may ask back; free() waits until no call is under way. */
+struct kpi_shrinker;
+struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data);
+void kpi_shrinker_free(struct kpi_shrinker *shrinker);
+/* In any task that allocates. How many pages; how many were given back, or -1: not from here. */
+u64 kapi_shrinker_count(void *data);
+s64 kapi_shrinker_scan(void *data, u64 pages);
+
 /* --- lock --- */
 
 struct kpi_mutex;

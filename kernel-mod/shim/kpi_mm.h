@@ -105,6 +105,8 @@ struct mm_struct *kpi_mm_current(void);
 
 /* --- pages (mm_page.c) --- */
 struct page *kpi_page_alloc(void);
+/* Memory that nothing hangs on: others' is not paged out hard for it. */
+struct page *kpi_page_alloc_spare(void);
 void kpi_page_get(struct page *page);
 void kpi_page_put(struct page *page);
 void *kpi_page_addr(struct page *page);

@@ -62,6 +62,12 @@ impl Histogram {
         self.max_ns = self.max_ns.max(ns);
     }
 
+    /// How many in one bucket.
+    #[must_use]
+    pub fn in_bucket(&self, bucket: usize) -> u64 {
+        self.counts.get(bucket).copied().unwrap_or(0)
+    }
+
     /// How many.
     #[must_use]
     pub fn count(&self) -> u64 {

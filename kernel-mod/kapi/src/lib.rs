@@ -41,6 +41,7 @@ pub mod page;
 mod panic;
 pub mod park;
 pub mod rfile;
+pub mod shrinker;
 pub mod sysctl;
 pub mod task;
 pub mod thread;

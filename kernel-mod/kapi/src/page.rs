@@ -36,7 +36,20 @@ impl Page {
         NonNull::new(unsafe { raw::kpi_page_alloc() }).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
     }
 
+    /// A page that can be done without: `ENOMEM` before others are pressed hard.
+    pub fn spare() -> Result<Self> {
+        // SAFETY: no condition on the caller.
+        let raw = unsafe { raw::kpi_page_alloc_spare() };
+        NonNull::new(raw).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
+    }
+
     /// Its content.
+    pub fn bytes(&self) -> &[u8; PAGE_LEN] {
+        // SAFETY: all memory is mapped, and by the invariant nobody else changes this page.
+        unsafe { &*raw::kpi_page_addr(self.raw.as_ptr()).cast() }
+    }
+
+    /// Its content, to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8; PAGE_LEN] {
         // SAFETY: all memory is mapped, and by the invariant this page's content is only ours.
         unsafe { &mut *raw::kpi_page_addr(self.raw.as_ptr()).cast() }

@@ -10,6 +10,11 @@ struct page *kpi_page_alloc(void)
 	return alloc_page(GFP_HIGHUSER_MOVABLE);
 }
 
+struct page *kpi_page_alloc_spare(void)
+{
+	return alloc_page(GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN);
+}
+
 void kpi_page_get(struct page *page)
 {
 	get_page(page);

@@ -43,8 +43,9 @@ fn load() -> Result {
         table: Mutex::new(lock_class!(c"holon-lodge-table"), None)?,
     })?;
     holder::load()?;
-    owner::load()?;
-    *lodge.table.lock() = Some(knobs::table()?);
+    // Whoever fails here is not unloaded.
+    let doors = owner::load().and_then(|()| knobs::table());
+    *lodge.table.lock() = Some(doors.inspect_err(|_| holder::stop())?);
     Ok(())
 }
 

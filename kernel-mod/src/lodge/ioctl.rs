@@ -5,15 +5,21 @@ use kapi::{thread::CAP_SYS_ADMIN, Errno, Result};
 use netproto::{Incarnation, Slot};
 use vm_remote::lodge::Peer;
 
-use super::area;
+use super::{area, report};
 use crate::ioctl::{
     open::OpenFile,
     table::{must_be_zero, take, Record},
 };
 
+const ADMIN: Option<u32> = Some(CAP_SYS_ADMIN);
+
 /// The area's calls.
-pub(super) static RECORDS: &[Record] =
-    &[Record::new(uapi::MEM_PEER_DEAD, "mem_peer_dead", Some(CAP_SYS_ADMIN), peer_dead)];
+pub(super) static RECORDS: &[Record] = &[
+    Record::new(uapi::MEM_PEER_DEAD, "mem_peer_dead", ADMIN, peer_dead),
+    Record::new(uapi::MEM_STATUS, "mem_status", ADMIN, report::status),
+    Record::new(uapi::MEM_PEERS, "mem_peers", ADMIN, report::peers),
+    Record::new(uapi::MEM_BLAST, "mem_blast", ADMIN, report::blast),
+];
 
 fn peer_dead(_file: &OpenFile, arg: u64) -> Result<u64> {
     let verdict: uapi::PeerDead = take(arg)?;

@@ -15,7 +15,9 @@ mod ioctl;
 mod knobs;
 mod owner;
 mod peers;
+mod report;
 mod stats;
 mod wire;
 
 pub(crate) use area::AREA;
+pub(crate) use holder::{gate, set_gate};

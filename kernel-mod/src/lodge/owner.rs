@@ -6,7 +6,10 @@ use alloc::vec::Vec;
 
 use kapi::{module::Unloading, sysctl::Entry, Result};
 use netproto::{Class, Message, Slot};
-use vm_remote::lodge::Peer;
+use vm_remote::{
+    latency::Histogram,
+    lodge::{owner::Owner, Peer},
+};
 
 use super::stats;
 
@@ -24,6 +27,17 @@ pub(super) fn held() -> u64 {
 /// GRANT, STORED, PAGES, RELEASED, HAND_BACK or OFFER, on the net's thread.
 pub(super) fn message(_from: Peer, _message: &Message) {
     stats::REFUSED_MESSAGES.add(1);
+}
+
+/// Looks at the machine and the latencies of faults, if there is a machine. `look` is short and
+/// does not sleep.
+pub(super) fn peek<R>(_look: impl FnOnce(&Owner, &Histogram) -> R) -> Option<R> {
+    None
+}
+
+/// Pages that faults waited for, and that came ahead of one.
+pub(super) fn fetched() -> (u64, u64) {
+    (0, 0)
 }
 
 /// A holder is reached.

@@ -74,6 +74,18 @@ impl Peers {
         }
     }
 
+    /// Whether anybody is reached.
+    pub(super) fn any_up(&self) -> bool {
+        self.0.lock().iter().flatten().any(|(_, life)| *life == Life::Up)
+    }
+
+    /// Shows those that are reached to `begin`, in whose time no fact is told to anybody.
+    pub(super) fn each_up<R>(&self, begin: impl FnOnce(&mut dyn Iterator<Item = Peer>) -> R) -> R {
+        let list = self.0.lock();
+        let mut up = list.iter().flatten().filter(|(_, life)| *life == Life::Up).map(|it| it.0);
+        begin(&mut up)
+    }
+
     /// The present or last life of a node.
     pub(super) fn of(&self, slot: Slot) -> Option<Peer> {
         self.0.lock()[slot.index()].map(|(peer, _)| peer)

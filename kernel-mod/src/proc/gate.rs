@@ -5,12 +5,16 @@ use ckpt::Manifest;
 use holon_uapi::gate as uapi;
 use kapi::{alloc::Memory, uaccess, Errno, Result};
 use sched_migrate::Gate;
+use vm_remote::lodge::lending::Gate as Lends;
 
 use super::{
     driver::with_mover,
     state::{self, Tables},
 };
-use crate::ioctl::{open::OpenFile, table::take};
+use crate::{
+    ioctl::{open::OpenFile, table::take},
+    lodge,
+};
 
 /// One part in so many of the memory stays free of what comes from elsewhere.
 const SPARE_PART: u64 = 32;
@@ -27,15 +31,16 @@ impl Default for Why {
 
 pub(super) fn set(_file: &OpenFile, arg: u64) -> Result<u64> {
     let gate: uapi::Gate = take(arg)?;
-    let unknown = gate.flags & !uapi::GATE_CORDONED;
-    if unknown != 0 || gate.reserved != 0 || gate.why.last() != Some(&0) {
+    let flags = gate.flags;
+    let known = [0, uapi::GATE_CORDONED, uapi::GATE_CORDONED | uapi::GATE_LEAVING];
+    if !known.contains(&flags) || gate.reserved != 0 || gate.why.last() != Some(&0) {
         return Err(Errno::EINVAL);
     }
     let bodies_max = match gate.bodies_max {
         0 => usize::MAX,
         bound => bound as usize,
     };
-    let cordoned = gate.flags & uapi::GATE_CORDONED != 0;
+    let cordoned = flags & uapi::GATE_CORDONED != 0;
     let proc = state::get()?;
     let was = with_mover(proc, |mover, _| {
         let was = mover.gate();
@@ -44,6 +49,11 @@ pub(super) fn set(_file: &OpenFile, arg: u64) -> Result<u64> {
     })
     .ok_or(Errno::ENOTCONN)?;
     proc.tables.lock().why = Why(gate.why);
+    lodge::set_gate(match (cordoned, flags & uapi::GATE_LEAVING != 0) {
+        (false, _) => Lends::Open,
+        (true, false) => Lends::Closed,
+        (true, true) => Lends::Leaving,
+    });
     if was.cordoned != cordoned {
         log::info!("{}", if cordoned { "cordoned" } else { "no longer cordoned" });
     }
@@ -54,7 +64,11 @@ pub(super) fn get(_file: &OpenFile, arg: u64) -> Result<u64> {
     let proc = state::get()?;
     let gate = with_mover(proc, |mover, _| mover.gate()).unwrap_or(Gate::OPEN);
     let record = uapi::Gate {
-        flags: if gate.cordoned { uapi::GATE_CORDONED } else { 0 },
+        flags: match (gate.cordoned, lodge::gate()) {
+            (false, _) => 0,
+            (true, Lends::Leaving) => uapi::GATE_CORDONED | uapi::GATE_LEAVING,
+            (true, Lends::Open | Lends::Closed) => uapi::GATE_CORDONED,
+        },
         bodies_max: u32::try_from(gate.bodies_max).unwrap_or(0),
         reserved: 0,
         why: proc.tables.lock().why.0,

@@ -26,7 +26,9 @@ pub struct Gate {
     /// Why it is as it is, for people; the rest zero, the last byte always.
     pub why: [u8; WHY_LEN],
 }
-/// Nobody comes in but those that come home.
+/// Nobody comes in but those that come home, and no more is lent.
 pub const GATE_CORDONED: u32 = 1;
+/// What lodges here is to leave; only along with [`GATE_CORDONED`].
+pub const GATE_LEAVING: u32 = 2;
 
 const _: () = assert!(size_of::<Gate>() == 128);

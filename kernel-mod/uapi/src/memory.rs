@@ -44,6 +44,130 @@ pub struct PeerDead {
 
 const _: () = assert!(size_of::<PeerDead>() == 24);
 
+/// Fills a [`MemStatus`].
+pub const MEM_STATUS: u32 = crate::number::ior::<MemStatus>(0x22);
+/// Takes and fills a [`crate::base::List`] of [`MemPeer`]: nodes with which memory is shared.
+pub const MEM_PEERS: u32 = crate::number::iowr::<crate::base::List>(0x23);
+/// Takes and fills a [`MemBlast`].
+pub const MEM_BLAST: u32 = crate::number::iowr::<MemBlast>(0x24);
+
+/// The node is short of memory and wants back what it lends.
+pub const MEM_SHORT: u32 = 1;
+/// What lodges on the node is to leave.
+pub const MEM_LEAVING: u32 = 2;
+
+/// Doublings of latencies that [`MemStatus`] tells of: the n-th counts what took less than 2^n ns.
+pub const MEM_LATENCIES: usize = 36;
+
+/// Remote memory of this node, in pages.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MemStatus {
+    /// `MEM_*`.
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// What it may lend; what is set aside for it; what was promised; what is here of others.
+    pub lend_max: u64,
+    /// See `lend_max`.
+    pub frames: u64,
+    /// See `lend_max`.
+    pub promised: u64,
+    /// See `lend_max`.
+    pub held: u64,
+    /// Of this node's processes: pages that lodge elsewhere.
+    pub lodged: u64,
+    /// Of these, those with fewer copies than wanted, or with one where it is not.
+    pub to_mend: u64,
+    /// Since the module was loaded: pages that went.
+    pub evicted: u64,
+    /// Pages that came back.
+    pub fetched: u64,
+    /// Pages that no holder has any more.
+    pub lost: u64,
+    /// Copies that were made again.
+    pub mended: u64,
+    /// Answers whose content was wrong.
+    pub misread: u64,
+    /// Faults that waited for a page.
+    pub faults: u64,
+    /// Pages that came back before anybody touched them.
+    pub ahead: u64,
+    /// Latencies of faults, in ns: median, 99 %, 99.9 %, the longest.
+    pub median_ns: u64,
+    /// See `median_ns`.
+    pub p99_ns: u64,
+    /// See `median_ns`.
+    pub p999_ns: u64,
+    /// See `median_ns`.
+    pub max_ns: u64,
+    /// How many there were of each.
+    pub latencies: [u64; MEM_LATENCIES],
+}
+
+/// Never heard of, or no more.
+pub const MEM_DEAD: u32 = 0;
+/// Answers.
+pub const MEM_UP: u32 = 1;
+/// Is not heard of; what it has stays counted.
+pub const MEM_SILENT: u32 = 2;
+
+/// Memory that this node shares with another, in pages.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MemPeer {
+    /// The other.
+    pub slot: u32,
+    /// `MEM_*` of it as a holder of ours.
+    pub link: u32,
+    /// What it may have here, and has.
+    pub lent_limit: u32,
+    /// See `lent_limit`.
+    pub lent_held: u32,
+    /// What may be there of ours, what is or may be, and what it could lend besides.
+    pub limit: u32,
+    /// See `limit`.
+    pub used: u32,
+    /// See `limit`.
+    pub spare: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// For [`MemBlast::slot`]: pages that lodge anywhere.
+pub const MEM_ANYWHERE: u32 = u32::MAX;
+
+/// This node's processes with pages that are nowhere but on one node.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MemBlast {
+    /// Where the [`MemProcess`]es go.
+    pub ptr: u64,
+    /// Entries that there is room for; after the call, entries that there are.
+    pub count: u32,
+    /// The node, or [`MEM_ANYWHERE`].
+    pub slot: u32,
+}
+
+/// A process with pages elsewhere.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MemProcess {
+    /// Its number in the first pid namespace, when its pages went.
+    pub pid: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// How many pages.
+    pub pages: u64,
+}
+
+const _: () = {
+    assert!(size_of::<MemStatus>() == 144 + 8 * MEM_LATENCIES);
+    assert!(size_of::<MemPeer>() == 32);
+    assert!(size_of::<MemBlast>() == 16);
+    assert!(size_of::<MemProcess>() == 16);
+};
+
 /// A step of the self-test; only in modules built with it.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

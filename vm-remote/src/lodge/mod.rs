@@ -20,6 +20,7 @@
 //! for the request, the peer's incarnation, the generation and the owner's own checksum.
 
 pub mod holder;
+pub mod lending;
 pub mod marks;
 pub mod owner;
 

@@ -147,6 +147,14 @@ impl Entry {
         self.copies.iter().any(PageCopy::is_readable)
     }
 
+    /// Whether it can be read, but from nowhere else.
+    pub(super) fn is_only_at(&self, slot: Slot) -> bool {
+        let mut readable = self.copies.iter().filter(|copy| copy.is_readable()).peekable();
+        self.stage == Stage::Lodged
+            && readable.peek().is_some()
+            && readable.all(|copy| copy.slot == slot)
+    }
+
     /// The holder to read from: another than `not` if there is one, and one of `good` rather.
     pub(super) fn source(&self, not: Option<Slot>, good: impl Fn(Slot) -> bool) -> Option<Slot> {
         let readable = || self.copies.iter().filter(|copy| copy.is_readable());

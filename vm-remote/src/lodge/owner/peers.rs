@@ -61,6 +61,12 @@ impl Lender {
         self.used
     }
 
+    /// What it could lend besides, as far as is known.
+    #[must_use]
+    pub const fn spare(&self) -> u32 {
+        self.spare
+    }
+
     /// How many more may be sent there.
     #[must_use]
     pub const fn unused(&self) -> u32 {

@@ -209,13 +209,29 @@ impl Owner {
 
     /// What would be lost with a holder: the driver's word of each page that is nowhere else.
     pub fn only_at(&self, slot: Slot) -> impl Iterator<Item = u64> + '_ {
-        let is_hurt = move |entry: &&Entry| {
-            let mut readable = entry.copies.iter().filter(|copy| copy.is_readable()).peekable();
-            entry.stage == Stage::Lodged
-                && readable.peek().is_some()
-                && readable.all(|copy| copy.slot == slot)
-        };
-        self.entries.iter().filter(is_hurt).map(|entry| entry.tag)
+        self.tags_of((0, self.config.entries), Some(slot))
+    }
+
+    /// As [`Self::only_at`], of `count` entries from number `first` on; without a slot, the word of
+    /// each page that lodges anywhere.
+    pub fn tags_of(
+        &self,
+        (first, count): (u32, u32),
+        only_at: Option<Slot>,
+    ) -> impl Iterator<Item = u64> + '_ {
+        let skipped = usize::try_from(first).unwrap_or(usize::MAX);
+        let some = self.entries.iter().skip(skipped).take(usize::try_from(count).unwrap_or(0));
+        some.filter(move |entry| match only_at {
+            Some(slot) => entry.is_only_at(slot),
+            None => entry.stage == Stage::Lodged,
+        })
+        .map(|entry| entry.tag)
+    }
+
+    /// Entries that there are.
+    #[must_use]
+    pub const fn room(&self) -> u32 {
+        self.config.entries
     }
 
     /// What is known of a holder.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
+/* Memory that the kernel may ask back. */
+#include <linux/shrinker.h>
+
+#include "kpi.h"
+
+static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	return kapi_shrinker_count(shrinker->private_data);
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	s64 freed = kapi_shrinker_scan(shrinker->private_data, sc->nr_to_scan);
+
+	return freed < 0 ? SHRINK_STOP : (unsigned long)freed;
+}
+
+struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data)
+{
+	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
+
+	if (!shrinker)
+		return NULL;
+	shrinker->count_objects = shrink_count;
+	shrinker->scan_objects = shrink_scan;
+	shrinker->seeks = DEFAULT_SEEKS;
+	shrinker->private_data = data;
+	shrinker_register(shrinker);
+	return (struct kpi_shrinker *)shrinker;
+}
+
+void kpi_shrinker_free(struct kpi_shrinker *shrinker)
+{
+	shrinker_free((struct shrinker *)shrinker);
+}

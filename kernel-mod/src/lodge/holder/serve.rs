@@ -1,0 +1,157 @@
+//! Messages of owners, answered at once on the net's thread: no other thread is waited for, and at
+//! most the contents of one message are copied. What can't be sent is asked for again.
+
+use netproto::{
+    limits::LODGE_CONTENTS_MAX,
+    msg::lodge::{Batch, BatchFlags, Horizon, Item, Limit, Parts, Status, ITEM_LEN},
+    Class, Kind, Message, RequestId,
+};
+use vm_remote::lodge::{
+    holder::{Frame, Store},
+    Items, Peer,
+};
+
+use super::State;
+use crate::{lodge::wire, port::net::page_checksum};
+
+const CONTENTS_MAX: usize = LODGE_CONTENTS_MAX as usize;
+const ITEMS_MAX: usize = 32;
+const ITEMS_LEN: usize = ITEMS_MAX * ITEM_LEN;
+
+/// Answers. False if the message is not what its kind says.
+pub(super) fn message(state: &mut State, from: Peer, message: &Message) -> bool {
+    if message.kind == Kind::LODGE_RESERVE {
+        return Limit::decode(&message.payload).map(|wish| reserve(state, from, &wish)).is_ok();
+    }
+    let Ok((head, parts)) = Batch::decode(message.kind, &message.payload) else {
+        return false;
+    };
+    match message.kind {
+        Kind::LODGE_STORE => store(state, from, &head, &parts),
+        Kind::LODGE_FETCH => fetch(state, from, &head, &parts),
+        _ => release(state, from, &head, &parts),
+    }
+    true
+}
+
+fn reserve(state: &mut State, from: Peer, wish: &Limit) {
+    if let Some(grant) = state.machine.reserve(from, wish) {
+        state.told[from.slot.index()] = Some(grant.spare);
+        // If it gets lost, the owner asks again.
+        let _ = wire::send(from, Class::Control, Kind::LODGE_GRANT, &[&grant.encode()]);
+    }
+}
+
+/// Sends an answer about pages, without contents.
+fn answer(to: Peer, kind: Kind, request: RequestId, items: &Items) {
+    let mut bytes = [0; ITEMS_LEN];
+    let list = encode(items.iter().map(|item| Item { page_crc: 0, ..*item }), &mut bytes);
+    let head = head(request, items.len()).encode();
+    // If it gets lost, the owner asks again.
+    let _ = wire::send(to, kind.class(), kind, &[&head, list]);
+}
+
+fn head(request: RequestId, count: u16) -> Batch {
+    Batch { request, horizon: Horizon(0), count, flags: BatchFlags::empty() }
+}
+
+/// Writes items one after the other.
+fn encode(items: impl Iterator<Item = Item>, bytes: &mut [u8; ITEMS_LEN]) -> &[u8] {
+    let mut len = 0;
+    for (place, item) in bytes.chunks_exact_mut(ITEM_LEN).zip(items) {
+        place.copy_from_slice(&item.encode());
+        len += ITEM_LEN;
+    }
+    &bytes[..len]
+}
+
+fn store(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
+    if !state.keeps_module() {
+        return;
+    }
+    let mut items = Items::new();
+    for (item, content) in parts.iter() {
+        let status = match state.machine.store(from, (head.request, head.horizon), &item) {
+            Store::Into(frame) => {
+                // The checksum is that of what is in the frame now, whatever came in the message.
+                let filled = state.fill(frame, content);
+                let crc = filled.map_or(!item.page_crc, |bytes| page_checksum(bytes));
+                state.machine.stored(from, &item, crc)
+            }
+            Store::Answer(status) => status,
+        };
+        items.push(Item { status, ..item });
+    }
+    answer(from, Kind::LODGE_STORED, head.request, &items);
+}
+
+fn release(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
+    let mut items = Items::new();
+    for (item, _) in parts.iter() {
+        let status = state.machine.release(from, (head.request, head.horizon), &item);
+        items.push(Item { status, ..item });
+    }
+    answer(from, Kind::LODGE_RELEASED, head.request, &items);
+}
+
+fn fetch(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
+    let mut list = PageList::new();
+    let mut is_first = head.flags.contains(BatchFlags::FAULT);
+    for (item, _) in parts.iter() {
+        list.add(state, from, &item);
+        if is_first {
+            // A task waits for this one: no other page is between it and its page.
+            list.send(state, from, head.request, Class::Fault);
+            is_first = false;
+        } else if list.is_full() {
+            list.send(state, from, head.request, Class::Bulk);
+        }
+    }
+    list.send(state, from, head.request, Class::Bulk);
+}
+
+/// The items of a PAGES, and the frames of those that have a content.
+struct PageList {
+    items: Items,
+    frames: [Frame; CONTENTS_MAX],
+    count: usize,
+}
+
+impl PageList {
+    fn new() -> Self {
+        Self { items: Items::new(), frames: [Frame(0); CONTENTS_MAX], count: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.count == CONTENTS_MAX
+    }
+
+    fn add(&mut self, state: &mut State, from: Peer, item: &Item) {
+        match state.machine.fetch(from, item) {
+            Ok((frame, page_crc)) => {
+                self.frames[self.count] = frame;
+                self.count += 1;
+                self.items.push(Item { status: Status::Done, page_crc, ..*item });
+            }
+            Err(status) => self.items.push(Item { status, page_crc: 0, ..*item }),
+        }
+    }
+
+    /// Sends what there is; the transport copies out of the frames.
+    fn send(&mut self, state: &State, to: Peer, request: RequestId, class: Class) {
+        if self.items.is_empty() {
+            return;
+        }
+        let mut bytes = [0; ITEMS_LEN];
+        let list = encode(self.items.iter().copied(), &mut bytes);
+        let head = head(request, self.items.len()).encode();
+        let mut parts: [&[u8]; CONTENTS_MAX + 2] = [&[]; CONTENTS_MAX + 2];
+        (parts[0], parts[1]) = (&head, list);
+        for (part, frame) in parts[2..].iter_mut().zip(&self.frames[..self.count]) {
+            *part = state.frames.bytes(*frame).map_or(&[], |bytes| bytes.as_slice());
+        }
+        // If it gets lost, the owner asks again.
+        let _ = wire::send(to, class, Kind::LODGE_PAGES, &parts[..self.count + 2]);
+        *self = Self::new();
+    }
+}
