@@ -14,10 +14,15 @@ const ANSWER_MAX: Duration = Duration::from_secs(400);
 /// How long nodes may take to see each other.
 const JOIN_MAX_S: u32 = 60;
 
-/// Makes all nodes ready, side by side.
-pub(crate) fn all(instance: &Instance) -> Result<()> {
+/// Makes all nodes ready, side by side. `boots` tells how each was started, for the first time.
+pub(crate) fn all(instance: &Instance, boots: &[Boot]) -> Result<()> {
     let nodes: Vec<usize> = (1..=instance.config.nodes).collect();
-    side_by_side(instance, &nodes, |instance, node| prepare(instance, node, Boot::Warm))?;
+    side_by_side(instance, &nodes, |instance, node| {
+        let boot = boots.get(node - 1).context("not started")?;
+        identify(instance, node, *boot)?;
+        configure(instance, node)?;
+        begin(instance, node)
+    })?;
     if instance.config.has_holond {
         let seen = instance.config.nodes;
         side_by_side(instance, &nodes, |instance, node| await_members(instance, node, seen))?;
@@ -27,7 +32,11 @@ pub(crate) fn all(instance: &Instance) -> Result<()> {
 
 /// Makes one node ready after it was started again.
 pub(crate) fn one(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
-    prepare(instance, node, boot)?;
+    identify(instance, node, boot)?;
+    if boot == Boot::Warm {
+        configure(instance, node)?;
+    }
+    begin(instance, node)?;
     if !instance.config.has_holond {
         return Ok(());
     }
@@ -60,7 +69,8 @@ fn side_by_side(
     results.into_iter().collect()
 }
 
-fn prepare(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
+/// Waits until the guest answers. One that was not booted is told who it is.
+fn identify(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     let ssh = instance.ssh_unchecked(node)?;
     let mut watch = instance.again()?;
     ssh.await_banner(ANSWER_MAX, || {
@@ -73,17 +83,27 @@ fn prepare(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
         let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().replace('-', "");
         ssh.sh(&format!("/usr/local/lib/testbed/identity {node} {now:.3} {id}"))?;
     }
+    Ok(())
+}
+
+/// Tells a guest that was never started before of the cluster.
+fn configure(instance: &Instance, node: usize) -> Result<()> {
     let config = &instance.config;
-    if boot == Boot::Warm && config.has_holond {
+    if config.has_holond {
         let toml = nodes_toml(config.nodes);
+        let ssh = instance.ssh_unchecked(node)?;
         let line = "mkdir -p /etc/holon && cat >/etc/holon/nodes.toml";
         let written = ssh.feed(line, toml.as_bytes())?;
         if !written.success() {
             bail!("cannot write /etc/holon/nodes.toml: {written}");
         }
     }
-    if config.has_holond {
-        ssh.sh("systemctl start holond.service")?;
+    Ok(())
+}
+
+fn begin(instance: &Instance, node: usize) -> Result<()> {
+    if instance.config.has_holond {
+        instance.ssh_unchecked(node)?.sh("systemctl start holond.service")?;
     }
     Ok(())
 }

@@ -77,13 +77,15 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
     };
     let mut instance = supervise(&config)?;
     instance.tie()?;
-    for node in 1..=size.nodes {
+    let mut boots = vec![Boot::Warm; size.nodes];
+    for (node, boot) in (1..).zip(&mut boots) {
         if let Err(error) = instance.start(node, Boot::Warm) {
             ui::note(format!("{error:#}; it boots cold instead"));
+            *boot = Boot::Cold;
             instance.start(node, Boot::Cold)?;
         }
     }
-    ready::all(&instance)?;
+    ready::all(&instance, &boots)?;
     step.done();
     Ok(instance)
 }

@@ -3,3 +3,4 @@
 pub(crate) mod qemu;
 pub(crate) mod qmp;
 pub(crate) mod ssh;
+mod tsc;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::image::disk::Image;
 use crate::node::qmp::Qmp;
+use crate::node::tsc;
 use crate::process;
 
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -123,7 +124,7 @@ fn arguments(guest: &Guest) -> Vec<String> {
     put("-object", memory(guest));
     put("-kernel", guest.image.kernel().display().to_string());
     put("-initrd", guest.image.initramfs().display().to_string());
-    put("-append", format!("{KERNEL_ARGS} testbed.node={}", guest.node));
+    put("-append", format!("{KERNEL_ARGS}{} testbed.node={}", clock(), guest.node));
     let disk = guest.disk.display();
     put("-drive", format!("file={disk},format=qcow2,if=none,id=disk0,cache=unsafe,discard=unmap"));
     put("-device", "virtio-blk-pci,drive=disk0".into());
@@ -164,7 +165,18 @@ fn cluster(cluster: &Cluster) -> String {
         Cluster::Switch(socket) => {
             format!("stream,id=cluster,server=off,addr.type=unix,addr.path={}", socket.display())
         }
-        Cluster::Unplugged => "user,id=cluster,ipv6=off,restrict=on".into(),
+        // A hub without another port has no state of its own that would have to be there again
+        // where the guest is restored: a newer QEMU refuses that of a second `user`.
+        Cluster::Unplugged => "hubport,id=cluster,hubid=0".into(),
+    }
+}
+
+/// What the kernel is told of its clock.
+fn clock() -> String {
+    if has_kvm() {
+        String::new()
+    } else {
+        format!(" tsc_early_khz={}", tsc::khz())
     }
 }
 
@@ -185,8 +197,10 @@ pub(crate) fn fingerprint() -> Result<&'static str> {
     }
     let version = process::output(Command::new(PROGRAM).arg("--version"))?;
     let first = version.lines().next().unwrap_or_default();
-    let kvm = if has_kvm() { "kvm" } else { "tcg" };
-    Ok(VERSION.get_or_init(|| format!("{first} {kvm} {KERNEL_ARGS} devices-3")))
+    // A saved clock is of no use on a host of another rate.
+    let kvm =
+        if has_kvm() { "kvm".into() } else { format!("tcg {}", tsc::khz().div_ceil(100_000)) };
+    Ok(VERSION.get_or_init(|| format!("{first} {kvm} {KERNEL_ARGS} devices-4")))
 }
 
 /// Makes a disk that keeps only what differs from `base`.
