@@ -5,7 +5,10 @@ use alloc::{
     sync::{Arc, Weak},
     vec::Vec,
 };
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use kapi::{
     alloc::copied_vec,
@@ -22,6 +25,11 @@ use super::{
     client::{Client, Polled},
     counters, server,
 };
+use crate::port::net;
+
+/// How long a task that is being killed stays to hear that its request is cancelled. Without that
+/// word the request may still take what others are to read: a byte of a jobserver's pipe, say.
+const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// What a program asks for.
 #[derive(Clone, Copy)]
@@ -141,6 +149,9 @@ impl Calls {
             Ok(Err(Errno::EINTR)) => Err(Errno::ERESTARTSYS),
             Ok(answer) => answer,
             Err(_) => {
+                // Once its end is reported, nothing written later may go to it.
+                let bound = LAST_WORD * net::timescale();
+                let _ = call.done.wait(Mode::Idle, Some(bound));
                 self.forget(id);
                 Err(Errno::EINTR)
             }
