@@ -13,6 +13,8 @@ use crate::process::{self, quote};
 
 /// How often a guest that boots is asked.
 const POLL: Duration = Duration::from_millis(200);
+/// How long a line that is not at a terminal may take in a guest, in seconds.
+const LINE_MAX_S: u32 = 900;
 /// sshd greets at once when it runs.
 const BANNER_MAX: Duration = Duration::from_secs(5);
 
@@ -75,14 +77,15 @@ impl Ssh {
         command
     }
 
-    /// Runs a shell line silently; gives what it printed, or fails with what it said.
+    /// Runs a shell line silently; gives what it printed, or fails with what it said, or after
+    /// [`LINE_MAX_S`] with status 124.
     pub(crate) fn sh(&self, line: &str) -> Result<String> {
-        process::output(&mut self.exec(&[line.to_owned()], Terminal::No))
+        process::output(&mut limited(&self.exec(&[line.to_owned()], Terminal::No)))
     }
 
-    /// Runs a shell line silently and gives all that came of it.
+    /// Runs a shell line silently and gives all that came of it, or status 124 as [`Self::sh`].
     pub(crate) fn capture(&self, line: &str) -> Result<Output> {
-        process::capture(&mut self.exec(&[line.to_owned()], Terminal::No))
+        process::capture(&mut limited(&self.exec(&[line.to_owned()], Terminal::No)))
     }
 
     /// Copies a file or folder into the guest.
@@ -127,6 +130,14 @@ impl Ssh {
         command.arg("-o").arg(format!("ControlPath={}", self.control.display()));
         command
     }
+}
+
+/// The same command, ended when it takes too long: a program that hangs in a guest must fail its
+/// test, and not stop all others.
+fn limited(command: &Command) -> Command {
+    let mut limited = Command::new("timeout");
+    limited.arg(LINE_MAX_S.to_string()).arg(command.get_program()).args(command.get_args());
+    limited
 }
 
 /// One word is a line for the guest's shell; several are a program and its arguments, exactly.
