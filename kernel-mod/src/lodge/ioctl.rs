@@ -5,7 +5,7 @@ use kapi::{thread::CAP_SYS_ADMIN, Errno, Result};
 use netproto::{Incarnation, Slot};
 use vm_remote::lodge::Peer;
 
-use super::{area, report};
+use super::{area, report, stall};
 use crate::ioctl::{
     open::OpenFile,
     table::{must_be_zero, take, Record},
@@ -19,6 +19,7 @@ pub(super) static RECORDS: &[Record] = &[
     Record::new(uapi::MEM_STATUS, "mem_status", ADMIN, report::status),
     Record::new(uapi::MEM_PEERS, "mem_peers", ADMIN, report::peers),
     Record::new(uapi::MEM_BLAST, "mem_blast", ADMIN, report::blast),
+    Record::new(uapi::MEM_STALL, "mem_stall", ADMIN, stall::set),
 ];
 
 fn peer_dead(_file: &OpenFile, arg: u64) -> Result<u64> {

@@ -16,6 +16,7 @@ mod knobs;
 mod owner;
 mod peers;
 mod report;
+mod stall;
 mod stats;
 mod wire;
 

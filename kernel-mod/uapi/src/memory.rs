@@ -11,6 +11,25 @@ pub const LOST_PEER_DOWN: u32 = 1;
 /// That node says that it does not have them.
 pub const LOST_REFUSED: u32 = 2;
 
+/// It came back with another content than it had.
+pub const LOST_DAMAGED: u32 = 3;
+/// It did not come in time.
+pub const LOST_TOO_LONG: u32 = 4;
+
+/// A process can't have a page that lodged elsewhere: [`PageLost`]. The head's slot is where it
+/// was, `u32::MAX` if it may still be there.
+pub const PAGE_LOST: u16 = 33;
+
+/// Payload of [`PAGE_LOST`].
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PageLost {
+    /// The process, in the first pid namespace: who touched the page.
+    pub pid: U32,
+    /// `LOST_*`.
+    pub reason: U32,
+}
+
 /// Payload of [`MEMORY_LOST`].
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -50,6 +69,22 @@ pub const MEM_STATUS: u32 = crate::number::ior::<MemStatus>(0x22);
 pub const MEM_PEERS: u32 = crate::number::iowr::<crate::base::List>(0x23);
 /// Takes and fills a [`MemBlast`].
 pub const MEM_BLAST: u32 = crate::number::iowr::<MemBlast>(0x24);
+
+/// Takes a [`MemStall`]; to be told again within [`STALL_FRESH_MS`], or it counts as none.
+pub const MEM_STALL: u32 = crate::number::iow::<MemStall>(0x25);
+
+/// How long a [`MemStall`] counts.
+pub const STALL_FRESH_MS: u64 = 3000;
+
+/// How long programs of this node waited for memory.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MemStall {
+    /// Of the last interval, in hundredths of a per cent (PSI "some" of memory).
+    pub share: u32,
+    /// Zero.
+    pub reserved: u32,
+}
 
 /// The node is short of memory and wants back what it lends.
 pub const MEM_SHORT: u32 = 1;

@@ -4,7 +4,8 @@ use crate::arg::Arg;
 use crate::error::ApiError;
 use crate::id::ProcessId;
 use crate::rows::{
-    DrainResult, EventRow, Explanation, JobRow, List, Moved, NodeRow, ProcessRow, Status,
+    Blast, DrainResult, EventRow, Explanation, JobRow, List, MemoryRow, Moved, NodeRow, ProcessRow,
+    Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,13 @@ pub enum Request {
     },
     /// All processes of all jobs.
     Ps,
+    /// Remote memory of all nodes.
+    Memory,
+    /// What would be hurt by a node's loss.
+    Blast {
+        /// The node.
+        node: String,
+    },
     /// What happened.
     Events {
         /// Stay and tell what happens next.
@@ -170,6 +178,10 @@ pub enum Reply {
     Jobs(List<JobRow>),
     /// To [`Request::Ps`].
     Processes(List<ProcessRow>),
+    /// To [`Request::Memory`].
+    Memory(List<MemoryRow>),
+    /// To [`Request::Blast`].
+    Blast(Box<Blast>),
     /// To [`Request::Events`]; with `follow`, many.
     Events(List<EventRow>),
     /// To [`Request::Run`]: the job has its number.

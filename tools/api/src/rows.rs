@@ -230,6 +230,125 @@ pub struct Moved {
     pub total_us: u64,
 }
 
+/// Remote memory of one node: what it lends, and what of its own is elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemoryRow {
+    /// The node.
+    pub node: String,
+    /// What it would lend at most.
+    pub lend_max_bytes: u64,
+    /// What is set aside to be lent.
+    pub frames_bytes: u64,
+    /// What others were promised.
+    pub promised_bytes: u64,
+    /// What is here of others.
+    pub held_bytes: u64,
+    /// Whether it is short of memory and asks for what it lends.
+    pub short: bool,
+    /// Whether what lodges here is to leave.
+    pub leaving: bool,
+    /// What of its processes lodges elsewhere.
+    pub lodged_bytes: u64,
+    /// Of that, what has fewer copies than wanted, or lies where it should not.
+    pub to_mend_bytes: u64,
+    /// Since its module was loaded: pages that went.
+    pub evicted_pages: u64,
+    /// Pages that came back.
+    pub fetched_pages: u64,
+    /// Of these, pages that came before anybody touched them.
+    pub ahead_pages: u64,
+    /// Pages that no holder has any more.
+    pub lost_pages: u64,
+    /// Copies that were made again.
+    pub mended_pages: u64,
+    /// Answers whose content was wrong.
+    pub misread_pages: u64,
+    /// Faults that waited for a page of another node.
+    pub faults: u64,
+    /// The same per second, lately.
+    pub faults_per_second: f64,
+    /// How long these took: the median.
+    pub fault_median_us: f64,
+    /// 99 % of them at most.
+    pub fault_p99_us: f64,
+    /// 99.9 % of them at most.
+    pub fault_p999_us: f64,
+    /// The longest.
+    pub fault_max_us: f64,
+    /// How many took how long.
+    pub fault_latencies: Vec<Latencies>,
+    /// With whom memory is shared.
+    pub peers: Vec<MemoryPeer>,
+}
+
+/// How many faults took less than so long, and at least half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// The bound.
+    pub below_ns: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// Memory that a node shares with another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryPeer {
+    /// The other.
+    pub node: String,
+    /// `up`, `silent` (what it has stays counted) or `dead`, as a holder.
+    pub state: String,
+    /// What the other was promised here.
+    pub promised_bytes: u64,
+    /// What the other has here.
+    pub held_bytes: u64,
+    /// What may lodge at the other.
+    pub limit_bytes: u64,
+    /// What does, or is on its way.
+    pub used_bytes: u64,
+    /// What it could lend besides.
+    pub spare_bytes: u64,
+}
+
+/// What would be hurt by a node's loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Blast {
+    /// Always [`API_VERSION`].
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// Always `Blast`.
+    pub kind: String,
+    /// The node.
+    pub node: String,
+    /// Processes that would be hurt, and why.
+    pub processes: Vec<Hurt>,
+    /// Jobs whose home it is.
+    pub homes: Vec<JobRow>,
+    /// Nodes that did not answer: what they have there is not shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// A process that would be hurt by a node's loss.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hurt {
+    /// It; none if it is of no job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessId>,
+    /// Where it runs.
+    pub node: String,
+    /// Its number there, if it is of no job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_pid: Option<u32>,
+    /// Its command.
+    pub command: String,
+    /// `memory`: it has pages that are nowhere else. `body`: it runs there. `surrogate`: its origin
+    /// is there.
+    pub why: String,
+    /// With `memory`: how much.
+    pub bytes: u64,
+}
+
 /// What of Holon's is on a node, counted by its kernel (`jobs` by its daemon).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
@@ -250,6 +369,9 @@ pub struct Left {
     /// Clients there that wait for a job elsewhere.
     #[serde(default)]
     pub clients: u32,
+    /// Pages of others that lodge there.
+    #[serde(default)]
+    pub lodgers: u64,
 }
 
 /// The outcome of `drain`.

@@ -81,6 +81,14 @@ pub(crate) enum Command {
     /// Nodes
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Remote memory
+    #[command(subcommand)]
+    Mem(MemCommand),
+    /// Tell what would be hurt by a node's loss
+    Blast {
+        /// The node
+        node: String,
+    },
     /// Jobs
     #[command(subcommand)]
     Job(JobCommand),
@@ -150,6 +158,12 @@ pub(crate) struct DrainArgs {
 pub(crate) enum NodeCommand {
     /// List the nodes
     List,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum MemCommand {
+    /// Show who lends memory to whom, and how that goes
+    Status,
 }
 
 #[derive(Subcommand, Debug)]
@@ -230,6 +244,9 @@ mod tests {
             "job list -o json",
             "job show 3",
             "job kill 3 -s KILL",
+            "mem status",
+            "mem status -o json",
+            "blast node2",
             "events -w",
             "events -o json",
             "migrate 3.17 --to node2",

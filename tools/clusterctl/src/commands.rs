@@ -1,7 +1,7 @@
 //! What each command does.
 
-use crate::args::{Args, Command, DrainArgs, Format, JobCommand, NodeCommand};
-use crate::{client, output, run};
+use crate::args::{Args, Command, DrainArgs, Format, JobCommand, MemCommand, NodeCommand};
+use crate::{client, memory, output, run};
 use holon_api::request::{Reply, Request};
 use holon_api::rows::{EventRow, JobRow, List, ProcessRow};
 use holon_api::{ApiError, Code};
@@ -24,6 +24,17 @@ pub(crate) fn execute(args: &Args) -> Result<u8, ApiError> {
             Reply::Nodes(list) => output::list(args, &list, output::nodes)?,
             other => return Err(odd(&other)),
         },
+        Command::Mem(MemCommand::Status) => match client::ask(args, &Request::Memory)? {
+            Reply::Memory(list) => output::list(args, &list, memory::status)?,
+            other => return Err(odd(&other)),
+        },
+        Command::Blast { node } => {
+            match client::ask(args, &Request::Blast { node: node.clone() })? {
+                Reply::Blast(it) if args.output == Format::Json => output::json(&it)?,
+                Reply::Blast(it) => output::print(&memory::blast(&it))?,
+                other => return Err(odd(&other)),
+            }
+        }
         Command::Job(command) => job(args, command)?,
         Command::Migrate { process, to } => {
             let request = Request::Migrate { process: *process, to: to.clone() };

@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod commands;
+mod memory;
 mod output;
 mod run;
 mod signals;

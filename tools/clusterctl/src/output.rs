@@ -246,14 +246,15 @@ pub(crate) fn drained(result: &DrainResult) -> String {
     let left = &result.left;
     out += &format!(
         "left: {} homes, {} processes ({} bodies), {} surrogates, {} memories, {} files, \
-         {} moves\n",
+         {} moves, {} lodging\n",
         left.jobs,
         left.running,
         left.bodies,
         left.surrogates,
         left.spaces,
         left.files,
-        left.attempts
+        left.attempts,
+        size(left.lodgers.saturating_mul(4096))
     );
     out += &match result.safe {
         true => "safe to power off: yes\n".to_owned(),
@@ -284,7 +285,8 @@ mod tests {
         assert_eq!(
             drained(&result),
             "node2 drained in 1.2 s: 2 moved, 0 stay\n\
-             left: 0 homes, 0 processes (0 bodies), 0 surrogates, 0 memories, 0 files, 0 moves\n\
+             left: 0 homes, 0 processes (0 bodies), 0 surrogates, 0 memories, 0 files, 0 moves, \
+             0 B lodging\n\
              safe to power off: yes\n"
         );
         let process = ProcessId { job: 3, pid: 17 };

@@ -6,7 +6,7 @@ use crate::jobs::record::{JobRecord, JobState};
 use crate::jobs::users::{account, user_name};
 use crate::node::{Node, ACTION_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
-use crate::{drain, events_all, run};
+use crate::{drain, events_all, memory, run};
 use holon_api::frame::Connection;
 use holon_api::request::{Reply, Request};
 use holon_api::rows::List;
@@ -60,6 +60,8 @@ fn answer(
         Request::NodeList => Reply::Nodes(List::new("NodeList", gather::nodes(node))),
         Request::JobList { all } => Reply::Jobs(gather::jobs(node, all)),
         Request::Ps => Reply::Processes(gather::processes(node)),
+        Request::Memory => Reply::Memory(memory::rows::all(node)),
+        Request::Blast { node: name } => Reply::Blast(Box::new(memory::blast::all(node, &name)?)),
         Request::Events { follow } => return events_all::serve(node, connection, follow),
         Request::Run(mut spec) => {
             if !caller.is_root() {

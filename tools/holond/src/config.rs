@@ -12,6 +12,9 @@ pub(crate) const PATH: &str = "/etc/holon/nodes.toml";
 const PORT: u16 = 7788;
 const TIMESCALE_MAX: u32 = 1000;
 const NAME_LEN_MAX: usize = 63;
+/// Long enough for a node that stood still, short against a job's patience.
+const LOST_AFTER_MS: u64 = 15_000;
+const LOST_AFTER_MIN_MS: u64 = 5_000;
 
 /// The cluster as configured, with this node found in it.
 #[derive(Clone, Debug)]
@@ -22,10 +25,62 @@ pub(crate) struct Config {
     pub(crate) mtu: u32,
     /// Basenames of programs that exec placement may send elsewhere.
     pub(crate) place: Vec<String>,
+    /// Remote memory.
+    pub(crate) memory: MemoryConfig,
     /// All nodes, by slot.
     pub(crate) nodes: Vec<NodeConfig>,
     /// This node's slot.
     pub(crate) own: u32,
+}
+
+/// `[memory]`: remote memory. What is not given stays as the module has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryConfig {
+    /// Whose pages may go.
+    pub(crate) scope: Option<Scope>,
+    /// On how many nodes each page is kept.
+    pub(crate) copies: Option<u64>,
+    /// What this node lends at most.
+    pub(crate) lend_max_mb: Option<u64>,
+    /// What stays available to it.
+    pub(crate) lend_keep_mb: Option<u64>,
+    /// After how long a node that most others miss is given up, at timescale 1.
+    pub(crate) lost_after: Duration,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self {
+            scope: None,
+            copies: None,
+            lend_max_mb: None,
+            lend_keep_mb: None,
+            lost_after: Duration::from_millis(LOST_AFTER_MS),
+        }
+    }
+}
+
+/// Whose pages may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Scope {
+    /// Nobody's.
+    None,
+    /// Those of jobs.
+    Jobs,
+    /// All of this node.
+    All,
+}
+
+impl Scope {
+    /// As the module has it.
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Jobs => 1,
+            Self::All => 2,
+        }
+    }
 }
 
 /// One `[[node]]`.
@@ -45,6 +100,8 @@ struct File {
     #[serde(default)]
     holon: Numbers,
     #[serde(default)]
+    memory: MemoryNumbers,
+    #[serde(default)]
     node: Vec<NodeEntry>,
 }
 
@@ -55,6 +112,16 @@ struct Numbers {
     timescale: Option<u32>,
     mtu: Option<u32>,
     place: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct MemoryNumbers {
+    scope: Option<Scope>,
+    copies: Option<u64>,
+    lend_max_mb: Option<u64>,
+    lend_keep_mb: Option<u64>,
+    lost_after_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +174,7 @@ impl Config {
             timescale,
             mtu: file.holon.mtu.unwrap_or(0),
             place: file.holon.place.unwrap_or_default(),
+            memory: memory(&file.memory)?,
             own: own.slot,
             nodes,
         })
@@ -142,6 +210,23 @@ impl Config {
     pub(crate) fn is_majority(&self, up: usize) -> bool {
         up * 2 > self.nodes.len()
     }
+}
+
+fn memory(numbers: &MemoryNumbers) -> Result<MemoryConfig> {
+    let lost_after_ms = numbers.lost_after_ms.unwrap_or(LOST_AFTER_MS);
+    if lost_after_ms < LOST_AFTER_MIN_MS {
+        bail!("lost_after_ms must be {LOST_AFTER_MIN_MS} at least");
+    }
+    if numbers.copies.is_some_and(|copies| !(1..=2).contains(&copies)) {
+        bail!("copies must be 1 or 2");
+    }
+    Ok(MemoryConfig {
+        scope: numbers.scope,
+        copies: numbers.copies,
+        lend_max_mb: numbers.lend_max_mb,
+        lend_keep_mb: numbers.lend_keep_mb,
+        lost_after: Duration::from_millis(lost_after_ms),
+    })
 }
 
 fn node(entry: NodeEntry, port: u16) -> Result<NodeConfig> {

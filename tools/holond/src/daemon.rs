@@ -9,7 +9,7 @@ use crate::kernel::{module, Device};
 use crate::node::Node;
 use crate::peer::serve;
 use crate::tasks;
-use crate::{client, homes, local, moves, nfs, restarts, tick};
+use crate::{client, homes, local, memory, moves, nfs, restarts, tick};
 use anyhow::{Context, Result};
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
@@ -40,6 +40,10 @@ pub fn run() -> Result<()> {
     let node = Node::new(config, device, Path::new(STATE_DIR));
     node.state().jobs.note_number(keep::read_number_max());
     local::read_cordon(&node);
+    if let Some(device) = &node.device {
+        memory::knobs::apply(&node.config.memory);
+        memory::pressure::start(device);
+    }
     adopt::run(&node);
     if let Some(device) = node.device.clone() {
         for slot in device.peers_up()? {
@@ -114,6 +118,10 @@ fn on_event(node: &Arc<Node>, event: Event) {
         }
         Event::Migrated(migrated) => moves::on_migrated(node, migrated),
         Event::Process(process) => on_process(node, &process),
+        Event::PageLost(lost) => {
+            let node = node.clone();
+            tasks::spawn(move || memory::on_lost(&node, &lost));
+        }
         Event::Lost => {
             log::warn!("the module had more events than we read: looking at the peers again");
             look_at_peers(node);

@@ -26,6 +26,7 @@ mod input;
 mod jobs;
 mod kernel;
 mod local;
+mod memory;
 mod moves;
 mod nfs;
 mod node;

@@ -8,6 +8,7 @@ use crate::nodes::{self, NodeInfo};
 use crate::procs;
 use holon_api::rows::{EventRow, Left, ProcessRow};
 use holon_api::{ApiError, Code};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How it is doing.
@@ -24,6 +25,14 @@ pub(crate) fn info(node: &Node) -> NodeInfo {
 
 /// Processes that run here.
 pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
+    let mut rows: Vec<ProcessRow> = numbered_rows(node).into_values().collect();
+    rows.sort_by_key(|row| row.id);
+    rows
+}
+
+/// The same, by their numbers here.
+pub(crate) fn numbered_rows(node: &Node) -> HashMap<u32, ProcessRow> {
+    let lodged = node.device.as_ref().and_then(|d| d.memory_of(None).ok()).unwrap_or_default();
     let known = node.device.as_ref().and_then(|d| d.processes().ok()).unwrap_or_default();
     let home = |job| {
         let state = node.state();
@@ -35,7 +44,13 @@ pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
     };
     let inits = node.inits.jobs().into_iter().filter_map(|job| node.inits.get(job));
     let instances: Vec<Instance> = inits.map(|init| init.instance).collect();
-    procs::rows(node.name(), &instances, &known, &node.commands, &home)
+    procs::rows(
+        node.name(),
+        &instances,
+        &procs::Elsewhere { known: &known, lodged: &lodged },
+        &node.commands,
+        &home,
+    )
 }
 
 /// Hears whether a node is cordoned.
@@ -91,6 +106,7 @@ pub(crate) fn left(node: &Node) -> Result<Left, ApiError> {
     left.bodies = counts.bodies;
     left.surrogates = counts.surrogates;
     left.attempts = counts.restoring.saturating_add(counts.leaving);
+    left.lodgers = device.memory().map_err(|e| ApiError::new(Code::Failure, what, e))?.held;
     for (name, count) in device.held().map_err(|e| ApiError::new(Code::Failure, what, e))? {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         match name.as_str() {

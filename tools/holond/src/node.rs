@@ -11,6 +11,7 @@ use crate::jobs::session::Sessions;
 use crate::jobs::start::Restartables;
 use crate::jobs::table::JobTable;
 use crate::kernel::Device;
+use crate::memory::Memory;
 use crate::moves::Moves;
 use crate::nodes::NodeInfo;
 use crate::peer::message::{PeerReply, PeerRequest};
@@ -55,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) commands: Commands,
     /// Moves that somebody waits for.
     pub(crate) moves: Moves,
+    /// What is remembered of remote memory.
+    pub(crate) memory: Memory,
     /// The job table as it was written last.
     pub(crate) written: Mutex<Vec<u8>>,
     /// This daemon's life: another number after each start.
@@ -79,6 +82,8 @@ pub(crate) struct State {
     pub(crate) greeted: BTreeSet<u32>,
     /// Configured peers that are not in session, and since when.
     pub(crate) down_since: BTreeMap<u32, Instant>,
+    /// Of these, those that are given up, or about whom the others are asked.
+    pub(crate) given_up: BTreeSet<u32>,
     /// Of these, those that said that they leave.
     pub(crate) left: BTreeSet<u32>,
     /// Homes that are to be asked whether they still have their jobs.
@@ -106,6 +111,7 @@ impl State {
     pub(crate) fn peer_up(&mut self, slot: u32) -> bool {
         self.down_since.remove(&slot);
         self.left.remove(&slot);
+        self.given_up.remove(&slot);
         self.doubtful.insert(slot);
         self.up.insert(slot)
     }
@@ -159,6 +165,7 @@ impl Node {
             restartables: Restartables::default(),
             commands: Commands::default(),
             moves: Moves::default(),
+            memory: Memory::default(),
             written: Mutex::default(),
             life: life(),
             state: Mutex::new(state),

@@ -105,18 +105,25 @@ impl Commands {
     }
 }
 
-/// Builds rows of what runs in `instances`. `known` are the module's records, `facts_of` tells
-/// about a job.
+/// What the module knows of processes here.
+pub(crate) struct Elsewhere<'a> {
+    /// Its records of those that moved.
+    pub(crate) known: &'a [ProcInfo],
+    /// Pages that lodge elsewhere, by the process's number here.
+    pub(crate) lodged: &'a HashMap<u32, u64>,
+}
+
+/// Builds rows of what runs in `instances`, by number here. `facts_of` tells about a job.
 pub(crate) fn rows(
     node: &str,
     instances: &[Instance],
-    known: &[ProcInfo],
+    elsewhere: &Elsewhere<'_>,
     commands: &Commands,
     facts_of: &dyn Fn(u32) -> Option<JobFacts>,
-) -> Vec<ProcessRow> {
+) -> HashMap<u32, ProcessRow> {
     let known: HashMap<(u32, u32), &ProcInfo> =
-        known.iter().map(|p| ((p.job, p.pid.unsigned_abs()), p)).collect();
-    let mut rows = Vec::new();
+        elsewhere.known.iter().map(|p| ((p.job, p.pid.unsigned_abs()), p)).collect();
+    let mut rows = HashMap::new();
     for instance in instances {
         let job = instance.job;
         let Some(about) = facts_of(job) else { continue };
@@ -127,24 +134,24 @@ pub(crate) fn rows(
             };
             let record = known.get(&(job, facts.inner_pid)).copied();
             let id = ProcessId { job, pid: facts.inner_pid };
-            let is_here = record.is_none_or(|r| r.remote_pages == 0);
+            let number = u32::try_from(pid).unwrap_or(0);
+            let lodged = elsewhere.lodged.get(&number).copied().unwrap_or(0);
+            let far = lodged.saturating_add(record.map_or(0, |r| r.remote_pages));
             let read = || command(pid, &facts.name);
-            let command = commands.of(id, is_here, &facts.name, read);
-            if let Some(row) = row(node, &about, job, facts, record, command) {
-                rows.push(row);
+            let command = commands.of(id, far == 0, &facts.name, read);
+            if let Some(row) = row(node, &about, facts, (id, record, far), command) {
+                rows.insert(number, row);
             }
         }
     }
-    rows.sort_by_key(|row| row.id);
     rows
 }
 
 fn row(
     node: &str,
     about: &JobFacts,
-    job: u32,
     facts: Facts,
-    record: Option<&ProcInfo>,
+    (id, record, far): (ProcessId, Option<&ProcInfo>, u64),
     command: String,
 ) -> Option<ProcessRow> {
     let role = record.map_or(0, |r| r.role);
@@ -152,11 +159,11 @@ fn row(
         // Its row comes from where it really runs.
         return None;
     }
-    let remote_bytes = record.map_or(0, |r| r.remote_pages.saturating_mul(PAGE_BYTES));
+    let remote_bytes = far.saturating_mul(PAGE_BYTES);
     let moving = record.is_some_and(|r| r.state & PSTATE_MOVING != 0);
     Some(ProcessRow {
-        id: ProcessId { job, pid: facts.inner_pid },
-        job,
+        id,
+        job: id.job,
         pid: facts.inner_pid,
         user: if facts.uid == about.uid { about.user.clone() } else { user_name(facts.uid) },
         home: about.home.clone(),
@@ -209,7 +216,11 @@ mod tests {
         let facts = || parse_status(STATUS).expect("good");
         let record = |role| ProcInfo { role, remote_pages: 2, ..ProcInfo::default() };
         let about = JobFacts { home: "node1".into(), uid: 1001, user: "joe".into() };
-        let make = |r: Option<&ProcInfo>| row("node1", &about, 3, facts(), r, "counter".into());
+        let make = |r: Option<&ProcInfo>| {
+            let id = ProcessId { job: 3, pid: facts().inner_pid };
+            let far = r.map_or(0, |r| r.remote_pages);
+            row("node1", &about, facts(), (id, r, far), "counter".into())
+        };
         assert_eq!(make(None).map(|r| r.user).as_deref(), Some("joe"));
         assert!(make(Some(&record(ROLE_SURROGATE))).is_none());
         assert!(make(Some(&record(ROLE_RESTORING))).is_none());

@@ -3,6 +3,7 @@
 use crate::gather;
 use crate::jobs::record::JobState;
 use crate::jobs::{end, keep, lost, takeover};
+use crate::memory;
 use crate::node::{Node, ACTION_TIME};
 use crate::nodes;
 use crate::peer::message::PeerRequest;
@@ -44,6 +45,8 @@ pub(crate) fn run(node: &Arc<Node>) {
             lost::exchange_all(node);
         }
         takeover::look(node);
+        memory::look(node);
+        memory::verdict::look(node);
     }
 }
 

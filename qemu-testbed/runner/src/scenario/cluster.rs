@@ -54,6 +54,19 @@ pub(crate) struct Event {
     pub total_us: Option<u64>,
 }
 
+/// A row of `clusterctl mem status -o json`, as far as scenarios look at it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Memory {
+    /// Name of the node.
+    pub node: String,
+    /// What it holds of others.
+    pub held_bytes: u64,
+    /// What of its processes is elsewhere.
+    pub lodged_bytes: u64,
+    /// Of that, what has too few copies.
+    pub to_mend_bytes: u64,
+}
+
 #[derive(Deserialize)]
 struct List<T> {
     kind: String,
@@ -156,6 +169,13 @@ impl Cluster {
     /// One process, if it is there.
     pub(crate) fn process(&self, node: usize, id: &str) -> Result<Option<Process>> {
         Ok(self.processes(node)?.into_iter().find(|process| process.id == id))
+    }
+
+    /// Remote memory of node `of`, as node `by` tells it.
+    pub(crate) fn memory(&self, by: usize, of: usize) -> Result<Memory> {
+        let rows: Vec<Memory> = self.list(by, "mem status", "MemoryList")?;
+        let name = format!("node{of}");
+        rows.into_iter().find(|row| row.node == name).with_context(|| format!("no row of {name}"))
     }
 
     /// All events that a node knows.

@@ -12,6 +12,7 @@ mod drains;
 mod hostile;
 mod kills;
 mod links;
+mod lodges;
 mod moves;
 mod parts;
 mod refusals;
@@ -52,6 +53,10 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "hand-off-cut-link", run: links::cut },
     Scenario { name: "build", run: builds::build },
     Scenario { name: "drain", run: drains::drain },
+    Scenario { name: "lodge-round-trip", run: lodges::round_trip },
+    Scenario { name: "lodge-drained", run: lodges::drained },
+    Scenario { name: "lodge-two-copies", run: lodges::two_copies },
+    Scenario { name: "lodge-holder-killed", run: lodges::holder_killed },
     Scenario { name: "hand-off-target-killed", run: deaths::target_killed },
     Scenario { name: "source-killed", run: deaths::source_killed },
     Scenario { name: "node-killed", run: deaths::node_killed },

@@ -96,6 +96,10 @@ pub(crate) fn lines(
             left.spaces
         ));
     }
+    if left.lodgers > 0 {
+        let mib = left.lodgers.div_ceil(256);
+        out.push(format!("  memory lent to others       {mib:>4} MiB   its owners take it away"));
+    }
     out
 }
 
@@ -141,6 +145,8 @@ pub(crate) fn obstacles(left: &Left, stays: &[Stays], fenced: u32) -> Vec<String
         "client here waits for a job elsewhere",
         "clients here wait for jobs elsewhere",
     );
+    let lodgers = u32::try_from(left.lodgers).unwrap_or(u32::MAX);
+    say(lodgers, "page of another node lodges here", "pages of other nodes lodge here");
     say(
         fenced,
         "restartable job elsewhere would end: the rest would have no quorum",
@@ -245,6 +251,8 @@ mod tests {
             obstacles(&left, &[], 0),
             ["1 job has its home here", "2 surrogates here stand for processes elsewhere"]
         );
+        let left = Left { lodgers: 7, ..Left::default() };
+        assert_eq!(obstacles(&left, &[], 0), ["7 pages of other nodes lodge here"]);
         assert_eq!(
             obstacles(&Left::default(), &[], 1),
             ["1 restartable job elsewhere would end: the rest would have no quorum"]

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const MOVE_TIME: Duration = Duration::from_secs(90);
 /// How often what is left is counted while memories are being fetched.
 const LOOK_TIME: Duration = Duration::from_millis(250);
+/// Pages that lodge there, fewer than which are no news.
+const LODGERS_STEP: u64 = 4096;
 /// Times that newly found processes are moved too.
 const ROUNDS_MAX: u32 = 5;
 
@@ -258,11 +260,12 @@ impl Drain<'_> {
 
     /// Waits until what the node keeps for others was fetched, and clears namespaces up.
     fn wait_for_fetches(&self) -> Result<Left, ApiError> {
-        let mut told = 0;
+        let (mut told, mut lodgers) = (0, 0);
         loop {
             let left = self.left()?;
             let waiting = left.spaces + left.attempts;
-            if waiting == 0 || Instant::now() > self.end {
+            let is_left = waiting == 0 && left.lodgers == 0;
+            if is_left || Instant::now() > self.end {
                 let tidied = self.node.ask(self.slot, PeerRequest::Tidy, &[], ACTION_TIME);
                 if let Err(error) = tidied {
                     log::warn!("{} was not tidied: {error}", self.name);
@@ -272,6 +275,11 @@ impl Drain<'_> {
             if waiting != told {
                 told = waiting;
                 self.progress(format!("waiting for {waiting} memories to be fetched"))?;
+            }
+            if left.lodgers / LODGERS_STEP != lodgers {
+                lodgers = left.lodgers / LODGERS_STEP;
+                let mib = left.lodgers >> 8;
+                self.progress(format!("waiting for {mib} MiB that lodge there to be taken away"))?;
             }
             std::thread::sleep(LOOK_TIME);
         }

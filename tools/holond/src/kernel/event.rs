@@ -1,6 +1,7 @@
 //! Events that the device gives.
 
 use holon_uapi::event::{self as uapi, Head, PeerDown};
+use holon_uapi::memory;
 use holon_uapi::proc::{self, EvMigrated, EvProcess, EvRestore};
 use zerocopy::FromBytes;
 
@@ -19,8 +20,34 @@ pub(crate) enum Event {
     Migrated(EvMigrated),
     /// Something happened to a process.
     Process(EvProcess),
+    /// A process of this node lost memory that was on another.
+    PageLost(Lost),
     /// Events were lost before this point.
     Lost,
+}
+
+/// Memory that can't be had any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Who wanted it, by number here; none if it is all that a process left behind in a move.
+    pub(crate) pid: Option<u32>,
+    /// Where it was; none if it may still be there.
+    pub(crate) slot: Option<u32>,
+    /// `LOST_*`.
+    reason: u32,
+}
+
+impl Lost {
+    /// For people.
+    pub(crate) fn text(&self) -> &'static str {
+        match self.reason {
+            memory::LOST_PEER_DOWN => "the node that had its memory is lost",
+            memory::LOST_REFUSED => "the node that should have its memory does not have it",
+            memory::LOST_DAMAGED => "its memory came back with another content",
+            memory::LOST_TOO_LONG => "its memory did not come in time",
+            _ => "its memory can't be had",
+        }
+    }
 }
 
 /// Decodes whole records; the events and how many bytes they took.
@@ -54,6 +81,17 @@ fn one(head: &Head, payload: &[u8]) -> Option<Event> {
             return Some(Event::PeerDown(slot, Down::from_number(down.reason.get())));
         }
         uapi::MESSAGE => return Some(Event::Message(slot, payload.to_vec())),
+        memory::PAGE_LOST => {
+            let (lost, _) = memory::PageLost::read_from_prefix(payload).ok()?;
+            let (pid, reason) = (lost.pid.get(), lost.reason.get());
+            let slot = Some(slot).filter(|slot| *slot != u32::MAX);
+            return Some(Event::PageLost(Lost { pid: Some(pid), slot, reason }));
+        }
+        memory::MEMORY_LOST => {
+            let (lost, _) = memory::MemoryLost::read_from_prefix(payload).ok()?;
+            let lost = Lost { pid: None, slot: Some(slot), reason: lost.reason.get() };
+            return Some(Event::PageLost(lost));
+        }
         _ => {}
     }
     match u32::from(kind) {
@@ -138,6 +176,15 @@ mod tests {
             &events[..],
             [Event::PeerUp(2), Event::Lost, Event::Message(2, bytes)] if bytes == b"hello"
         ));
+    }
+
+    #[test]
+    fn lost_memory_has_a_reason() {
+        let payload = [7, memory::LOST_DAMAGED].map(U32::new);
+        let (events, _) = decode(&record(memory::PAGE_LOST, 0, payload.as_bytes()));
+        let Some(Event::PageLost(lost)) = events.first() else { panic!("{events:?}") };
+        assert_eq!((lost.pid, lost.slot), (Some(7), Some(2)));
+        assert_eq!(lost.text(), "its memory came back with another content");
     }
 
     #[test]

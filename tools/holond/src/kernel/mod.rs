@@ -2,6 +2,7 @@
 
 pub(crate) mod device;
 pub(crate) mod event;
+pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod process;
 

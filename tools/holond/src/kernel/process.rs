@@ -81,7 +81,9 @@ impl Device {
 
     /// Cordons the node in its kernel, or no longer.
     pub(crate) fn set_cordon(&self, why: Option<&str>) -> Result<()> {
-        let flags = if why.is_some() { gate_uapi::GATE_CORDONED } else { 0 };
+        // What lodges on a node that takes nothing is to leave too: it is about to be switched off.
+        let closed = gate_uapi::GATE_CORDONED | gate_uapi::GATE_LEAVING;
+        let flags = if why.is_some() { closed } else { 0 };
         let why = name_field(why.unwrap_or_default());
         let mut gate = gate_uapi::Gate { flags, bodies_max: 0, reserved: 0, why };
         ioctl_record(self.as_fd(), gate_uapi::GATE_SET, &mut gate).map(drop)

@@ -6,7 +6,7 @@ use crate::jobs::takeover::Vote;
 use crate::jobs::users::Account;
 use crate::nodes::NodeInfo;
 use holon_api::request::{RunInput, RunSpec};
-use holon_api::rows::{EventRow, Explanation, Left, Moved, ProcessRow};
+use holon_api::rows::{EventRow, Explanation, Hurt, Left, MemoryRow, Moved, ProcessRow};
 use holon_api::{ApiError, ProcessId};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,18 @@ pub(crate) enum PeerRequest {
     Info,
     /// Processes of jobs on your node.
     Rows,
+    /// Remote memory on your node.
+    Memory,
+    /// Which of your processes have memory that is only there?
+    Hurt {
+        /// Where.
+        slot: u32,
+    },
+    /// For how long have you not heard this node?
+    DownFor {
+        /// It.
+        slot: u32,
+    },
     /// Your events since this one.
     Events {
         /// The last one known.
@@ -198,6 +210,18 @@ pub(crate) enum PeerReply {
     Rows {
         /// The processes.
         rows: Vec<ProcessRow>,
+    },
+    /// To `Memory`.
+    Memory(Box<MemoryRow>),
+    /// To `Hurt`.
+    Hurt {
+        /// They.
+        hurt: Vec<Hurt>,
+    },
+    /// To `DownFor`.
+    DownFor {
+        /// For so long; none: it is heard.
+        ms: Option<u64>,
     },
     /// To `Events`.
     Events {

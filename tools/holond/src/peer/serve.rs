@@ -6,7 +6,7 @@ use crate::jobs::session::{deliver, Client};
 use crate::jobs::{end, merge, start, takeover};
 use crate::node::Node;
 use crate::tasks;
-use crate::{input, local, moves};
+use crate::{input, local, memory, moves};
 use holon_api::{ApiError, Code};
 use std::sync::Arc;
 
@@ -47,6 +47,10 @@ pub(crate) fn handle(
         }
         PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
         PeerRequest::Rows => PeerReply::Rows { rows: local::rows(node) },
+        request
+        @ (PeerRequest::Memory | PeerRequest::Hurt { .. } | PeerRequest::DownFor { .. }) => {
+            handle_memory(node, request)
+        }
         PeerRequest::Events { after_seq } => {
             let (events, last_seq) = node.events.after(after_seq);
             PeerReply::Events { events, last_seq }
@@ -128,6 +132,19 @@ fn handle_session(node: &Arc<Node>, from: u32, request: PeerRequest, blob: Vec<u
 fn nonsense() -> PeerReply {
     let why = "it is of another kind";
     PeerReply::Error(ApiError::new(Code::Failure, "can't understand the question", why))
+}
+
+/// Of [`handle`]: remote memory.
+fn handle_memory(node: &Node, request: PeerRequest) -> PeerReply {
+    match request {
+        PeerRequest::Memory => PeerReply::Memory(Box::new(memory::rows::own(node))),
+        PeerRequest::Hurt { slot } => PeerReply::Hurt { hurt: memory::blast::own(node, slot) },
+        PeerRequest::DownFor { slot } => {
+            let ms = node.down_for(slot).map(|time| u64::try_from(time.as_millis()));
+            PeerReply::DownFor { ms: ms.map(|ms| ms.unwrap_or(u64::MAX)) }
+        }
+        _ => nonsense(),
+    }
 }
 
 /// Of [`handle`]: processes and what is left of them.

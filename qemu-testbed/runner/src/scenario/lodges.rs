@@ -1,0 +1,167 @@
+//! Pages of a node's processes lodge on other nodes: what users are told is true, and what becomes
+//! of the pages when a holder is drained or dies.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::drains::finished;
+
+/// Of the program that is evicted, and pages of it that are to go.
+const MIB: u64 = 32;
+const PAGES: u64 = 6144;
+/// At least so much of that must have gone: what is in use stays.
+const GONE_MIN: u64 = 16 << 20;
+/// A node is given up after 15 s, here times 4, and its processes' faults are answered then.
+const GIVEN_UP: Duration = Duration::from_secs(180);
+
+/// A job on node1 whose memory is known to the byte.
+struct Lodged {
+    job: u32,
+    id: String,
+    output: &'static str,
+}
+
+impl Lodged {
+    fn begin(cluster: &Cluster, output: &'static str) -> Result<Self> {
+        let command = format!("-- sh -c 'exec {PROGRAMS}/touch {MIB} >{output}'");
+        let job = cluster.run(1, &command)?;
+        let id = cluster.find(1, job, "touch")?;
+        let lodged = Self { job, id, output };
+        lodged.said(cluster, "ready")?;
+        Ok(lodged)
+    }
+
+    fn said(&self, cluster: &Cluster, word: &str) -> Result<()> {
+        eventually(&format!("{word:?} from {}", self.id), SOON, || {
+            Ok(cluster.sh(1, &format!("cat {}", self.output))?.contains(word).then_some(()))
+        })
+    }
+
+    /// Its memory goes to those nodes that lend.
+    fn evict(&self, cluster: &Cluster) -> Result<()> {
+        eventually("its memory to lodge elsewhere", SOON, || {
+            // Asked again each time: room is reserved, and coldness measured, on the way.
+            cluster.sh(1, &format!("sysctl -qw holon.lodge.force_pages={PAGES}"))?;
+            Ok((cluster.memory(1, 1)?.lodged_bytes >= GONE_MIN).then_some(()))
+        })?;
+        cluster.sh(1, "sysctl -qw holon.lodge.force_pages=0")?;
+        Ok(())
+    }
+
+    /// It looks at all of its memory.
+    fn is_intact(&self, cluster: &Cluster) -> Result<()> {
+        cluster.sh(1, &format!(": >{}; clusterctl job kill {} -s USR1", self.output, self.job))?;
+        self.said(cluster, "intact")
+    }
+
+    fn end(&self, cluster: &Cluster) -> Result<()> {
+        cluster.sh(1, &format!("clusterctl job kill {} -s KILL", self.job))?;
+        cluster.ended(1, self.job, SOON)
+    }
+}
+
+/// Only these nodes lend.
+fn lenders(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
+    for node in 2..=cluster.len() {
+        let mib = if nodes.contains(&node) { 64 } else { 0 };
+        cluster.sh(node, &format!("sysctl -qw holon.lodge.lend_max_mb={mib}"))?;
+    }
+    eventually("what is lent to change", SOON, || {
+        for node in 2..=cluster.len() {
+            let lends = cluster.sh(node, "cat /proc/sys/holon/lodge/lend_frames")?;
+            if lends.starts_with("frames 0 ") == nodes.contains(&node) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+}
+
+/// Whether a loss would hurt a process for its memory, as another node tells.
+fn blast_names(cluster: &Cluster, from: usize, lost: usize, id: &str) -> Result<bool> {
+    let jq = format!(".processes[] | select(.process == \"{id}\" and .why == \"memory\") | .bytes");
+    let text = cluster.sh(from, &format!("clusterctl blast node{lost} -o json | jq '{jq}'"))?;
+    Ok(text.parse::<u64>().is_ok_and(|bytes| bytes > 0))
+}
+
+/// Memory goes to node2 and comes back; every node tells the truth about it meanwhile.
+pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/lodge.out")?;
+    lodged.evict(cluster)?;
+    let (away, held) = (cluster.memory(3, 1)?.lodged_bytes, cluster.memory(3, 2)?.held_bytes);
+    ensure!(held >= away, "node1 has {away} bytes away, node2 holds {held}");
+    ensure!(cluster.memory(3, 3)?.held_bytes == 0, "node3 holds pages though it lends nothing");
+    ensure!(blast_names(cluster, 3, 2, &lodged.id)?, "blast node2 does not name {}", lodged.id);
+    ensure!(!blast_names(cluster, 2, 3, &lodged.id)?, "blast node3 names {}", lodged.id);
+    let shown = cluster.process(2, &lodged.id)?.context("it is gone")?;
+    ensure!(shown.remote_bytes >= GONE_MIN, "ps shows {} remote bytes", shown.remote_bytes);
+    lodged.is_intact(cluster)?;
+    let lost = cluster.event(1, "memory-lost", &lodged.id)?;
+    ensure!(lost.is_none(), "it has lost memory: {lost:?}");
+    lodged.end(cluster)?;
+    eventually("node2 to hold nothing", SOON, || {
+        Ok((cluster.memory(1, 2)?.held_bytes == 0).then_some(()))
+    })
+}
+
+/// A node that holds pages is drained: they go on to node3 or come home, and it may be powered off.
+pub(crate) fn drained(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/lodge-drain.out")?;
+    lodged.evict(cluster)?;
+    lenders(cluster, &[2, 3])?;
+    let text = cluster.sh(3, "clusterctl drain node2 --timeout 4m 2>/root/drain.progress")?;
+    ensure!(text.contains("safe to power off: yes"), "drain ended with: {text}");
+    let held = cluster.memory(1, 2)?.held_bytes;
+    ensure!(held == 0, "node2 still holds {held} bytes");
+    ensure!(!blast_names(cluster, 3, 2, &lodged.id)?, "blast node2 still names {}", lodged.id);
+    cluster.kill(2)?;
+    cluster.sees_up(1, 2)?;
+    lodged.is_intact(cluster)?;
+    lodged.end(cluster)?;
+    cluster.start(2)?;
+    cluster.sh(1, "clusterctl undrain node2")?;
+    Ok(())
+}
+
+/// The only holder dies: who has pages there dies of it, by name; nobody else does.
+pub(crate) fn holder_killed(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/lodge-killed.out")?;
+    lodged.evict(cluster)?;
+    lenders(cluster, &[2, 3])?;
+    let bystander =
+        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/lodge-by.out 10000 300000"))?;
+    ensure!(blast_names(cluster, 3, 2, &lodged.id)?, "blast node2 does not name {}", lodged.id);
+    cluster.kill(2)?;
+    cluster.sh(1, &format!("clusterctl job kill {} -s USR1", lodged.job))?;
+    cluster.ended(1, lodged.job, GIVEN_UP)?;
+    cluster.event(1, "memory-lost", &lodged.id)?.context("no event says that it lost memory")?;
+    finished(cluster, 1, bystander, "/root/lodge-by.out", 10_000)?;
+    cluster.start(2)
+}
+
+/// Each page is on two nodes. One dies: nobody is hurt, and with its new life there are two again.
+pub(crate) fn two_copies(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2, 3])?;
+    cluster.sh(1, "sysctl -qw holon.lodge.copies=2")?;
+    let lodged = Lodged::begin(cluster, "/root/lodge-copies.out")?;
+    let evicted = lodged.evict(cluster);
+    cluster.sh(1, "sysctl -qw holon.lodge.copies=1")?;
+    evicted?;
+    ensure!(!blast_names(cluster, 1, 2, &lodged.id)?, "blast node2 names {}", lodged.id);
+    cluster.kill(2)?;
+    cluster.start(2)?;
+    eventually("the copies to be made again", GIVEN_UP, || {
+        let (owner, holder) = (cluster.memory(3, 1)?, cluster.memory(3, 2)?);
+        let is_mended = owner.lodged_bytes == 0 || owner.to_mend_bytes == 0;
+        Ok((is_mended && holder.held_bytes >= owner.lodged_bytes).then_some(()))
+    })?;
+    lodged.is_intact(cluster)?;
+    let lost = cluster.event(1, "memory-lost", &lodged.id)?;
+    ensure!(lost.is_none(), "it has lost memory: {lost:?}");
+    lodged.end(cluster)
+}

@@ -1,0 +1,83 @@
+//! Policy about remote memory, and what is told of it.
+//!
+//! The module lends, evicts and fetches by itself. This node's configuration is written to its
+//! knobs ([`knobs`]); how long programs wait for memory is measured here ([`pressure`]); a node
+//! that is gone for good is given up by the votes of the others ([`verdict`]); users are told who
+//! has what of whom ([`rows`]) and who would be hurt by a loss ([`blast`]).
+
+pub(crate) mod blast;
+pub(crate) mod knobs;
+pub(crate) mod pressure;
+pub(crate) mod rows;
+pub(crate) mod verdict;
+
+use crate::kernel::event::Lost;
+use crate::node::Node;
+use blast::Named;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What is remembered from second to second.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// Faults so far, and when that was.
+    faults: Option<(Instant, u64)>,
+    faults_per_second: f64,
+    /// Who has pages elsewhere, by number here: to be named when it has died of their loss.
+    names: HashMap<u32, Named>,
+    /// Whose loss was told lately.
+    told: HashMap<u32, Instant>,
+}
+
+impl Memory {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at this node's remote memory; each second.
+pub(crate) fn look(node: &Node) {
+    let Some(status) = node.device.as_ref().and_then(|device| device.memory().ok()) else {
+        return;
+    };
+    let names = if status.lodged > 0 { blast::names(node, None) } else { HashMap::new() };
+    let mut inner = node.memory.inner();
+    let now = Instant::now();
+    if let Some((before, faults)) = inner.faults {
+        let seconds = now.duration_since(before).as_secs_f64().max(0.001);
+        // Far below 2^53 in any second.
+        inner.faults_per_second = status.faults.saturating_sub(faults) as f64 / seconds;
+    }
+    inner.faults = Some((now, status.faults));
+    inner.names = names.into_iter().map(|(pid, (named, _))| (pid, named)).collect();
+}
+
+/// A process that keeps touching what it lost is told of so often.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
+
+/// Memory was lost: tells whose.
+pub(crate) fn on_lost(node: &Node, lost: &Lost) {
+    let Some(pid) = lost.pid else {
+        return verdict::note_lost(node, &Named::default(), lost.slot, lost.text().into());
+    };
+    {
+        let mut inner = node.memory.inner();
+        inner.told.retain(|_, at| at.elapsed() < TELL_PAUSE);
+        if inner.told.insert(pid, Instant::now()).is_some() {
+            return;
+        }
+    }
+    let named = name_of(node, pid);
+    let reason = format!("{}: {}", named.text(pid), lost.text());
+    verdict::note_lost(node, &named, lost.slot, reason);
+}
+
+/// The name of a process here that has pages elsewhere, or had lately.
+fn name_of(node: &Node, pid: u32) -> Named {
+    let known = node.memory.inner().names.get(&pid).cloned();
+    known.unwrap_or_else(|| blast::name(node, pid))
+}
