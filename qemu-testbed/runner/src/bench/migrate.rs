@@ -2,39 +2,40 @@
 
 use anyhow::{ensure, Context, Result};
 
-use super::{median, Bar};
+use super::report::{median, Bar, Report};
 use crate::scenario::cluster::{eventually, Cluster, PROGRAMS, SOON};
 
 const SIZES_MB: [u32; 3] = [16, 64, 256];
-/// Moves per size; the median counts.
+/// Moves per size.
 const ROUNDS: usize = 3;
 
-/// Milliseconds of one move.
-struct Move {
-    stopped: f64,
-    total: f64,
+/// Milliseconds of each round's move.
+struct Moves {
+    stopped: Vec<f64>,
+    total: Vec<f64>,
 }
 
 /// Measures and prints the table.
-pub(super) fn run(cluster: &mut Cluster) -> Result<Vec<Bar>> {
-    let mut ours = Vec::new();
-    let mut theirs = Vec::new();
+pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     println!("{:>6} {:>16} {:>16} {:>16}", "MB", "Holon stop ms", "Holon total ms", "CRIU stop ms");
     for size in SIZES_MB {
         let holon = holon(cluster, size)?;
         let criu = criu(cluster, size)?;
-        println!("{size:6} {:16.1} {:16.1} {criu:16.1}", holon.stopped, holon.total);
+        println!(
+            "{size:6} {:16.1} {:16.1} {:16.1}",
+            median(&holon.stopped),
+            median(&holon.total),
+            median(&criu)
+        );
         ours.push(holon.stopped);
         theirs.push(criu);
     }
-    let bar = |what: &str, ratio, at_most| Bar { what: what.into(), ratio, at_most };
-    Ok(vec![
-        bar("stop time: 256 MB to 16 MB", ours[2] / ours[0], 4.0),
-        bar("stop time at 256 MB: Holon to CRIU", ours[2] / theirs[2], 0.2),
-    ])
+    report.ratio("stop time: 256 MB to 16 MB", &ours[2], &ours[0], Bar::AtMost(4.0))?;
+    report.ratio("stop time at 256 MB: Holon to CRIU", &ours[2], &theirs[2], Bar::AtMost(0.2))
 }
 
-fn holon(cluster: &mut Cluster, size: u32) -> Result<Move> {
+fn holon(cluster: &mut Cluster, size: u32) -> Result<Moves> {
     let (mut stopped, mut total) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let out = "/root/bench.out";
@@ -51,11 +52,11 @@ fn holon(cluster: &mut Cluster, size: u32) -> Result<Move> {
         cluster.sh(1, &format!("clusterctl job kill {job}"))?;
         cluster.ended(1, job, SOON)?;
     }
-    Ok(Move { stopped: median(&mut stopped), total: median(&mut total) })
+    Ok(Moves { stopped, total })
 }
 
 /// From the dump's start on one node to the end of the restore on the other.
-fn criu(cluster: &mut Cluster, size: u32) -> Result<f64> {
+fn criu(cluster: &mut Cluster, size: u32) -> Result<Vec<f64>> {
     let mut stopped = Vec::new();
     for _ in 0..ROUNDS {
         let out = "/root/criu.out";
@@ -96,7 +97,7 @@ fn criu(cluster: &mut Cluster, size: u32) -> Result<f64> {
         cluster.sh(2, "pkill -KILL -x touch; rm -rf /run/criu/*")?;
         cluster.sh(1, "rm -rf /run/criu/*")?;
     }
-    Ok(median(&mut stopped))
+    Ok(stopped)
 }
 
 fn ready(cluster: &Cluster, out: &str) -> Result<()> {
