@@ -69,6 +69,25 @@ impl Tag {
     }
 }
 
+/// What a page of the pool stands for that is no space's: a page that lodges elsewhere. The last
+/// handle, which no space has.
+const LODGED: u64 = (1 << (64 - PAGE_NUMBER_BITS)) - 1;
+
+/// The word for the page that stands for an entry of `lodge::owner`.
+#[must_use]
+pub const fn lodged_word(entry: u32) -> u64 {
+    // u64::from() is not const.
+    let [a, b, c, d] = entry.to_le_bytes();
+    LODGED << PAGE_NUMBER_BITS | u64::from_le_bytes([a, b, c, d, 0, 0, 0, 0])
+}
+
+/// The entry that a page with this word stands for, if it is one of these.
+#[must_use]
+pub fn lodged_entry(word: u64) -> Option<u32> {
+    let number = u32::try_from(word & Tag::PAGE_MASK).ok()?;
+    (word >> PAGE_NUMBER_BITS == LODGED).then_some(number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +99,18 @@ mod tests {
         assert_eq!((tag.handle(), tag.page()), (handle, (1 << 44) - 1));
         assert_eq!(Tag::from_word(tag.word()), Some(tag));
         assert_ne!(tag.word(), 0);
+    }
+
+    #[test]
+    fn a_lodged_page_is_no_spaces() {
+        for entry in [0, 1, u32::MAX] {
+            let word = lodged_word(entry);
+            assert_eq!(lodged_entry(word), Some(entry));
+            assert_eq!(Tag::from_word(word), None);
+        }
+        let tag = Tag::new(Handle::new(TARGETS_MAX).expect("last"), 7).expect("a tag");
+        assert_eq!(lodged_entry(tag.word()), None);
+        assert_eq!(lodged_entry(lodged_word(0) | 1 << 40), None, "no such entry");
     }
 
     #[test]

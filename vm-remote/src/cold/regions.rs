@@ -61,6 +61,8 @@ struct Region {
     seen: Bits,
     /// Pages that came back too soon, and until when they stay.
     stays: Bits,
+    /// Pages that were offered and are on their way.
+    leaving: Bits,
     stay_until: u32,
     last_touch: u32,
     /// In parts of a round.
@@ -78,6 +80,7 @@ const NEW: Region = Region {
     once: Bits::NONE,
     seen: Bits::NONE,
     stays: Bits::NONE,
+    leaving: Bits::NONE,
     stay_until: 0,
     last_touch: 0,
     interval: PARTS,
@@ -93,7 +96,7 @@ impl Region {
     /// Pages that are at least so old and may go.
     fn older(&self, age: u8) -> Bits {
         let mut old = Bits::NONE;
-        for page in self.present.without(self.stays).iter() {
+        for page in self.present.without(self.stays).without(self.leaving).iter() {
             if self.ages.get(usize::from(page)).is_some_and(|it| *it >= age) {
                 old.insert(page);
             }
@@ -222,7 +225,8 @@ impl Regions {
     /// came back a moment ago. `None`: sample another round. If that has nothing either, all is in
     /// use, and to evict it would be to thrash.
     ///
-    /// The same pages are offered again until each was [`Self::evicted`] or [`Self::kept`].
+    /// The same pages are offered again until each was [`Self::evicted`] or [`Self::kept`], or is
+    /// [`Self::leaving`].
     pub fn next_cold(&mut self) -> Option<(RegionId, Bits)> {
         while self.generation < GENERATION_END {
             let Some(id) = self.order.get(self.at).copied() else {
@@ -241,8 +245,22 @@ impl Regions {
 
     /// A page that was offered does not go: it was touched since the last round, or can't.
     pub fn kept(&mut self, id: RegionId, page: u16) {
+        self.not_leaving(id, page);
         if let Some(age) = self.get_mut(id).and_then(|region| region.age_mut(page)) {
             *age = 0;
+        }
+    }
+
+    /// A page that was offered is on its way; how it ends is not known yet.
+    pub fn leaving(&mut self, id: RegionId, page: u16) {
+        if let Some(region) = self.get_mut(id) {
+            region.leaving.insert(page);
+        }
+    }
+
+    fn not_leaving(&mut self, id: RegionId, page: u16) {
+        if let Some(region) = self.get_mut(id) {
+            region.leaving.remove(page);
         }
     }
 
@@ -251,6 +269,7 @@ impl Regions {
         self.evicted = self.evicted.saturating_add(1);
         self.present = self.present.saturating_sub(1);
         let at = self.evicted;
+        self.not_leaving(id, page);
         if let Some(region) = self.get_mut(id) {
             region.present.remove(page);
             region.seen.remove(page);

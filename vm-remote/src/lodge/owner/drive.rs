@@ -156,6 +156,18 @@ impl Owner {
         Some(Transmit { to, body: Body::Batch { kind, op: id, head, items } })
     }
 
+    /// As [`Self::handle_timeout`] and [`Self::poll_transmit`] for one batch alone: for whoever has
+    /// just begun it and can't wait for the others. To be called until there is nothing more.
+    pub fn poll_transmit_of(&mut self, now: Instant, id: OpId) -> Option<Transmit> {
+        self.drive(now, id);
+        while self.op(id).is_some_and(|op| op.lanes.iter().any(|lane| lane.unsent != 0)) {
+            if let Some(transmit) = self.transmit_of(id) {
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
     /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         if let Some(lender) = self.lenders.iter_mut().find(|lender| lender.ask_unsent) {

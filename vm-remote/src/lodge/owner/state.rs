@@ -7,7 +7,7 @@ use netproto::{Duration, Instant, RequestId, Slot};
 
 use crate::lodge::marks::Marks;
 use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, PageCopy, Stage};
-use crate::lodge::owner::op::{Op, OpId};
+use crate::lodge::owner::op::{Op, OpId, OpKind};
 use crate::lodge::owner::peers::{Lender, Lenders};
 use crate::retry::Policy;
 
@@ -244,6 +244,24 @@ impl Owner {
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.entries.len().saturating_sub(self.free.len())
+    }
+
+    /// Whether one more batch may begin.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.free_op().is_some()
+    }
+
+    /// What a batch is for, while it is under way.
+    #[must_use]
+    pub fn kind(&self, id: OpId) -> Option<OpKind> {
+        self.op(id).map(|op| op.kind)
+    }
+
+    /// The number that a batch's answers have at present.
+    #[must_use]
+    pub fn request(&self, id: OpId) -> Option<RequestId> {
+        self.op(id).map(|op| op.request)
     }
 
     /// Batches under way.
