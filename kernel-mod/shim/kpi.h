@@ -108,6 +108,7 @@ bool kpi_thread_should_stop(void);
 bool kpi_fatal_signal_pending(void);
 bool kpi_signal_pending(void);
 u32 kpi_current_pid(void);
+u32 kpi_current_process(void);
 bool kpi_capable(u32 cap);
 void kpi_cond_resched(void);
 

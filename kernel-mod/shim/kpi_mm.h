@@ -47,6 +47,38 @@ struct kpi_home {
 	u64 *src, *dst;	/* scratch, KPI_MM_BATCH_MAX entries each */
 };
 
+/* Most pages in one batch that goes out. */
+#define KPI_LODGE_MAX 32
+
+/* One batch of a process's pages that goes out, in ascending addresses. */
+struct kpi_lodge {
+	struct mm_struct *mm;
+	u64 pages;	/* at most KPI_LODGE_MAX */
+	u64 addr[KPI_LODGE_MAX];
+	void *copy[KPI_LODGE_MAX]; /* each a whole page: the content as it was looked at */
+	u64 tag[KPI_LODGE_MAX]; /* what page i is to carry; 0: it is not to go */
+	u32 any;	/* also what was touched since */
+	u32 gone;	/* out: one bit per page that a pool page has replaced */
+	u64 pfn[KPI_LODGE_MAX]; /* out: the frame of that */
+	u64 src[KPI_LODGE_MAX], dst[KPI_LODGE_MAX]; /* scratch */
+};
+
+/* What is in 2 MiB of an address space: a bit per page. */
+#define KPI_REGION_WORDS 8
+struct kpi_region {
+	u64 start;			/* user address */
+	u64 here[KPI_REGION_WORDS];	/* may go out */
+	u64 touched[KPI_REGION_WORDS];	/* of these: since the last call */
+};
+
+/* A process whose pages may go out. */
+struct kpi_process {
+	struct mm_struct *mm;	/* grabbed */
+	void *pid_ns;		/* to be compared, no more */
+	u32 pid;		/* in the first pid namespace */
+	u32 pad;
+};
+
 /* What the pool holds. */
 struct kpi_pool_stat {
 	u64 chunks;
@@ -92,6 +124,30 @@ long kpi_mm_unshare(struct mm_struct *mm, u64 start, u64 pages);
 /* Returns how many pages were replaced, or -errno. */
 long kpi_mm_home(struct kpi_home *home);
 
+/* --- pages that go out (mm_lodge.c, mm_region.c) --- */
+/*
+ * Copies pages as they are now, while their process runs.  One bit for each
+ * that was copied: an anonymous page of the process's own that nobody holds.
+ * -EAGAIN if the address space is being changed.
+ */
+long kpi_mm_copy_out(struct kpi_lodge *lodge);
+/*
+ * Takes the pages away from their process that still are what was copied and,
+ * without `any`, were not touched since.  With 0 the address space is locked
+ * until kpi_mm_lodge_end(), and nobody can have seen the pool's pages before.
+ * -EAGAIN as above.
+ */
+int kpi_mm_lodge_begin(struct kpi_lodge *lodge);
+void kpi_mm_lodge_end(struct kpi_lodge *lodge);
+/*
+ * Looks at up to `max` pieces of 2 MiB, aligned, from `start` on that have pages,
+ * and forgets who was touched.  Returns how many; *next is where to go on, ~0 at
+ * the end.  -EAGAIN as above.
+ */
+long kpi_mm_regions(struct mm_struct *mm, u64 start, struct kpi_region *out, u64 max, u64 *next);
+/* The processes of this machine, `max` at most: how many. */
+long kpi_processes(struct kpi_process *out, u64 max);
+
 /* --- reading the memory of a process that has left (mm_serve.c) --- */
 /*
  * Takes a reference on each page found: page[i] with KPI_PEEK_DATA in what[i].
@@ -101,6 +157,11 @@ int kpi_mm_peek(struct mm_struct *mm, u64 start, u64 pages,
 		struct page **page, u8 *what);
 void kpi_mm_get(struct mm_struct *mm);
 void kpi_mm_put(struct mm_struct *mm); /* may sleep */
+void kpi_mm_put_later(struct mm_struct *mm); /* its mappings go elsewhere, not here */
+/* Keeps the structure only, not the mappings; kpi_mm_try_get() fails when these are gone. */
+void kpi_mm_grab(struct mm_struct *mm);
+void kpi_mm_drop(struct mm_struct *mm);
+bool kpi_mm_try_get(struct mm_struct *mm);
 struct mm_struct *kpi_mm_current(void);
 
 /* --- pages (mm_page.c) --- */

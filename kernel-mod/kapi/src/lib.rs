@@ -33,6 +33,7 @@ pub mod file;
 pub mod fileref;
 pub mod global;
 pub mod lock;
+pub mod lodge;
 pub mod logger;
 pub mod mm;
 pub mod module;

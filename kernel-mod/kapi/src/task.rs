@@ -38,6 +38,11 @@ impl PidNs {
         unsafe { raw::kpi_ns_current() == self.0.as_ptr() }
     }
 
+    /// A number that is this namespace's as long as it is referred to.
+    pub fn number(&self) -> u64 {
+        self.0.as_ptr() as u64
+    }
+
     /// Whether both are the same.
     pub fn same(&self, other: &Self) -> bool {
         self.0 == other.0

@@ -116,6 +116,12 @@ pub fn current_pid() -> u32 {
     unsafe { raw::kpi_current_pid() }
 }
 
+/// The number of the calling task's process in the first pid namespace.
+pub fn current_process() -> u32 {
+    // SAFETY: no condition on the caller.
+    unsafe { raw::kpi_current_process() }
+}
+
 /// `CAP_SYS_ADMIN`.
 pub const CAP_SYS_ADMIN: u32 = 21;
 

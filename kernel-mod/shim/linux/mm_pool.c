@@ -93,6 +93,11 @@ struct page *holon_pool_take(u64 tag)
 	return page;
 }
 
+void holon_pool_forget(struct page *page)
+{
+	WRITE_ONCE(page->zone_device_data, NULL);
+}
+
 /* Is this a frame of the pool? */
 bool holon_pool_has(unsigned long pfn)
 {

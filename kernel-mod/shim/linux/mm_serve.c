@@ -97,6 +97,26 @@ void kpi_mm_put(struct mm_struct *mm)
 	mmput(mm);
 }
 
+void kpi_mm_put_later(struct mm_struct *mm)
+{
+	mmput_async(mm);
+}
+
+void kpi_mm_grab(struct mm_struct *mm)
+{
+	mmgrab(mm);
+}
+
+void kpi_mm_drop(struct mm_struct *mm)
+{
+	mmdrop(mm);
+}
+
+bool kpi_mm_try_get(struct mm_struct *mm)
+{
+	return mmget_not_zero(mm);
+}
+
 struct mm_struct *kpi_mm_current(void)
 {
 	return current->mm;

@@ -34,6 +34,19 @@ struct page *holon_pool_take(u64 tag);
 u64 holon_pool_tag(const struct page *page);
 bool holon_pool_has(unsigned long pfn);
 
+/* Gives a page up that nobody saw: its tag is forgotten, not freed. */
+void holon_pool_forget(struct page *page);
+
+/* May pages of this mapping go out? */
+bool holon_may_lodge(struct vm_area_struct *vma);
+/* The directory entry over an address, or NULL.  With the address space locked. */
+pmd_t *holon_pmd(struct mm_struct *mm, unsigned long addr);
+/* The locked page table under a directory entry, at an address; NULL without one. */
+pte_t *holon_pte_lock(struct mm_struct *mm, pmd_t *pmd, unsigned long addr, spinlock_t **ptl);
+void holon_pte_unlock(spinlock_t *ptl);
+/* The page behind an entry if it may go out, else NULL.  With its table locked. */
+struct page *holon_pte_page(pte_t pte);
+
 vm_fault_t holon_mm_fault(struct vm_fault *vmf);
 
 #endif

@@ -55,6 +55,11 @@ u32 kpi_current_pid(void)
 	return current->pid;
 }
 
+u32 kpi_current_process(void)
+{
+	return current->tgid;
+}
+
 bool kpi_capable(u32 cap)
 {
 	return capable(cap);
