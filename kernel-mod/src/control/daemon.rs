@@ -1,9 +1,9 @@
 //! The daemon: the one opener of the device that is told of events.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use holon_uapi::event::MESSAGE;
-use kapi::{Errno, Result};
+use kapi::{thread::current_process, Errno, Result};
 use netproto::{Kind, Message};
 
 use super::{events, stats};
@@ -13,6 +13,14 @@ use crate::areas::AREAS;
 const NOBODY: u64 = 0;
 
 static DAEMON: AtomicU64 = AtomicU64::new(NOBODY);
+
+/// The process that is the daemon.
+static PID: AtomicU32 = AtomicU32::new(0);
+
+/// The daemon's process, in the first pid namespace.
+pub(crate) fn pid() -> Option<u32> {
+    Some(PID.load(Ordering::Relaxed)).filter(|pid| *pid != 0 && attached())
+}
 
 /// Whether an opener is the daemon.
 pub(crate) fn is(opener: u64) -> bool {
@@ -35,6 +43,7 @@ pub(crate) fn attach(opener: u64) -> Result {
             }
         },
     )?;
+    PID.store(current_process(), Ordering::Relaxed);
     events::tell_present_peers();
     Ok(())
 }

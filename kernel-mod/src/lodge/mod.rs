@@ -22,3 +22,4 @@ mod wire;
 
 pub(crate) use area::AREA;
 pub(crate) use holder::{gate, set_gate};
+pub(crate) use owner::{held as far, page_freed, page_wanted};

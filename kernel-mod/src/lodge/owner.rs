@@ -1,58 +1,136 @@
-//! The owner: this node's pages in other nodes' memory. All functions but [`load`], [`unload`] and
-//! [`entries`] are called in process context and must not block; those about peers are called one
-//! after the other.
+//! The owner: this node's pages in other nodes' memory.
+//!
+//! ```text
+//!  evict (thread) ── copy, checksum ──> Owner::evict ── STORE ──────────> holder
+//!    ^ over <────────── answers (net's thread) <────── STORED ──
+//!    └─ what is still the same goes; its place is taken by a page of the pool
+//!  fault (the task) ──> Owner::fetch ── FETCH ──> holder ── PAGES ──> answers ─> the task
+//!  thread: what time demands, releases, pages to come home
+//! ```
+//! The machine is under one spin lock, which is never held while something is sent or copied. It
+//! is made when this node first has something to lodge, with all the memory that it needs.
+//!
+//! All functions but [`load`], [`unload`] and [`entries`] are called in process context and must
+//! not block; those about peers are called one after the other.
+
+mod answers;
+mod evict;
+mod fault;
+mod freed;
+mod home;
+mod knobs;
+mod make;
+mod sample;
+mod send;
+mod state;
+mod stats;
+mod thread;
+mod watch;
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
-use kapi::{module::Unloading, sysctl::Entry, Result};
+use kapi::{
+    lock_class, module::Unloading, sysctl::Entry, thread::KThread, Errno, Global, Mutex, Result,
+    WaitQueue,
+};
 use netproto::{Class, Message, Slot};
 use vm_remote::{
     latency::Histogram,
     lodge::{owner::Owner, Peer},
 };
 
-use super::stats;
+pub(crate) use fault::{page_freed, page_wanted};
+use state::Owning;
+
+/// What exists from the load on: the thread that chooses, and what is known before there is a
+/// machine.
+struct Base {
+    /// Woken when a batch is over, or something is to be done at once.
+    evict: WaitQueue,
+    threads: Mutex<Vec<KThread>>,
+}
+
+static BASE: Global<Base> = Global::new();
+static OWNING: Global<Owning> = Global::new();
+
+/// The machine and what belongs to it, once there is one.
+fn owning() -> Option<&'static Owning> {
+    OWNING.get()
+}
 
 pub(super) fn load() -> Result {
+    let base = BASE.set(Base {
+        evict: WaitQueue::new()?,
+        threads: Mutex::new(lock_class!(c"holon-lodge-threads"), Vec::new())?,
+    })?;
+    let mut threads = base.threads.lock();
+    threads.try_reserve_exact(2)?;
+    threads.push(KThread::spawn(c"holon-evict", move || evict::run(base))?);
     Ok(())
 }
 
-pub(super) fn unload(_token: &Unloading) {}
+pub(super) fn unload(token: &Unloading) {
+    if let Some(base) = BASE.get() {
+        let threads = core::mem::take(&mut *base.threads.lock());
+        drop(threads);
+    }
+    OWNING.clear(token);
+    BASE.clear(token);
+}
 
 /// Pages of ours that are elsewhere.
-pub(super) fn held() -> u64 {
-    0
+pub(crate) fn held() -> u64 {
+    owning().map_or(0, |owning| owning.far.load(Ordering::Relaxed))
 }
 
 /// GRANT, STORED, PAGES, RELEASED, HAND_BACK or OFFER, on the net's thread.
-pub(super) fn message(_from: Peer, _message: &Message) {
-    stats::REFUSED_MESSAGES.add(1);
+pub(super) fn message(from: Peer, message: &Message) {
+    answers::message(from, message);
 }
 
 /// Looks at the machine and the latencies of faults, if there is a machine. `look` is short and
 /// does not sleep.
-pub(super) fn peek<R>(_look: impl FnOnce(&Owner, &Histogram) -> R) -> Option<R> {
-    None
+pub(super) fn peek<R>(look: impl FnOnce(&Owner, &Histogram) -> R) -> Option<R> {
+    let owning = owning()?;
+    let state = owning.state.lock();
+    Some(look(&state.owner, &state.latency))
 }
 
 /// Pages that faults waited for, and that came ahead of one.
 pub(super) fn fetched() -> (u64, u64) {
-    (0, 0)
+    (stats::FETCHED_FAULT.get(), stats::FETCHED_AHEAD.get())
 }
 
 /// A holder is reached.
-pub(super) fn peer_up(_peer: Peer) {}
+pub(super) fn peer_up(peer: Peer) {
+    if let Some(owning) = owning() {
+        owning.with(|owner, now| owner.peer_up(now, peer));
+    }
+}
 
 /// A holder is not heard of.
-pub(super) fn peer_silent(_peer: Peer) {}
+pub(super) fn peer_silent(peer: Peer) {
+    if let Some(owning) = owning() {
+        owning.with(|owner, now| owner.peer_silent(now, peer));
+    }
+}
 
 /// A holder is no more.
-pub(super) fn peer_dead(_peer: Peer) {}
+pub(super) fn peer_dead(peer: Peer) {
+    if let Some(owning) = owning() {
+        owning.with(|owner, now| owner.peer_dead(now, peer));
+    }
+}
 
 /// After a send was refused as busy there is room again.
-pub(super) fn writable(_slot: Slot, _class: Class) {}
+pub(super) fn writable(_slot: Slot, class: Class) {
+    if let (Class::Bulk, Some(owning)) = (class, owning()) {
+        owning.made_room();
+    }
+}
 
 /// Counters and knobs.
-pub(super) fn entries(_entries: &mut Vec<Entry>) -> Result {
-    Ok(())
+pub(super) fn entries(entries: &mut Vec<Entry>) -> Result {
+    knobs::entries(entries).map_err(|_| Errno::ENOMEM)
 }

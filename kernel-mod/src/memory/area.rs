@@ -95,7 +95,7 @@ fn held() -> u64 {
     let spaces = memory.targets.count() + memory.sources.count();
     if spaces == 0 {
         // None should be left: but if one is, the module's code is still needed.
-        return pool_stat().used;
+        return pool_stat().used.saturating_sub(crate::lodge::far());
     }
     spaces
 }

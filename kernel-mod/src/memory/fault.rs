@@ -12,7 +12,7 @@ use netproto::{msg::page::GetFlags, Duration, RequestId};
 use vm_remote::{
     fetch::Ask,
     retry::{Retry, Step},
-    tag::Tag,
+    tag::{lodged_entry, Tag},
     target::Loss,
 };
 
@@ -31,6 +31,9 @@ pub(super) static FAULTS: Faults = Faults;
 
 impl Pager for Faults {
     fn page_wanted(&self, tag: u64, page: Page) -> Result {
+        if let Some(entry) = lodged_entry(tag) {
+            return crate::lodge::page_wanted(entry, page);
+        }
         let memory = get()?;
         let tag = Tag::from_word(tag).ok_or(Errno::EIO)?;
         let space = memory.targets.get(tag.handle()).ok_or(Errno::EIO)?;
@@ -54,6 +57,9 @@ impl Pager for Faults {
     }
 
     fn page_freed(&self, tag: u64) {
+        if let Some(entry) = lodged_entry(tag) {
+            return crate::lodge::page_freed(entry);
+        }
         if let (Ok(memory), Some(tag)) = (get(), Tag::from_word(tag)) {
             memory.targets.page_freed(tag.handle());
         }

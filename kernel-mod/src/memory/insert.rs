@@ -157,6 +157,21 @@ fn note(places: &mut Placed, frames: &[u64], first: u64, far: &mut RunSet) -> Re
     Ok(placed)
 }
 
+/// Pages that are kept free for those that go out, where nothing may be allocated.
+const AHEAD: u64 = 8192;
+
+/// Has the pool grow before it is empty. May sleep and allocate.
+pub(crate) fn pool_ahead() -> Result {
+    let memory = super::get()?;
+    let _one_at_a_time = memory.pool.lock();
+    let stat = pool_stat();
+    if stat.pages - stat.used >= AHEAD {
+        return Ok(());
+    }
+    let bytes = knobs::next_chunk(stat).ok_or(Errno::ENOMEM)?;
+    pool_grow(bytes)
+}
+
 /// Adds a chunk, unless somebody else just did.
 fn grow(memory: &Memory) -> Result {
     let _one_at_a_time = memory.pool.lock_killable()?;

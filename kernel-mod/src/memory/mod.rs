@@ -27,3 +27,4 @@ mod wire;
 
 pub(crate) use area::AREA;
 use area::{get, Memory};
+pub(crate) use insert::pool_ahead;

@@ -1,5 +1,7 @@
 //! The area's record, and what is registered with the kernel while the module is loaded.
 
+use alloc::vec::Vec;
+
 use kapi::{
     binfmt::{Bprm, Format, Loader},
     exits, lock_class,
@@ -149,4 +151,14 @@ fn daemon_died() {
 /// Runs what belongs in the calling task's own context: only for control calls, which are.
 pub(super) fn with_own<T>(call: impl FnOnce(&Own) -> Result<T>) -> Result<T> {
     own::in_control_call(call)
+}
+
+/// The pid namespaces of this node's jobs, as [`kapi::task::PidNs::number`] has them.
+pub(crate) fn job_spaces() -> Result<Vec<u64>> {
+    let Ok(state) = state::get() else { return Ok(Vec::new()) };
+    let tables = state.tables.lock();
+    let mut list = Vec::new();
+    list.try_reserve_exact(tables.jobs.len())?;
+    list.extend(tables.jobs.spaces());
+    Ok(list)
 }

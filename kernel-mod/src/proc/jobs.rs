@@ -31,6 +31,11 @@ impl Jobs {
         self.0.len()
     }
 
+    /// Their pid namespaces.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().map(|job| job.ns.number())
+    }
+
     pub(crate) fn get(&self, id: JobId) -> Result<&Job> {
         self.0.iter().find(|job| job.id == id).ok_or(Errno::ENOENT)
     }

@@ -41,4 +41,4 @@ mod state;
 mod surrogate;
 mod survey;
 
-pub(crate) use area::{AREA, SURROGATES};
+pub(crate) use area::{job_spaces, AREA, SURROGATES};

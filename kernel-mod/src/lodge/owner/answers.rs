@@ -1,0 +1,122 @@
+//! What holders say. On the net's thread: nothing here waits or allocates.
+
+use kapi::page::PAGE_LEN;
+use netproto::{
+    msg::lodge::{Batch as Head, HandBack, Item, Limit, Offer},
+    Kind, Message, RequestId,
+};
+use vm_remote::lodge::{
+    owner::{Accepted, OpKind},
+    Peer,
+};
+
+use super::{
+    make, owning,
+    state::{Batch, Owning},
+    stats,
+};
+use crate::port::net::{now, page_checksum};
+
+/// One message for the owner.
+pub(super) fn message(from: Peer, message: &Message) {
+    let known = match message.kind {
+        Kind::LODGE_OFFER => Offer::decode(&message.payload).map(|offer| {
+            make::note_spare(from.slot, offer.spare);
+        }),
+        _ => Ok(()),
+    };
+    let Some(owning) = owning() else { return };
+    let done = match message.kind {
+        Kind::LODGE_OFFER => known.map(|()| {
+            owning.with(|owner, _| owner.set_spare(from.slot, make::spare(from.slot)));
+        }),
+        Kind::LODGE_GRANT => Limit::decode(&message.payload)
+            .map(|grant| owning.with(|owner, _| owner.handle_grant(from, &grant))),
+        Kind::LODGE_HAND_BACK => HandBack::decode(&message.payload)
+            .map(|back| owning.with(|owner, now| owner.handle_hand_back(now, from, &back))),
+        kind => Head::decode(kind, &message.payload).map(|(head, parts)| {
+            for (item, content) in parts.iter() {
+                one(owning, from, (kind, head.request), &item, content);
+            }
+            let woken = owning.look(&mut owning.state.lock());
+            owning.wake(woken);
+            if kind != Kind::LODGE_PAGES {
+                owning.make_due();
+            }
+        }),
+    };
+    if let Err(error) = done {
+        crate::lodge::stats::REFUSED_MESSAGES.add(1);
+        log::warn!("slot {}: wrong {:?}: {error}", from.slot, message.kind);
+    }
+}
+
+fn one(
+    owning: &Owning,
+    from: Peer,
+    (kind, request): (Kind, RequestId),
+    item: &Item,
+    content: Option<&[u8]>,
+) {
+    match kind {
+        Kind::LODGE_STORED => {
+            owning.state.lock().owner.handle_stored(now(), from, request, item);
+        }
+        Kind::LODGE_RELEASED => {
+            owning.state.lock().owner.handle_released(now(), from, request, item);
+        }
+        _ => page(owning, from, request, item, content),
+    }
+}
+
+/// A page came, or word of it.
+#[inline(never)]
+fn page(owning: &Owning, from: Peer, request: RequestId, item: &Item, content: Option<&[u8]>) {
+    let crc = content.map(page_checksum);
+    let mut state = owning.state.lock();
+    let accepted = state.owner.handle_page(now(), from, request, item, crc);
+    let (Some(accepted), Some(content)) = (accepted, content) else { return };
+    if accepted.kind == OpKind::MendRead {
+        drop(state);
+        keep(owning, accepted, content);
+        return;
+    }
+    let at = usize::from(accepted.position);
+    let fetch = match state.batches.get_mut(usize::from(accepted.op.0)) {
+        Some(Batch::In(fetch)) => fetch,
+        _ => return,
+    };
+    // Whoever waits for it may give up meanwhile: then the page is ours alone.
+    let (serial, page) = (fetch.serial, fetch.pages.get_mut(at).and_then(Option::take));
+    drop(state);
+    let Some(mut page) = page else { return };
+    // The decoder gives content only as whole pages.
+    if let Ok(content) = <&[u8; PAGE_LEN]>::try_from(content) {
+        page.bytes_mut().copy_from_slice(content);
+    }
+    let mut state = owning.state.lock();
+    let mut page = Some(page);
+    if let Some(fetch) = state.fetch(accepted.op, serial) {
+        fetch.came |= 1 << accepted.position;
+        if let Some(place) = fetch.pages.get_mut(at) {
+            *place = page.take();
+        }
+    }
+    drop(state);
+    if let Some(wait) = owning.waits.get(usize::from(accepted.op.0)) {
+        wait.wake_all();
+    }
+}
+
+/// A page that is moved on: into the batch's buffer.
+#[inline(never)]
+fn keep(owning: &Owning, accepted: Accepted, content: &[u8]) {
+    let Some(mend) = owning.mend_of(accepted.op) else {
+        stats::MENDS_WITHOUT_BUFFER.add(1);
+        return;
+    };
+    let at = usize::from(accepted.position) * content.len();
+    if let Some(place) = owning.mends[mend].lock().contents.get_mut(at..at + content.len()) {
+        place.copy_from_slice(content);
+    }
+}

@@ -1,0 +1,285 @@
+//! The thread that sends pages away, in two looks: it copies them while their process runs on, and
+//! when the holders have them it takes away those that are still the same.
+
+use alloc::boxed::Box;
+use core::{sync::atomic::Ordering, time::Duration};
+
+use kapi::{
+    alloc::NoReclaim,
+    module::Hold,
+    thread::{cond_resched, should_stop},
+    wait::Mode,
+    Errno,
+};
+use vm_remote::{
+    lodge::{
+        bit,
+        owner::{OpId, Page},
+    },
+    tag::lodged_word,
+};
+
+use super::{
+    knobs::{self, Scope},
+    make, owning,
+    sample::Sampler,
+    send::Full,
+    state::{Batch, Owning, State, Store, PAGES},
+    stats, Base,
+};
+use crate::port::net::{now, page_checksum};
+
+/// Between two looks at what is wanted.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What is being done.
+struct Evictor {
+    sampler: Sampler,
+    /// Pages that are to go still.
+    left: u64,
+    /// They go by force: rounds of sampling that are tried for them.
+    rounds: u32,
+}
+
+/// Rounds of sampling for pages that are to go now: two tell who is idle.
+const FORCE_ROUNDS: u32 = 4;
+
+/// Runs until the thread is stopped.
+pub(super) fn run(base: &'static Base) {
+    let mut evictor = None;
+    while !should_stop() {
+        let wanted = knobs::take_force();
+        let is_wanted = wanted != 0 || knobs::scope() == Scope::All;
+        if evictor.is_none() && is_wanted {
+            evictor = begin(base);
+        }
+        if let (Some(evictor), Some(owning)) = (&mut evictor, owning()) {
+            evictor.turn(owning, wanted);
+        }
+        let is_over = || should_stop() || owning().is_some_and(|owning| owning.has_over());
+        // Its condition or its time ends this wait.
+        let _ = base.evict.wait(Mode::Idle, Some(TICK), is_over);
+    }
+    if let (Some(evictor), Some(owning)) = (&mut evictor, owning()) {
+        evictor.end(owning);
+    }
+}
+
+#[inline(never)]
+fn begin(base: &'static Base) -> Option<Box<Evictor>> {
+    let made = make::make(base).and_then(|_| Sampler::new());
+    match made {
+        Ok(sampler) => Some(Box::new(Evictor { sampler, left: 0, rounds: 0 })),
+        Err(errno) => {
+            log::warn!("pages can't lodge elsewhere: {errno}");
+            None
+        }
+    }
+}
+
+impl Owning {
+    /// Whether a batch on its way out is over. For wait conditions.
+    fn has_over(&self) -> bool {
+        let state = self.state.lock();
+        state.batches.iter().any(|batch| matches!(batch, Batch::Out { over: true, .. }))
+    }
+
+    fn next_over(&self, calls_off: bool) -> Option<(OpId, usize)> {
+        let state = self.state.lock();
+        let found = state.batches.iter().enumerate().find_map(|(at, batch)| match batch {
+            Batch::Out { store, over } if *over || calls_off => Some((at, *store)),
+            _ => None,
+        });
+        found.and_then(|(at, store)| Some((OpId(u16::try_from(at).ok()?), store)))
+    }
+}
+
+impl Evictor {
+    #[inline(never)]
+    fn turn(&mut self, owning: &'static Owning, forced: u64) {
+        if forced != 0 {
+            (self.left, self.rounds) = (self.left.saturating_add(forced), FORCE_ROUNDS);
+        }
+        if let Err(errno) = crate::memory::pool_ahead() {
+            log::warn!("no room for pages elsewhere: {errno}");
+        }
+        let reserve = u64::from(knobs::reserve_pages());
+        let goal = u32::try_from(self.left.min(reserve).max(reserve)).unwrap_or(u32::MAX);
+        owning.with(|owner, _| owner.set_goal(goal));
+        loop {
+            while let Some((op, store)) = owning.next_over(false) {
+                self.finish(owning, op, store);
+            }
+            if self.left == 0 || should_stop() || !self.launch(owning) {
+                break;
+            }
+            cond_resched();
+        }
+    }
+
+    /// Calls all off.
+    fn end(&mut self, owning: &Owning) {
+        while let Some((op, _)) = owning.next_over(true) {
+            let mut state = owning.state.lock();
+            state.owner.commit(op, 0);
+            if let Some(batch) = state.batches.get_mut(usize::from(op.0)) {
+                *batch = Batch::None;
+            }
+        }
+    }
+
+    /// Begins one batch. False if there is nothing to begin now.
+    #[inline(never)]
+    fn launch(&mut self, owning: &'static Owning) -> bool {
+        let free = owning.stores.iter().enumerate().find_map(|(at, store)| {
+            let store = store.try_lock()?;
+            store.op.is_none().then_some((at, store))
+        });
+        let Some((at, mut store)) = free else { return false };
+        if !self.fill(&mut store) {
+            return false;
+        }
+        let mut pages = [Page { tag: 0, crc: 0 }; PAGES];
+        let count = store.pages.len();
+        let tag = store.whose.as_ref().map_or(0, |whose| u64::from(whose.pid));
+        for (position, page) in pages.iter_mut().take(count).enumerate() {
+            *page = Page { tag, crc: page_checksum(store.pages.content(position)) };
+        }
+        stats::COPIED.add(count as u64);
+        let begun = owning.begin_out(&pages[..count], at);
+        self.left = self.left.saturating_sub(count as u64);
+        match begun {
+            Some(op) => {
+                store.op = Some(op);
+                drop(store);
+                let _reserves = NoReclaim::enter();
+                owning.send_all_of(op, Full::Wait);
+                true
+            }
+            None => {
+                self.kept(&mut store, 0);
+                false
+            }
+        }
+    }
+
+    /// Puts the coldest pages of one process into the buffer, copied.
+    #[inline(never)]
+    fn fill(&mut self, store: &mut Store) -> bool {
+        loop {
+            store.pages.clear();
+            let Some(whose) = self.sampler.choose(&mut store.pages, self.left) else {
+                if self.rounds == 0 {
+                    self.left = 0;
+                    return false;
+                }
+                self.rounds -= 1;
+                self.sampler.round();
+                continue;
+            };
+            let copied = match whose.mm.get() {
+                Some(mm) => store.pages.copy_out(&mm),
+                None => Err(Errno::ESRCH),
+            };
+            if copied == Err(Errno::EAGAIN) {
+                stats::BUSY_SPACES.add(1);
+            }
+            self.sampler.chosen(&store.pages, copied.is_ok());
+            if copied.is_ok() && !store.pages.is_empty() {
+                store.whose = Some(whose);
+                return true;
+            }
+            if should_stop() {
+                return false;
+            }
+        }
+    }
+
+    /// The holders have a batch, or won't: takes the pages away, and ends it.
+    #[inline(never)]
+    fn finish(&mut self, owning: &Owning, op: OpId, at: usize) {
+        let mut store = owning.stores[at].lock();
+        let state = owning.state.lock();
+        let stored = state.owner.stored(op);
+        for position in 0..store.pages.len() {
+            let entry = state.owner.entry_at(op, position as u8);
+            let is_stored = stored & bit(position as u8) != 0;
+            let tag = entry.filter(|_| is_stored).map_or(0, |entry| lodged_word(entry.0));
+            store.pages.set_tag(position, tag);
+        }
+        drop(state);
+        let mm = store.whose.as_ref().and_then(|whose| whose.mm.get());
+        let any = store.any;
+        let result = match &mm {
+            Some(mm) if stored != 0 => {
+                store.pages.take_away(mm, any, |gone| owning.commit(op, gone.mask, gone.frames))
+            }
+            _ => Err(Errno::ESRCH),
+        };
+        let gone = result.unwrap_or_else(|errno| {
+            stats::BUSY_SPACES.add(u64::from(errno == Errno::EAGAIN));
+            owning.commit(op, 0, &[0; PAGES]);
+            0
+        });
+        stats::EVICTED.add(u64::from(gone.count_ones()));
+        stats::STAYED.add(u64::from((stored & !gone).count_ones()));
+        self.kept(&mut store, gone);
+        drop(store);
+        drop(mm);
+        owning.make_due();
+    }
+
+    /// Frees a buffer; those pages that are not `gone` stay.
+    fn kept(&mut self, store: &mut Store, gone: u32) {
+        if let Some(whose) = store.whose.take() {
+            self.sampler.went(&whose, &store.pages, gone);
+        }
+        store.op = None;
+        store.pages.clear();
+    }
+}
+
+impl Owning {
+    /// Begins to store pages, from the buffer.
+    #[inline(never)]
+    fn begin_out(&self, pages: &[Page], store: usize) -> Option<OpId> {
+        let hold = Hold::new()?;
+        let mut state = self.state.lock();
+        let State { owner, batches, hold: kept, .. } = &mut *state;
+        let copies = knobs::copies();
+        let result = owner.evict(now(), pages, copies);
+        let op = match result {
+            Ok(op) => op,
+            Err(why) => {
+                drop(state);
+                stats::REFUSED.add(1);
+                log::debug!("{} pages stay: {why:?}", pages.len());
+                return None;
+            }
+        };
+        if let Some(batch) = batches.get_mut(usize::from(op.0)) {
+            *batch = Batch::Out { store, over: false };
+        }
+        let spare = if kept.is_some() { Some(hold) } else { kept.replace(hold) };
+        drop(state);
+        drop(spare);
+        Some(op)
+    }
+
+    /// Before anybody can touch the pages: those in `gone` are elsewhere from now on.
+    #[inline(never)]
+    fn commit(&self, op: OpId, gone: u32, frames: &[u64; PAGES]) {
+        let mut state = self.state.lock();
+        for (position, frame) in frames.iter().enumerate().filter(|at| gone & 1 << at.0 != 0) {
+            let entry = state.owner.entry_at(op, position as u8);
+            if let Some(place) = entry.and_then(|entry| self.frames.get(entry.0 as usize)) {
+                place.store(*frame, Ordering::Release);
+            }
+        }
+        self.far.fetch_add(u64::from(gone.count_ones()), Ordering::AcqRel);
+        state.owner.commit(op, gone);
+        if let Some(batch) = state.batches.get_mut(usize::from(op.0)) {
+            *batch = Batch::None;
+        }
+    }
+}

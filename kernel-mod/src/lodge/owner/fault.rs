@@ -1,0 +1,208 @@
+//! A process needs a page that is elsewhere. Runs in the process, with its address space locked.
+
+use holon_uapi::memory as uapi;
+use kapi::{clock, page::Page, thread::current_process, wait::Mode, Errno, Result};
+use netproto::{msg::lodge::BatchFlags, Instant};
+use vm_remote::lodge::owner::{EntryId, FetchRefused, Loss, OpId, Stage};
+use zerocopy::IntoBytes;
+
+use super::{
+    knobs, owning,
+    send::Full,
+    state::{Batch, Fetch, Owning, State, PAGES},
+    stats,
+};
+use crate::{control::events, port::net::now};
+
+/// Why a page did not come.
+enum Failed {
+    /// The task is to die.
+    Killed,
+    /// It is nowhere.
+    Lost(Loss),
+    /// It is somewhere, but did not come in time.
+    TooLong,
+}
+
+/// Fills the page; `EIO` if it can't be had, `EINTR` if the task is to die.
+pub(crate) fn page_wanted(entry: u32, page: Page) -> Result {
+    let owning = owning().ok_or(Errno::EIO)?;
+    let began = clock::now_ns();
+    let end = now().after(knobs::fetch_policy().give_up);
+    let result = owning.fetch(EntryId(entry), page, end);
+    match result {
+        Ok(()) => {
+            owning.state.lock().latency.record(clock::now_ns() - began);
+            stats::FETCHED_FAULT.add(1);
+            Ok(())
+        }
+        Err(Failed::Killed) => Err(Errno::EINTR),
+        Err(Failed::Lost(loss)) => {
+            let (slot, reason) = match loss {
+                Loss::HolderDied(slot) => (slot, uapi::LOST_PEER_DOWN),
+                Loss::NotHeld(slot) => (slot, uapi::LOST_REFUSED),
+                Loss::Damaged(slot) => (slot, uapi::LOST_DAMAGED),
+            };
+            tell_lost(u32::from(slot.get()), reason);
+            Err(Errno::EIO)
+        }
+        Err(Failed::TooLong) => {
+            tell_lost(u32::MAX, uapi::LOST_TOO_LONG);
+            Err(Errno::EIO)
+        }
+    }
+}
+
+/// A page of the pool was given up. From any context.
+pub(crate) fn page_freed(entry: u32) {
+    if let Some(owning) = owning() {
+        owning.gave_up(EntryId(entry));
+    }
+}
+
+/// Tells the daemon that the calling process can't have a page of its own.
+#[inline(never)]
+fn tell_lost(slot: u32, reason: u32) {
+    stats::LOST.add(1);
+    let pid = current_process();
+    log::error!("process {pid}: a page that was elsewhere is lost, reason {reason}, slot {slot}");
+    let lost = uapi::PageLost { pid: pid.into(), reason: reason.into() };
+    events::emit(uapi::PAGE_LOST, slot, lost.as_bytes());
+}
+
+fn wait_span(end: Instant) -> Option<core::time::Duration> {
+    let left = end.since(now()).as_ns();
+    (left != 0).then(|| core::time::Duration::from_nanos(left))
+}
+
+impl State {
+    /// Notes a batch on its way home, for a task that waits for its first page.
+    #[inline(never)]
+    fn begin_fetch(&mut self, op: OpId, page: Option<Page>) -> u64 {
+        self.serial += 1;
+        let serial = self.serial;
+        let mut pages = [const { None }; PAGES];
+        pages[0] = page;
+        if let Some(batch) = self.batches.get_mut(usize::from(op.0)) {
+            *batch = Batch::In(Fetch { serial, pages, came: 0, over: false, lead: true });
+        }
+        serial
+    }
+}
+
+impl Owning {
+    fn fetch(&self, entry: EntryId, page: Page, end: Instant) -> core::result::Result<(), Failed> {
+        let mut page = Some(page);
+        loop {
+            let mut state = self.state.lock();
+            match state.owner.fetch(now(), entry, &[], BatchFlags::FAULT) {
+                Ok(op) => {
+                    let serial = state.begin_fetch(op, page.take());
+                    drop(state);
+                    self.send_all_of(op, Full::Leave);
+                    return self.lead(entry, op, serial, end);
+                }
+                Err(FetchRefused::UnderWay(op)) => {
+                    drop(state);
+                    if self.join(entry, op, &mut page, end)? {
+                        return Ok(());
+                    }
+                }
+                Err(FetchRefused::NoBatch) => {
+                    drop(state);
+                    stats::NO_BATCH.add(1);
+                    let span = wait_span(end).ok_or(Failed::TooLong)?;
+                    let is_room = || self.state.lock().owner.has_room();
+                    let waited = self.room.wait(Mode::Killable, Some(span), is_room);
+                    waited.map_err(|_| Failed::Killed)?;
+                }
+                Err(FetchRefused::Lost(loss)) => return Err(Failed::Lost(loss)),
+                Err(FetchRefused::Unknown) => {
+                    log::error!("entry {entry:?} is nothing that was lodged");
+                    return Err(Failed::TooLong);
+                }
+            }
+        }
+    }
+
+    /// Waits for the first page of a batch, and ends it.
+    #[inline(never)]
+    fn lead(
+        &self,
+        entry: EntryId,
+        op: OpId,
+        serial: u64,
+        end: Instant,
+    ) -> core::result::Result<(), Failed> {
+        let is_done = || {
+            let mut state = self.state.lock();
+            state.fetch(op, serial).is_none_or(|fetch| fetch.over || fetch.came & 1 != 0)
+        };
+        let mut killed = false;
+        if let (Some(queue), Some(span)) = (self.waits.get(usize::from(op.0)), wait_span(end)) {
+            killed = queue.wait(Mode::Killable, Some(span), is_done).is_err();
+        }
+        let mut state = self.state.lock();
+        let came = state.fetch(op, serial).is_some_and(|fetch| fetch.came & 1 != 0);
+        let stage = state.owner.stage(entry);
+        let ended = self.end_fetch(&mut state, op);
+        drop(state);
+        drop(ended);
+        self.room.wake_all();
+        match (came, killed, stage) {
+            (true, _, _) => Ok(()),
+            (_, true, _) => Err(Failed::Killed),
+            (_, _, Stage::Lost(loss)) => Err(Failed::Lost(loss)),
+            _ => Err(Failed::TooLong),
+        }
+    }
+
+    /// Ends a batch. The caller drops what it had without the lock.
+    #[inline(never)]
+    pub(super) fn end_fetch(&self, state: &mut State, op: OpId) -> Batch {
+        state.owner.end_fetch(op);
+        state
+            .batches
+            .get_mut(usize::from(op.0))
+            .map_or(Batch::None, |batch| core::mem::replace(batch, Batch::None))
+    }
+
+    /// Somebody else's batch brings the page: waits for that. False if it has to be tried again.
+    #[inline(never)]
+    fn join(
+        &self,
+        entry: EntryId,
+        op: OpId,
+        page: &mut Option<Page>,
+        end: Instant,
+    ) -> core::result::Result<bool, Failed> {
+        let state = self.state.lock();
+        let position = (0..32).find(|at| state.owner.entry_at(op, *at) == Some(entry));
+        let serial = match state.batches.get(usize::from(op.0)) {
+            Some(Batch::In(fetch)) => fetch.serial,
+            _ => return Ok(false),
+        };
+        drop(state);
+        let Some(position) = position else { return Ok(false) };
+        stats::JOINED.add(1);
+        let is_done = || {
+            let mut state = self.state.lock();
+            state.fetch(op, serial).is_none_or(|it| it.over || it.came & 1 << position != 0)
+        };
+        if let Some(queue) = self.waits.get(usize::from(op.0)) {
+            let span = wait_span(end).ok_or(Failed::TooLong)?;
+            queue.wait(Mode::Killable, Some(span), is_done).map_err(|_| Failed::Killed)?;
+        }
+        let mut state = self.state.lock();
+        let fetch = state.fetch(op, serial).filter(|fetch| fetch.came & 1 << position != 0);
+        let came = fetch.and_then(|fetch| fetch.pages.get_mut(usize::from(position))?.take());
+        drop(state);
+        match (came, page) {
+            (Some(mut came), Some(page)) => {
+                page.bytes_mut().copy_from_slice(came.bytes_mut());
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What root may set for pages of this node that go elsewhere.
+
+use alloc::{collections::TryReserveError, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kapi::sysctl::{Entry, TextFn, Value};
+use netproto::Duration;
+use vm_remote::retry::Policy;
+
+use super::stats;
+use crate::port::net;
+
+/// Pages elsewhere at most: 80 bytes are kept for each.
+pub(super) const ENTRIES_MAX: u32 = 1 << 24;
+
+/// Whose pages may go: 0 nobody's, 1 those of jobs, 2 all processes of this node.
+static SCOPE: AtomicU64 = AtomicU64::new(1);
+/// Holders that each page is kept by.
+static COPIES: AtomicU64 = AtomicU64::new(1);
+/// Evicts so many of the coldest pages now; falls as they are looked at.
+static FORCE_PAGES: AtomicU64 = AtomicU64::new(0);
+/// Pages that room is kept reserved for.
+static RESERVE_PAGES: AtomicU64 = AtomicU64::new(2048);
+static FETCH_FIRST_MS: AtomicU64 = AtomicU64::new(100);
+static GIVE_UP_MS: AtomicU64 = AtomicU64::new(30_000);
+
+static LATENCY: TextFn = stats::latency_text;
+static OWNER: TextFn = stats::owner_text;
+
+/// Whose pages may go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Nobody's.
+    None,
+    /// Those of jobs.
+    Jobs,
+    /// All processes' of this node.
+    All,
+}
+
+pub(super) fn scope() -> Scope {
+    match SCOPE.load(Ordering::Relaxed) {
+        0 => Scope::None,
+        1 => Scope::Jobs,
+        _ => Scope::All,
+    }
+}
+
+pub(super) fn copies() -> u8 {
+    if COPIES.load(Ordering::Relaxed) == 2 {
+        2
+    } else {
+        1
+    }
+}
+
+pub(super) fn reserve_pages() -> u32 {
+    u32::try_from(RESERVE_PAGES.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+}
+
+/// Takes what is to be evicted by force.
+pub(super) fn take_force() -> u64 {
+    FORCE_PAGES.swap(0, Ordering::Relaxed)
+}
+
+fn scaled(first: u64, longest: u64, give_up: u64) -> Policy {
+    let (first, longest) = (Duration::from_ms(first), Duration::from_ms(longest));
+    let policy = Policy { first, longest, give_up: Duration::from_ms(give_up) };
+    policy.scaled(u64::from(net::timescale()))
+}
+
+/// How fetches are repeated. The link repeats what is lost by itself; this is for what a peer
+/// could not take, or has forgotten.
+pub(super) fn fetch_policy() -> Policy {
+    let first = FETCH_FIRST_MS.load(Ordering::Relaxed);
+    scaled(first, 10 * first, GIVE_UP_MS.load(Ordering::Relaxed))
+}
+
+/// How stores are: they queue behind each other.
+pub(super) fn evict_policy() -> Policy {
+    scaled(1_000, 2_000, 10_000)
+}
+
+/// Adds the files.
+pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
+    let knobs = [
+        (c"scope", &SCOPE, 0, 2),
+        (c"copies", &COPIES, 1, 2),
+        (c"force_pages", &FORCE_PAGES, 0, 1 << 32),
+        (c"reserve_pages", &RESERVE_PAGES, 0, 1 << 24),
+        (c"fetch_first_ms", &FETCH_FIRST_MS, 1, 10_000),
+        (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
+    ];
+    entries.try_reserve(stats::ALL.len() + knobs.len() + 2)?;
+    entries.extend(stats::ALL.iter().map(|counter| counter.entry()));
+    entries.extend(
+        knobs.map(|(name, knob, min, max)| Entry { name, value: Value::Knob(knob, min, max) }),
+    );
+    let texts = [(c"lodged_latency", &LATENCY), (c"owner", &OWNER)];
+    entries.extend(texts.map(|(name, text)| Entry { name, value: Value::Text(text) }));
+    Ok(())
+}

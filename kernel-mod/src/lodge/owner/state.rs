@@ -1,0 +1,204 @@
+//! The machine, and what the driver knows of its batches.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use kapi::{
+    lodge::{LodgeBatch, MmName},
+    module::Hold,
+    page::Page,
+    Mutex, SpinLock, WaitQueue,
+};
+use netproto::{Instant, RequestId};
+use vm_remote::{
+    latency::Histogram,
+    lodge::owner::{OpId, OpKind, Owner},
+};
+
+use super::{freed::Freed, BASE};
+use crate::port::net::now;
+
+/// Pages in a batch at most.
+pub(super) const PAGES: usize = 32;
+
+/// A batch on its way home.
+pub(super) struct Fetch {
+    /// Tells this batch from others that had its number.
+    pub(super) serial: u64,
+    /// The pages to fill. One that is being filled is not here.
+    pub(super) pages: [Option<Page>; PAGES],
+    /// A bit for each page that is filled.
+    pub(super) came: u32,
+    /// Nothing more comes.
+    pub(super) over: bool,
+    /// A task waits for the first page and ends the batch; else the thread does.
+    pub(super) lead: bool,
+}
+
+/// What the driver knows of a batch.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the table is made once, and nothing may be made later"
+)]
+pub(super) enum Batch {
+    /// It has none of the driver's.
+    None,
+    /// Pages on their way out, from this buffer.
+    Out { store: usize, over: bool },
+    /// On their way home.
+    In(Fetch),
+}
+
+/// What the lock guards.
+pub(super) struct State {
+    pub(super) owner: Owner,
+    pub(super) batches: Vec<Batch>,
+    pub(super) serial: u64,
+    /// Keeps the module while pages are elsewhere.
+    pub(super) hold: Option<Hold>,
+    pub(super) latency: Box<Histogram>,
+}
+
+/// A buffer of pages on their way out.
+pub(super) struct Store {
+    /// The batch that uses it.
+    pub(super) op: Option<OpId>,
+    pub(super) pages: LodgeBatch,
+    /// Whose pages they are.
+    pub(super) whose: Option<Whose>,
+    /// Pages go even if they were touched since.
+    pub(super) any: bool,
+}
+
+/// A process whose pages go.
+#[derive(Clone)]
+pub(super) struct Whose {
+    pub(super) mm: alloc::sync::Arc<MmName>,
+    pub(super) pid: u32,
+}
+
+/// A buffer of pages that are moved from holder to holder.
+pub(super) struct Mend {
+    pub(super) op: Option<OpId>,
+    pub(super) contents: Vec<u8>,
+}
+
+/// The owner of this node's pages elsewhere.
+pub(super) struct Owning {
+    pub(super) state: SpinLock<State>,
+    /// By batch: woken when pages came, or it is over.
+    pub(super) waits: Vec<WaitQueue>,
+    /// Woken when there is room for one more batch.
+    pub(super) room: WaitQueue,
+    pub(super) stores: Vec<Mutex<Store>>,
+    pub(super) mends: Vec<Mutex<Mend>>,
+    /// Entries whose page was given up.
+    pub(super) freed: Freed,
+    /// By entry: the frame of the pool that stands for it.
+    pub(super) frames: Vec<AtomicU64>,
+    /// Frames of the pool that stand for pages elsewhere.
+    pub(super) far: AtomicU64,
+    /// For the thread: something is to be done now.
+    pub(super) due: AtomicBool,
+    pub(super) work: WaitQueue,
+    /// For who sends long messages: grows when a link's queue has room again.
+    pub(super) sendable: AtomicU64,
+    pub(super) sending: WaitQueue,
+}
+
+impl Owning {
+    /// Tells the machine something, and does what follows from it at once.
+    pub(super) fn with<R>(&self, tell: impl FnOnce(&mut Owner, Instant) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = tell(&mut state.owner, now());
+        let woken = self.look(&mut state);
+        drop(state);
+        self.wake(woken);
+        self.make_due();
+        result
+    }
+
+    /// Notes which batches are over. Gives whom to wake then.
+    pub(super) fn look(&self, state: &mut State) -> Woken {
+        let mut woken = Woken::default();
+        while let Some((op, kind)) = state.owner.poll_over() {
+            match (kind, state.batches.get_mut(usize::from(op.0))) {
+                (OpKind::Evict, Some(Batch::Out { over, .. })) => {
+                    *over = true;
+                    woken.evict = true;
+                }
+                (OpKind::Fetch, Some(Batch::In(fetch))) => {
+                    fetch.over = true;
+                    if fetch.lead {
+                        woken.waits |= 1 << (op.0 % 64);
+                    } else {
+                        woken.thread = true;
+                    }
+                }
+                _ => (),
+            }
+        }
+        woken
+    }
+
+    /// Wakes them, without the lock.
+    pub(super) fn wake(&self, woken: Woken) {
+        if woken.evict {
+            if let Some(base) = BASE.get() {
+                base.evict.wake_all();
+            }
+        }
+        if woken.waits != 0 {
+            let is_named = |at: &(usize, &WaitQueue)| woken.waits >> (at.0 % 64) & 1 != 0;
+            self.waits.iter().enumerate().filter(is_named).for_each(|(_, wait)| wait.wake_all());
+        }
+        if woken.thread {
+            self.make_due();
+        }
+    }
+
+    /// Has the thread look at everything.
+    pub(super) fn make_due(&self) {
+        if !self.due.swap(true, Ordering::AcqRel) {
+            self.work.wake_one();
+        }
+    }
+
+    /// A link's queue has room again.
+    pub(super) fn made_room(&self) {
+        self.sendable.fetch_add(1, Ordering::AcqRel);
+        self.sending.wake_all();
+    }
+
+    /// The buffer that a STORE of this batch is sent from.
+    pub(super) fn store_of(&self, op: OpId) -> Option<usize> {
+        match self.state.lock().batches.get(usize::from(op.0)) {
+            Some(Batch::Out { store, .. }) => Some(*store),
+            _ => None,
+        }
+    }
+}
+
+/// Whom to wake.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Woken {
+    pub(super) evict: bool,
+    pub(super) thread: bool,
+    /// Waiters of batches with these numbers, as far as 64 bits tell.
+    pub(super) waits: u64,
+}
+
+impl State {
+    /// The batch on its way home with this number and serial.
+    pub(super) fn fetch(&mut self, op: OpId, serial: u64) -> Option<&mut Fetch> {
+        match self.batches.get_mut(usize::from(op.0)) {
+            Some(Batch::In(fetch)) if fetch.serial == serial => Some(fetch),
+            _ => None,
+        }
+    }
+
+    /// Whether a message of this batch still means it.
+    pub(super) fn is_now(&self, op: OpId, request: RequestId) -> bool {
+        self.owner.request(op) == Some(request)
+    }
+}

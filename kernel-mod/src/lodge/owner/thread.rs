@@ -1,0 +1,102 @@
+//! The thread that does what time demands: repeats, releases, mends, and brings pages home.
+
+use core::{sync::atomic::Ordering, time::Duration};
+
+use kapi::{
+    alloc::NoReclaim,
+    thread::{cond_resched, should_stop},
+    wait::Mode,
+};
+use netproto::Instant;
+use vm_remote::lodge::owner::EntryId;
+
+use super::{
+    home::Home,
+    send::Full,
+    state::{Batch, Owning},
+};
+use crate::port::net::now;
+
+/// Given-up pages are looked at by so many, or after so long.
+const FREED_MANY: u32 = 64;
+const FREED_WAIT: Duration = Duration::from_millis(20);
+
+/// Between two turns at most.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Runs until the thread is stopped.
+pub(super) fn run(owning: &Owning, mut home: Home) {
+    // Releases are part of getting pages out: they may use the reserves, and never wait for memory.
+    let _reserves = NoReclaim::enter();
+    while !should_stop() {
+        owning.due.store(false, Ordering::Release);
+        let next = owning.turn();
+        home.turn(owning);
+        let left = next.map_or(u64::MAX, |next| next.since(now()).as_ns());
+        let mut wait = Duration::from_nanos(left).min(IDLE);
+        if !owning.freed.is_empty() {
+            wait = wait.min(FREED_WAIT);
+        }
+        if !wait.is_zero() {
+            let due = || owning.due.load(Ordering::Acquire) || should_stop();
+            // Its condition or its time ends this wait.
+            let _ = owning.work.wait(Mode::Idle, Some(wait), due);
+        }
+        cond_resched();
+    }
+}
+
+impl Owning {
+    /// Does all that is due. Gives when the next turn is.
+    #[inline(never)]
+    fn turn(&self) -> Option<Instant> {
+        self.discard_freed();
+        let mut state = self.state.lock();
+        state.owner.handle_timeout(now());
+        let woken = self.look(&mut state);
+        drop(state);
+        self.wake(woken);
+        loop {
+            let transmit = self.state.lock().owner.poll_transmit();
+            match transmit {
+                Some(transmit) => self.send(&transmit, Full::Leave),
+                None => break,
+            }
+        }
+        self.let_module_go();
+        let state = self.state.lock();
+        state.owner.poll_timeout(now())
+    }
+
+    /// A page of the pool was given up. From any context.
+    pub(super) fn gave_up(&self, entry: EntryId) {
+        self.far.fetch_sub(1, Ordering::AcqRel);
+        let before = self.freed.add(entry.0);
+        if before == 0 || before == FREED_MANY {
+            self.make_due();
+        }
+    }
+
+    /// Pages that were given up need not be kept any more.
+    fn discard_freed(&self) {
+        self.freed.take(|first, mut bits| {
+            let mut state = self.state.lock();
+            while bits != 0 {
+                state.owner.discard(EntryId(first + bits.trailing_zeros()));
+                bits &= bits - 1;
+            }
+        });
+    }
+
+    /// The module may be unloaded when nothing of ours is elsewhere.
+    fn let_module_go(&self) {
+        if self.far.load(Ordering::Acquire) != 0 {
+            return;
+        }
+        let mut state = self.state.lock();
+        let is_out = state.batches.iter().any(|batch| matches!(batch, Batch::Out { .. }));
+        let hold = if is_out { None } else { state.hold.take() };
+        drop(state);
+        drop(hold);
+    }
+}
