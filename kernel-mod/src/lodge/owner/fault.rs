@@ -134,16 +134,13 @@ impl Owning {
         serial: u64,
         end: Instant,
     ) -> core::result::Result<(), Failed> {
-        let is_done = || {
-            let mut state = self.state.lock();
-            state.fetch(op, serial).is_none_or(|fetch| fetch.over || fetch.came & 1 != 0)
-        };
+        let is_done = || self.state.lock().settled(op, serial, 0).is_some();
         let mut killed = false;
         if let (Some(queue), Some(span)) = (self.waits.get(usize::from(op.0)), wait_span(end)) {
             killed = queue.wait(Mode::Killable, Some(span), is_done).is_err();
         }
         let mut state = self.state.lock();
-        let came = state.fetch(op, serial).is_some_and(|fetch| fetch.came & 1 != 0);
+        let came = state.settled(op, serial, 0) == Some(true);
         let stage = state.owner.stage(entry);
         let ended = self.end_fetch(&mut state, op);
         drop(state);
@@ -185,10 +182,7 @@ impl Owning {
         drop(state);
         let Some(position) = position else { return Ok(false) };
         stats::JOINED.add(1);
-        let is_done = || {
-            let mut state = self.state.lock();
-            state.fetch(op, serial).is_none_or(|it| it.over || it.came & 1 << position != 0)
-        };
+        let is_done = || self.state.lock().settled(op, serial, position).is_some();
         if let Some(queue) = self.waits.get(usize::from(op.0)) {
             let span = wait_span(end).ok_or(Failed::TooLong)?;
             queue.wait(Mode::Killable, Some(span), is_done).map_err(|_| Failed::Killed)?;

@@ -197,6 +197,18 @@ impl State {
         }
     }
 
+    /// Whether a page of a batch on its way home is here, or will not come; `None` while it is not
+    /// known. A page that has come and is being copied is not known yet.
+    pub(super) fn settled(&mut self, op: OpId, serial: u64, position: u8) -> Option<bool> {
+        let (done, failed) = self.owner.fetched(op);
+        let Some(fetch) = self.fetch(op, serial) else { return Some(false) };
+        let is_it = |mask: u32| mask >> position & 1 != 0;
+        if is_it(fetch.came) {
+            return Some(true);
+        }
+        (is_it(failed) || fetch.over && !is_it(done)).then_some(false)
+    }
+
     /// Whether a message of this batch still means it.
     pub(super) fn is_now(&self, op: OpId, request: RequestId) -> bool {
         self.owner.request(op) == Some(request)
