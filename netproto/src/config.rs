@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use crate::id::{Incarnation, Slot};
 use crate::limits::{MTU_PAYLOAD_DEFAULT, MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN, TIMESCALE_MAX};
+use crate::pool::{allocate, AllocateFn};
 use crate::time::Duration;
 use crate::wire::checksum::{crc32c_update, ChecksumFn};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub buffers: [usize; 3],
     /// CRC-32C to use; [`crc32c_update`] unless the machine has a faster one.
     pub checksum: ChecksumFn,
+    /// How to get a buffer when none is ready. Must not wait.
+    pub allocate: AllocateFn,
 }
 
 impl Config {
@@ -63,8 +66,9 @@ impl Config {
             timescale: 1,
             module_version: 1,
             features: 0,
-            buffers: [256, 512, 16],
+            buffers: [256, 512, 64],
             checksum: crc32c_update,
+            allocate,
         }
     }
 

@@ -38,5 +38,6 @@ pub use id::{
 };
 pub use lane::Lane;
 pub use msg::Kind;
+pub use pool::{allocate, AllocateFn};
 pub use time::{Duration, Instant};
 pub use transport::{Class, DownReason, Event, Message, PeerInfo, PeerState, Transport};

@@ -36,6 +36,8 @@ pub struct Transport {
     counters: Counters,
     /// By slot.
     links: Vec<Option<Link>>,
+    /// A bit for each slot that has a link.
+    present: u64,
     events: VecDeque<Event>,
     pool: Pool,
     /// The slot that transmits, or whose message is taken, next among equals.
@@ -63,8 +65,9 @@ impl Transport {
             config,
             counters: Counters::default(),
             links,
+            present: 0,
             events,
-            pool: Pool::new(config.buffers).ok_or(ConfigError::NoMemory)?,
+            pool: Pool::new(config.buffers, config.allocate).ok_or(ConfigError::NoMemory)?,
             transmit_turn: 0,
             message_turn: 0,
             now: Instant::ZERO,
@@ -84,6 +87,7 @@ impl Transport {
             return Err(PeerError::Exists);
         }
         Link::place(place, now, slot, self.config.mtu_payload).ok_or(PeerError::NoMemory)?;
+        self.present |= bit(slot);
         Ok(())
     }
 
@@ -94,10 +98,10 @@ impl Transport {
     /// There is no such peer.
     pub fn remove_peer(&mut self, slot: Slot) -> Result<(), PeerError> {
         let place = self.links.get_mut(slot.index()).ok_or(PeerError::Unknown)?;
-        place
-            .take()
-            .map(|_| self.events.retain(|event| event.slot() != slot))
-            .ok_or(PeerError::Unknown)
+        place.take().ok_or(PeerError::Unknown)?;
+        self.present &= !bit(slot);
+        self.events.retain(|event| event.slot() != slot);
+        Ok(())
     }
 
     /// Says goodbye to a peer and connects to it no more, without an event; the next drain of
@@ -119,7 +123,7 @@ impl Transport {
 
     /// Says goodbye to all peers; drain `poll_transmit` after it. For unloading.
     pub fn shutdown(&mut self, now: Instant) {
-        for slot in Slot::all() {
+        for slot in self.peers_from(0) {
             self.with_link(slot, |link, cx| link.close(now, cx));
         }
     }
@@ -160,7 +164,7 @@ impl Transport {
     /// Lets time pass: call at or after [`Transport::poll_timeout`]'s time; early is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.observe(now);
-        for slot in Slot::all() {
+        for slot in self.peers_from(0) {
             self.with_link(slot, |link, cx| link.on_time(now, cx));
         }
     }
@@ -250,15 +254,17 @@ impl Transport {
         outcome.map(drop)
     }
 
-    /// Gives a message's payload back, so that the next needs no memory. Optional.
+    /// Gives a message's payload back, or any empty buffer that [`Transport::shortage`] asked for,
+    /// so that the next message needs no memory.
     pub fn recycle(&mut self, payload: Vec<u8>) {
-        self.pool.put(payload);
+        self.pool.give(payload);
     }
 
-    /// Allocates message buffers until as many as configured are ready; false when there is no
-    /// memory. Call it now and then where allocating does no harm.
-    pub fn refill(&mut self) -> bool {
-        self.pool.refill()
+    /// The capacity of a buffer that is missing, since the caller did not give back all payloads.
+    /// Bring one to [`Transport::recycle`], made where allocating does no harm.
+    #[must_use]
+    pub fn shortage(&self) -> Option<usize> {
+        self.pool.shortage()
     }
 
     /// Sets the longest datagram (UDP payload) to one peer: what the path there takes.
@@ -277,8 +283,7 @@ impl Transport {
     /// datagrams may be) and gives its peer and length. The most urgent first, peers in turn.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(Slot, usize)> {
         let urgency_of = |link: &Link| link.urgency(now).map(|urgency| (urgency, link.slot()));
-        let (front, back) = self.links.split_at_checked(usize::from(self.transmit_turn))?;
-        let in_turn = back.iter().chain(front).flatten();
+        let in_turn = self.peers_from(self.transmit_turn).filter_map(|slot| self.link(slot));
         let (_, slot) = in_turn.filter_map(urgency_of).min_by_key(|(urgency, _)| *urgency)?;
         self.transmit_turn = slot.get().saturating_add(1);
         let len = self.with_link(slot, |link, cx| link.write(now, buffer, cx))??;
@@ -290,15 +295,14 @@ impl Transport {
 
     /// The next message: the highest class first, peers in turn.
     pub fn poll_message(&mut self) -> Option<Message> {
-        let (front, back) = self.links.split_at_checked(usize::from(self.message_turn))?;
         let first_class = |link: &Link| {
             let class = Class::ALL.into_iter().find(|class| link.is_ready(*class))?;
             Some((class, link.slot()))
         };
-        let in_turn = back.iter().chain(front).flatten();
+        let in_turn = self.peers_from(self.message_turn).filter_map(|slot| self.link(slot));
         let (class, slot) = in_turn.filter_map(first_class).min_by_key(|(class, _)| *class)?;
         self.message_turn = slot.get().saturating_add(1);
-        self.with_link(slot, |link, _| link.pop_message(class))?
+        self.with_link(slot, |link, cx| link.pop_message(class, cx))?
     }
 
     /// The next event.
@@ -309,13 +313,14 @@ impl Transport {
     /// When to call [`Transport::handle_timeout`] next; may be in the past.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.links.iter().flatten().filter_map(|link| link.deadline(&self.config)).min()
+        let links = self.peers_from(0).filter_map(|slot| self.link(slot));
+        links.filter_map(|link| link.deadline(&self.config)).min()
     }
 
     /// What is known about the peer in a slot.
     #[must_use]
     pub fn peer(&self, slot: Slot) -> Option<PeerInfo> {
-        self.links.get(slot.index())?.as_ref().map(Link::info)
+        self.link(slot).map(Link::info)
     }
 
     /// What happened so far.
@@ -328,6 +333,20 @@ impl Transport {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    fn link(&self, slot: Slot) -> Option<&Link> {
+        self.links.get(slot.index())?.as_ref()
+    }
+
+    /// The slots that have a link, from one on and around.
+    fn peers_from(&self, turn: u8) -> impl Iterator<Item = Slot> {
+        let mut left = self.present.rotate_right(u32::from(turn));
+        core::iter::from_fn(move || {
+            let ahead = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+            left &= left.wrapping_sub(1);
+            Slot::new(turn.wrapping_add(ahead) % SLOT_COUNT)
+        })
     }
 
     fn with_link<T>(
@@ -346,4 +365,8 @@ impl Transport {
         self.counters.buffer_misses = self.pool.misses();
         Some(result)
     }
+}
+
+fn bit(slot: Slot) -> u64 {
+    1_u64.checked_shl(u32::from(slot.get())).unwrap_or(0)
 }

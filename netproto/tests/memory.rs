@@ -99,4 +99,5 @@ fn paging_allocates_nothing() {
     assert_eq!(taken, sent);
     assert!(sent > 1_900 && nodes[0].counters().tx_packets_lost > 100, "{sent}");
     assert_eq!([nodes[0].counters().buffer_misses, nodes[1].counters().buffer_misses], [0, 0]);
+    assert_eq!([nodes[0].shortage(), nodes[1].shortage()], [None, None]);
 }

@@ -174,8 +174,7 @@ impl Inbox {
         }
         let purpose =
             if fragment.shape.kind == Kind::PAGE_DATA { Purpose::Page } else { Purpose::Other };
-        let mut payload = pool.take(len, purpose)?;
-        payload.resize(len, 0);
+        let payload = pool.take(len, purpose)?;
         let assembly = Assembly { shape: fragment.shape, payload, pieces: Pieces::new() };
         *self.assemblies.get_mut(number)? = Some(assembly);
         *self.ring.get_mut(index)? = Place::Partial(number);
@@ -287,24 +286,37 @@ impl Inbox {
 }
 
 impl Assembly {
+    /// Takes what is new. The payload is as long as the farthest fragment reaches.
     fn add(&mut self, fragment: &Fragment<'_>) -> Taken {
         let start = usize::from(fragment.offset);
         let end = start.saturating_add(fragment.data.len());
-        let Some(place) = self.payload.get_mut(start..end) else {
+        if end > self.len() {
             return Taken::Refused;
-        };
+        }
         if start == end {
             return Taken::New;
         }
         let taken = self.pieces.add(start, end);
         if taken == Taken::New {
-            place.copy_from_slice(fragment.data);
+            if self.payload.len() < start {
+                self.payload.resize(start, 0);
+            }
+            let known = self.payload.len().min(end).saturating_sub(start);
+            let (over, behind) = fragment.data.split_at(known.min(fragment.data.len()));
+            if let Some(place) = self.payload.get_mut(start..start.saturating_add(over.len())) {
+                place.copy_from_slice(over);
+            }
+            self.payload.extend_from_slice(behind);
         }
         taken
     }
 
+    fn len(&self) -> usize {
+        usize::try_from(self.shape.message_len).unwrap_or(usize::MAX)
+    }
+
     fn is_whole(&self) -> bool {
-        self.pieces.covers(self.payload.len())
+        self.pieces.covers(self.len())
     }
 }
 

@@ -264,8 +264,9 @@ impl Link {
     }
 
     /// Takes the next whole message of the class, which may open the peer's window again.
-    pub(crate) fn pop_message(&mut self, class: Class) -> Option<Message> {
+    pub(crate) fn pop_message(&mut self, class: Class, cx: &mut Context<'_>) -> Option<Message> {
         let (kind, payload) = class.of_mut(&mut self.recv).pop()?;
+        cx.pool.forget(&payload);
         Some(Message { from: self.slot, class, kind, payload })
     }
 

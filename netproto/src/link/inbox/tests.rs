@@ -1,6 +1,7 @@
 //! The receiving queue by itself.
 
 use super::*;
+use crate::pool::allocate;
 
 fn piece(number: u64, len: u32, offset: u16, after: After, data: &[u8]) -> Fragment<'_> {
     let shape = Shape { kind: Kind(7), message_len: len, after };
@@ -8,7 +9,7 @@ fn piece(number: u64, len: u32, offset: u16, after: After, data: &[u8]) -> Fragm
 }
 
 fn bench() -> (Inbox, Pool) {
-    (Inbox::new(Class::Bulk).expect("memory"), Pool::new([64, 8, 8]).expect("memory"))
+    (Inbox::new(Class::Bulk).expect("memory"), Pool::new([64, 8, 8], allocate).expect("memory"))
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn one_that_waits_does_not_hold_up_the_next() {
     assert_eq!(give(&mut inbox, 5, After::Distance(60_000)), [2, 5]);
     assert_eq!(give(&mut inbox, 1, After::Distance(1)), [2, 5]);
     assert_eq!(give(&mut inbox, 0, After::Nothing), [2, 5, 0, 1, 3, 4]);
-    let forgotten = inbox.reset(&mut Pool::new([1, 1, 1]).expect("memory"));
+    let forgotten = inbox.reset(&mut Pool::new([1, 1, 1], allocate).expect("memory"));
     assert_eq!(forgotten, 6);
 }
 

@@ -3,11 +3,12 @@
 
 use super::*;
 use crate::link::frame::Frame;
+use crate::pool::allocate;
 use crate::wire::Reader;
 use alloc::vec;
 
 fn pool() -> Pool {
-    Pool::new([8, 8, 8]).expect("memory")
+    Pool::new([8, 8, 8], allocate).expect("memory")
 }
 
 fn push(outbox: &mut Outbox, pool: &mut Pool, lane: Lane, len: usize) -> Result<bool, SendError> {
