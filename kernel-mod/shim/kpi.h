@@ -47,6 +47,7 @@ void kpi_log(u32 level, const u8 *text, size_t len); /* level: 3 err, 4 warn, 6 
 /* --- alloc --- */
 
 void *kpi_alloc(size_t size, bool zeroed); /* may sleep; aligned to size's lowest set bit */
+void *kpi_alloc_now(size_t size); /* neither sleeps nor touches reserves; kpi_free takes it too */
 void *kpi_realloc(void *old, size_t size);
 void kpi_free(const void *p);
 u32 kpi_noreclaim_enter(void); /* until the exit, allocations may use the reserves */
@@ -177,17 +178,29 @@ struct kpi_iovec {
 };
 
 /*
+ * All of these neither wait for memory nor for room (-EAGAIN), and may use the kernel's reserves.
  * Bound to addr:port (network order in addr, host order in port) in the first net namespace, and
  * to the interface with number ifindex: all comes and goes by it alone. 0: any.
  */
 int kpi_udp_open(u32 addr_be, u16 port, int ifindex, struct kpi_waitq *readable,
 		 struct kpi_udp **out);
+/* Queues on the way let what it sends pass before others. */
+void kpi_udp_mark_urgent(struct kpi_udp *u);
 void kpi_udp_close(struct kpi_udp *u);
-/* Never waits for room: -EAGAIN. */
 int kpi_udp_send(struct kpi_udp *u, u32 addr_be, u16 port, const struct kpi_iovec *iov, size_t n);
-/* Length, or -EAGAIN; a longer datagram gives its real length, cut at len. */
-s64 kpi_udp_recv(struct kpi_udp *u, u8 *buf, size_t len, u32 *addr_be, u16 *port);
+/* Datagrams of segment_len bytes, the last one perhaps shorter. The scratch is one caller's. */
+struct kpi_udp_scratch;
+struct kpi_udp_scratch *kpi_udp_scratch_new(void);
+void kpi_udp_scratch_free(struct kpi_udp_scratch *scratch);
+int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 addr_be, u16 port,
+		       const u8 *data, size_t len, u16 segment_len);
+/* Bytes of datagrams of one sender, each of *segment_len but the last; 0 there: it is one only.
+ * More than buf takes gives their real length, cut at len. */
+s64 kpi_udp_recv(struct kpi_udp *u, u8 *buf, size_t len, u32 *addr_be, u16 *port,
+		 u16 *segment_len);
 bool kpi_udp_readable(struct kpi_udp *u);
+/* Longest IP packet that the route takes. */
+int kpi_udp_route_mtu(struct kpi_udp *u, u32 addr_be);
 u32 kpi_crc32c(u32 seed, const u8 *data, size_t len);
 
 /* --- mm --- */

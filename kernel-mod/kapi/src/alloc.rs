@@ -54,6 +54,21 @@ pub fn zeroed_vec(len: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// An empty vector with room for `len` bytes, if there is memory: without waiting for it, and
+/// leaving the reserves alone.
+pub fn vec_now(len: usize) -> Option<Vec<u8>> {
+    if len == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: no condition on the caller.
+    let block = unsafe { raw::kpi_alloc_now(len) }.cast::<u8>();
+    if block.is_null() {
+        return None;
+    }
+    // SAFETY: a block of `len` bytes that is ours, which this module's allocator can free.
+    Some(unsafe { Vec::from_raw_parts(block, 0, len) })
+}
+
 /// A vector with a copy of `bytes`, or `ENOMEM`.
 pub fn copied_vec(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut copy = Vec::new();

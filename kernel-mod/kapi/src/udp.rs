@@ -1,6 +1,10 @@
 //! A UDP socket of the kernel's own, in the first network namespace.
 
-use core::{net::SocketAddrV4, num::NonZeroU32, ptr::NonNull};
+use core::{
+    net::{Ipv4Addr, SocketAddrV4},
+    num::NonZeroU32,
+    ptr::NonNull,
+};
 
 use rust_alloc::sync::Arc;
 
@@ -13,13 +17,13 @@ use crate::{
 /// Parts that one datagram is gathered from, at most.
 pub const PARTS_MAX: usize = 8;
 
-/// A bound socket; nothing on it ever waits.
+/// A bound socket; nothing on it ever waits, neither for the network nor for memory.
 ///
 /// # Invariants
-/// `raw` is a live socket that only this value knows and that wakes `readable`.
+/// `raw` is a live socket that only this value knows, and that wakes `_readable`.
 pub struct UdpSocket {
     raw: NonNull<raw::kpi_udp>,
-    readable: Arc<WaitQueue>,
+    _readable: Arc<WaitQueue>,
     port: u16,
 }
 
@@ -32,6 +36,21 @@ fn address(addr_be: u32, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(u32::from_be(addr_be).into(), port)
 }
 
+fn address_be(address: Ipv4Addr) -> u32 {
+    u32::from(address).to_be()
+}
+
+/// What was received: the datagrams of one sender, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Their length together, even if the buffer was shorter.
+    pub len: usize,
+    /// The length of each but the last; `len` if there is one only.
+    pub segment_len: usize,
+    /// Their sender.
+    pub from: SocketAddrV4,
+}
+
 impl UdpSocket {
     /// Bound to `local`, and to one interface if `device` names one: then nothing is taken from any
     /// other, nor sent by it. `readable` is woken when a datagram comes.
@@ -40,26 +59,29 @@ impl UdpSocket {
         device: Option<NonZeroU32>,
         readable: Arc<WaitQueue>,
     ) -> Result<Self> {
-        let ifindex = device.map_or(0, NonZeroU32::get);
-        let ifindex = i32::try_from(ifindex).map_err(|_| Errno::EINVAL)?;
+        let ifindex = i32::try_from(device.map_or(0, NonZeroU32::get));
+        let ifindex = ifindex.map_err(|_| Errno::EINVAL)?;
         let mut raw = core::ptr::null_mut();
-        let addr = u32::from(*local.ip()).to_be();
+        let addr = address_be(*local.ip());
         // SAFETY: the queue outlives the socket: we keep it beside it.
         let rc = unsafe {
             raw::kpi_udp_open(addr, local.port(), ifindex, readable.as_raw(), &raw mut raw)
         };
         Errno::check(rc)?;
-        NonNull::new(raw).map(|raw| Self { raw, readable, port: local.port() }).ok_or(Errno::EIO)
+        let raw = NonNull::new(raw).ok_or(Errno::EIO)?;
+        Ok(Self { raw, _readable: readable, port: local.port() })
+    }
+
+    /// What it sends passes from now on by other packets in the queues on the way that know a
+    /// difference.
+    pub fn mark_urgent(&self) {
+        // SAFETY: a live socket.
+        unsafe { raw::kpi_udp_mark_urgent(self.raw.as_ptr()) }
     }
 
     /// The port that it is bound to.
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// The queue that is woken when a datagram comes.
-    pub fn queue(&self) -> &WaitQueue {
-        &self.readable
     }
 
     /// Whether a datagram waits; may be called in a wait's condition.
@@ -77,7 +99,7 @@ impl UdpSocket {
         for (slot, part) in iov.iter_mut().zip(parts) {
             *slot = raw::kpi_iovec { base: part.as_ptr().cast(), len: part.len() };
         }
-        let addr = u32::from(*to.ip()).to_be();
+        let addr = address_be(*to.ip());
         // SAFETY: a live socket; each part is readable for its length.
         let rc = unsafe {
             raw::kpi_udp_send(self.raw.as_ptr(), addr, to.port(), iov.as_ptr(), parts.len())
@@ -85,9 +107,34 @@ impl UdpSocket {
         Errno::check(rc).map(drop)
     }
 
-    /// Receives one datagram: its real length, even if `buf` is shorter, and its sender.
-    pub fn recv(&self, buf: &mut [u8]) -> Result<(usize, SocketAddrV4)> {
-        let (mut addr, mut port) = (0, 0);
+    /// Sends several datagrams at once, each `segment_len` bytes of `data`, the last one perhaps
+    /// less. An error if the way there can't take such a burst: each must go alone then.
+    pub fn send_burst(
+        &self,
+        scratch: &mut Scratch,
+        to: SocketAddrV4,
+        data: &[u8],
+        segment_len: u16,
+    ) -> Result {
+        let addr = address_be(*to.ip());
+        // SAFETY: a live socket; the scratch is ours alone now; `data` is readable for its length.
+        let rc = unsafe {
+            raw::kpi_udp_send_burst(
+                self.raw.as_ptr(),
+                scratch.0.as_ptr(),
+                addr,
+                to.port(),
+                data.as_ptr(),
+                data.len(),
+                segment_len,
+            )
+        };
+        Errno::check(rc).map(drop)
+    }
+
+    /// Receives one datagram, or several of one sender that came together.
+    pub fn recv(&self, buf: &mut [u8]) -> Result<Received> {
+        let (mut addr, mut port, mut segment_len) = (0, 0, 0);
         // SAFETY: a live socket; `buf` is writable for its length.
         let rc = unsafe {
             raw::kpi_udp_recv(
@@ -96,9 +143,43 @@ impl UdpSocket {
                 buf.len(),
                 &raw mut addr,
                 &raw mut port,
+                &raw mut segment_len,
             )
         };
-        Ok((Errno::check_len(rc)?, address(addr, port)))
+        let len = Errno::check_len(rc)?;
+        let segment_len = if segment_len == 0 { len } else { usize::from(segment_len) };
+        Ok(Received { len, segment_len, from: address(addr, port) })
+    }
+
+    /// The longest IP packet that the route to a node takes.
+    pub fn route_mtu(&self, to: Ipv4Addr) -> Result<usize> {
+        // SAFETY: a live socket.
+        let rc = unsafe { raw::kpi_udp_route_mtu(self.raw.as_ptr(), address_be(to)) };
+        Errno::check_len(rc.into())
+    }
+}
+
+/// What bursts need besides, of which only one at a time may be sent with it.
+///
+/// # Invariants
+/// A scratch that only this value knows.
+pub struct Scratch(NonNull<raw::kpi_udp_scratch>);
+
+// SAFETY: it belongs to no task.
+unsafe impl Send for Scratch {}
+
+impl Scratch {
+    /// An empty one.
+    pub fn new() -> Result<Self> {
+        // SAFETY: no condition on the caller.
+        NonNull::new(unsafe { raw::kpi_udp_scratch_new() }).map(Self).ok_or(Errno::ENOMEM)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: given up.
+        unsafe { raw::kpi_udp_scratch_free(self.0.as_ptr()) }
     }
 }
 

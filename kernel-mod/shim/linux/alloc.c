@@ -11,6 +11,11 @@ void *kpi_alloc(size_t size, bool zeroed)
 	return kvmalloc(size, GFP_KERNEL | (zeroed ? __GFP_ZERO : 0));
 }
 
+void *kpi_alloc_now(size_t size)
+{
+	return kmalloc(size, GFP_NOWAIT | __GFP_NOWARN | __GFP_NOMEMALLOC);
+}
+
 void *kpi_realloc(void *old, size_t size)
 {
 	return kvrealloc(old, size, GFP_KERNEL);

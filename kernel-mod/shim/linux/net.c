@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
-/* A kernel UDP socket. */
-#include <linux/crc32c.h>
+/* A kernel UDP socket: from its opening to its end, and what the route to a peer takes. */
 #include <linux/in.h>
-#include <linux/net.h>
+#include <linux/pkt_sched.h>
 #include <linux/slab.h>
-#include <linux/wait.h>
+#include <linux/udp.h>
+#include <net/ip.h>
 #include <net/net_namespace.h>
+#include <net/route.h>
 #include <net/sock.h>
 #include <net/udp.h>
 
-#include "kpi.h"
+#include "net_shim.h"
 #include "probed.h"
 
 #ifdef HAVE_SOCKADDR_UNSIZED
@@ -18,13 +19,9 @@ typedef struct sockaddr_unsized bind_addr;
 typedef struct sockaddr bind_addr;
 #endif
 
-#define IOV_MAX_LEN 8
 #define BUFFER_LEN (4 << 20)
-
-struct kpi_udp {
-	struct socket *sock;
-	wait_queue_head_t *readable;
-};
+/* Expedited forwarding: somebody waits. */
+#define TOS_URGENT 0xb8
 
 static void data_ready(struct sock *sk)
 {
@@ -43,105 +40,94 @@ static void set_user(struct kpi_udp *u, void *user)
 
 	write_lock_bh(&sk->sk_callback_lock);
 	sk->sk_user_data = user;
-	if (user) {
+	if (user)
 		sk->sk_data_ready = data_ready;
-		sk->sk_rcvbuf = BUFFER_LEN;
-		sk->sk_sndbuf = BUFFER_LEN;
-	}
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-static struct sockaddr_in ipv4(u32 addr_be, u16 port)
+static int bind_to(struct socket *sock, u32 addr_be, u16 port, int ifindex)
 {
-	return (struct sockaddr_in){
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = (__force __be32)addr_be,
-		.sin_port = htons(port),
-	};
-}
-
-static int bind_to(struct socket *sock, struct sockaddr_in *to, int ifindex)
-{
+	struct sockaddr_in to = kpi_udp_ipv4(addr_be, port);
 	int rc = sock_bindtoindex(sock->sk, ifindex, true);
 
-	return rc ? rc : kernel_bind(sock, (bind_addr *)to, sizeof(*to));
+	return rc ? rc : kernel_bind(sock, (bind_addr *)&to, sizeof(to));
 }
 
-static int open_bound(struct kpi_udp *u, struct sockaddr_in *to, int ifindex)
+/* Its packets are what page-out waits for: they never wait for memory, but take the last of it. */
+static void set_up(struct kpi_udp *u)
 {
-	int rc = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &u->sock);
+	struct sock *sk = u->sock->sk;
 
-	if (rc)
-		return rc;
+	sk->sk_allocation = GFP_ATOMIC;
+	sk->sk_sndbuf = BUFFER_LEN;
+	sk->sk_rcvbuf = BUFFER_LEN;
+	sk_set_memalloc(sk);
+	ip_sock_set_mtu_discover(sk, IP_PMTUDISC_WANT);
 	set_user(u, u);
-	rc = bind_to(u->sock, to, ifindex);
-	if (rc)
-		sock_release(u->sock);
-	return rc;
+}
+
+/* What comes together is taken together. */
+static int gather(struct socket *sock)
+{
+	int one = 1;
+
+	return sock->ops->setsockopt(sock, SOL_UDP, UDP_GRO, KERNEL_SOCKPTR(&one), sizeof(one));
 }
 
 int kpi_udp_open(u32 addr_be, u16 port, int ifindex, struct kpi_waitq *readable,
 		 struct kpi_udp **out)
 {
-	struct sockaddr_in to = ipv4(addr_be, port);
 	struct kpi_udp *u = kzalloc(sizeof(*u), GFP_KERNEL);
 	int rc;
 
 	if (!u)
 		return -ENOMEM;
 	u->readable = (wait_queue_head_t *)readable;
-	rc = open_bound(u, &to, ifindex);
-	if (rc)
+	rc = sock_create_kern(&init_net, AF_INET, SOCK_DGRAM, IPPROTO_UDP, &u->sock);
+	if (rc) {
 		kfree(u);
+		return rc;
+	}
+	set_up(u);
+	rc = gather(u->sock);
+	if (!rc)
+		rc = bind_to(u->sock, addr_be, port, ifindex);
+	if (rc)
+		kpi_udp_close(u);
 	else
 		*out = u;
 	return rc;
 }
 
+void kpi_udp_mark_urgent(struct kpi_udp *u)
+{
+	ip_sock_set_tos(u->sock->sk, TOS_URGENT);
+	sock_set_priority(u->sock->sk, TC_PRIO_INTERACTIVE);
+}
+
 void kpi_udp_close(struct kpi_udp *u)
 {
 	set_user(u, NULL);
+	sk_clear_memalloc(u->sock->sk);
 	sock_release(u->sock);
 	synchronize_rcu();
 	kfree(u);
 }
 
-int kpi_udp_send(struct kpi_udp *u, u32 addr_be, u16 port, const struct kpi_iovec *iov, size_t n)
+int kpi_udp_route_mtu(struct kpi_udp *u, u32 addr_be)
 {
-	struct sockaddr_in to = ipv4(addr_be, port);
-	struct msghdr msg = { .msg_name = &to, .msg_namelen = sizeof(to),
-			      .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
-	struct kvec vec[IOV_MAX_LEN];
-	size_t len = 0, i;
-	int rc;
+	struct flowi4 fl4 = {
+		.daddr = (__force __be32)addr_be,
+		.saddr = inet_sk(u->sock->sk)->inet_saddr,
+		.flowi4_oif = u->sock->sk->sk_bound_dev_if,
+		.flowi4_proto = IPPROTO_UDP,
+	};
+	struct rtable *rt = ip_route_output_key(&init_net, &fl4);
+	int mtu;
 
-	if (n > IOV_MAX_LEN)
-		return -EINVAL;
-	for (i = 0; i < n; len += iov[i++].len)
-		vec[i] = (struct kvec){ (void *)iov[i].base, iov[i].len };
-	rc = kernel_sendmsg(u->sock, &msg, vec, n, len);
-	return rc < 0 ? rc : 0;
-}
-
-s64 kpi_udp_recv(struct kpi_udp *u, u8 *buf, size_t len, u32 *addr_be, u16 *port)
-{
-	struct sockaddr_in from = {};
-	struct msghdr msg = { .msg_name = &from, .msg_namelen = sizeof(from) };
-	struct kvec vec = { buf, len };
-	int rc = kernel_recvmsg(u->sock, &msg, &vec, 1, len, MSG_DONTWAIT | MSG_TRUNC);
-
-	*addr_be = (__force u32)from.sin_addr.s_addr;
-	*port = ntohs(from.sin_port);
-	return rc;
-}
-
-bool kpi_udp_readable(struct kpi_udp *u)
-{
-	return !skb_queue_empty_lockless(&u->sock->sk->sk_receive_queue) ||
-	       !skb_queue_empty_lockless(&udp_sk(u->sock->sk)->reader_queue);
-}
-
-u32 kpi_crc32c(u32 seed, const u8 *data, size_t len)
-{
-	return crc32c(seed, data, len);
+	if (IS_ERR(rt))
+		return PTR_ERR(rt);
+	mtu = dst_mtu(&rt->dst);
+	ip_rt_put(rt);
+	return mtu;
 }

@@ -61,6 +61,10 @@ pub(crate) static RX_PAGE_BAD: Counter = Counter::new(c"rx_page_bad");
 pub(crate) static TX_PAGE: Counter = Counter::new(c"tx_page");
 /// Datagrams that the socket did not take.
 pub(crate) static TX_FAILED: Counter = Counter::new(c"tx_failed");
+/// Bursts of datagrams that the socket took in one piece.
+pub(crate) static TX_BURSTS: Counter = Counter::new(c"tx_bursts");
+/// Receptions of several datagrams in one piece.
+pub(crate) static RX_BURSTS: Counter = Counter::new(c"rx_bursts");
 /// Turns of the driver.
 pub(crate) static DRIVER_TURNS: Counter = Counter::new(c"driver_turns");
 
@@ -73,6 +77,8 @@ static OWN: &[&Counter] = &[
     &RX_PAGE_BAD,
     &TX_PAGE,
     &TX_FAILED,
+    &TX_BURSTS,
+    &RX_BURSTS,
     &DRIVER_TURNS,
 ];
 

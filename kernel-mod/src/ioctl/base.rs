@@ -53,19 +53,19 @@ fn config(_file: &OpenFile, arg: u64) -> Result<u64> {
     let config: uapi::Config = take(arg)?;
     must_be_zero(&[config.flags])?;
     let slot = slot_of(config.slot)?;
-    if config.port == 0 {
+    // The next port is for what is urgent.
+    if config.port == 0 || config.port == u16::MAX {
         return Err(Errno::EINVAL);
     }
     let mut own = netproto::Config::new(slot, node::incarnation());
     own.timescale = config.timescale;
-    if config.mtu_payload != 0 {
-        own.mtu_payload = config.mtu_payload;
-    }
+    let payload_max = (config.mtu_payload != 0).then_some(config.mtu_payload);
+    own.mtu_payload = payload_max.unwrap_or(own.mtu_payload);
     own.module_version = node::MODULE_VERSION;
     own.features = node::FEATURES;
     let local = SocketAddrV4::new(Ipv4Addr::from(config.ipv4), config.port);
-    let wire = net::Wire { local, device: NonZeroU32::new(config.ifindex) };
-    net::start(own, wire, config.name).map(|()| 0)
+    let device = NonZeroU32::new(config.ifindex);
+    net::start(own, net::Wire { local, device, payload_max }, config.name).map(|()| 0)
 }
 
 fn peer_add(_file: &OpenFile, arg: u64) -> Result<u64> {

@@ -7,20 +7,23 @@ use core::{
     time::Duration,
 };
 
-use kapi::{clock, thread, wait::Mode, Errno};
+use kapi::{clock, thread, udp::Received, wait::Mode, Errno};
 use netproto::{
     page::{self, Path},
     Event, Instant, Kind, Message, Slot,
 };
 
 use super::{
-    net::{now, Down, Net, Why},
-    pages,
+    net::{now, recycle, urgent_of, Down, Line, Net, Why},
+    pages, paths,
 };
 use crate::control::{dispatch, knobs, stats};
 
 /// Datagrams taken before the transport is drained: bounds how long a timer can be late.
 const BATCH_LEN: usize = 32;
+
+/// What one reception may bring.
+pub(super) const RECEIVE_LEN: usize = 1 << 16;
 
 /// Counts the times that a send queue got room or a session ended.
 static ROOM_GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -31,8 +34,13 @@ pub(super) fn room_generation() -> u64 {
 
 /// Runs until the thread is stopped.
 pub(super) fn run(net: &'static Net, mut buffer: Vec<u8>) {
+    let mut look_at_ns = 0;
     while !thread::should_stop() {
         receive_batch(net, &mut buffer);
+        if clock::now_ns() >= look_at_ns {
+            net.look_at_paths(&mut net.inner.lock());
+            look_at_ns = clock::now_ns() + paths::LOOK.as_nanos() as u64;
+        }
         turn(net);
         knobs::apply();
         wait(net);
@@ -40,20 +48,41 @@ pub(super) fn run(net: &'static Net, mut buffer: Vec<u8>) {
     }
 }
 
+/// What somebody waits for is taken first, and again after each reception of the rest.
 fn receive_batch(net: &Net, buffer: &mut [u8]) {
-    for _ in 0..BATCH_LEN {
-        match net.socket.recv(buffer) {
-            Ok((len, from)) => receive(net, buffer.get(..len).unwrap_or(buffer), from),
+    let mut taken = 0;
+    while taken < BATCH_LEN {
+        let received = match net.urgent.recv(buffer) {
+            Err(Errno::EAGAIN) => net.socket.recv(buffer),
+            received => received,
+        };
+        match received {
+            Ok(received) => taken += receive(net, buffer, received),
             Err(Errno::EAGAIN) => return,
             // The error of a datagram that we sent (a peer's port is closed): go on with the next.
-            Err(_) => (),
+            Err(_) => taken += 1,
         }
     }
 }
 
-fn receive(net: &Net, datagram: &[u8], from: SocketAddrV4) {
+/// Takes what came together; how many datagrams it was.
+fn receive(net: &Net, buffer: &[u8], received: Received) -> usize {
+    let bytes = buffer.get(..received.len).unwrap_or(buffer);
+    let (mut count, now) = (0, now());
+    for datagram in bytes.chunks(received.segment_len.max(1)) {
+        receive_one(net, now, datagram, received.from);
+        count += 1;
+    }
+    if count > 1 {
+        stats::RX_BURSTS.add(1);
+    }
+    count.max(1)
+}
+
+fn receive_one(net: &Net, now: Instant, datagram: &[u8], from: SocketAddrV4) {
     let known = source_slot(datagram).and_then(|slot| net.line(slot));
-    if known.is_some_and(|line| line.address != from) {
+    let is_its = |line: Line| from == line.address || from == urgent_of(line.address);
+    if known.is_some_and(|line| !is_its(line)) {
         stats::RX_WRONG_ADDRESS.add(1);
         return;
     }
@@ -61,7 +90,7 @@ fn receive(net: &Net, datagram: &[u8], from: SocketAddrV4) {
         Path::Page => pages::receive(net, datagram),
         Path::Link | Path::Bad => {
             // The transport counts what it refuses.
-            let _ = net.inner.lock().transport.handle_datagram(now(), datagram);
+            let _ = net.inner.lock().transport.handle_datagram(now, datagram);
         }
     }
 }
@@ -82,13 +111,14 @@ fn turn(net: &Net) {
     while let Some(message) = poll_message(net) {
         if message.kind == Kind::PAGE_DATA {
             pages::receive_data(&message);
-            net.inner.lock().transport.recycle(message.payload);
+            recycle(message.payload);
         } else {
             dispatch::message(message);
         }
     }
     let mut inner = net.inner.lock();
     net.transmit(&mut inner);
+    net.stock.check(&inner);
     stats::publish(inner.transport.counters());
     let deadline = inner.transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
     net.deadline_ns.store(deadline, Ordering::Release);
@@ -140,10 +170,14 @@ fn wait(net: &Net) {
     let left = deadline_ns.saturating_sub(clock::now_ns());
     if left != 0 {
         let timeout = (deadline_ns != u64::MAX).then_some(Duration::from_nanos(left));
-        let something =
-            || net.socket.readable() || net.poked.load(Ordering::Acquire) || thread::should_stop();
+        let something = || {
+            net.urgent.readable()
+                || net.socket.readable()
+                || net.poked.load(Ordering::Acquire)
+                || thread::should_stop()
+        };
         // An idle wait ends by its condition or its time.
-        let _ = net.socket.queue().wait(Mode::Idle, timeout, something);
+        let _ = net.wake.wait(Mode::Idle, timeout, something);
     }
     net.poked.store(false, Ordering::Release);
 }

@@ -1,6 +1,9 @@
 //! Carries out with the kernel's means what the machines decide.
 
+mod burst;
 mod driver;
 pub(crate) mod file;
 pub(crate) mod net;
 mod pages;
+mod paths;
+mod stock;

@@ -10,6 +10,7 @@ use core::{
 };
 
 use kapi::{
+    alloc::vec_now,
     alloc::zeroed_vec,
     clock, lock_class,
     module::Unloading,
@@ -19,13 +20,16 @@ use kapi::{
     Errno, Global, Mutex, Result, SpinLock, WaitQueue,
 };
 use netproto::{
-    limits::{DATAGRAM_LEN_MAX, SLOT_COUNT},
-    page::Addresses,
-    Class, Config, DownReason, Incarnation, Instant, Kind, Lane, PeerError, PeerInfo, PeerState,
-    SendError, Slot, Transport,
+    limits::SLOT_COUNT, page::Addresses, Class, Config, DownReason, Incarnation, Instant, Kind,
+    Lane, PeerError, PeerInfo, PeerState, SendError, Slot, Transport,
 };
 
-use super::driver;
+use super::{
+    burst::Burst,
+    driver::{self, RECEIVE_LEN},
+    paths::Paths,
+    stock::{self, Stock},
+};
 use crate::control::stats;
 
 pub(crate) use super::pages::{
@@ -86,6 +90,8 @@ pub(crate) struct Wire {
     pub(crate) local: SocketAddrV4,
     /// The one interface that it talks through; none: whichever leads there.
     pub(crate) device: Option<NonZeroU32>,
+    /// Longest datagram, whatever the routes take.
+    pub(crate) payload_max: Option<u16>,
 }
 
 impl Display for Wire {
@@ -94,10 +100,17 @@ impl Display for Wire {
     }
 }
 
+/// Where a node sends what somebody waits for, and from where: the port after its own. Queues on
+/// the way see another flow in it than in the rest, and so does the driver.
+pub(super) fn urgent_of(address: SocketAddrV4) -> SocketAddrV4 {
+    SocketAddrV4::new(*address.ip(), address.port().wrapping_add(1))
+}
+
 /// What the transport's lock guards.
 pub(super) struct Inner {
     pub(super) transport: Transport,
-    buffer: Vec<u8>,
+    burst: Burst,
+    pub(super) paths: Paths,
     names: Vec<[u8; NAME_LEN]>,
     left: bool,
 }
@@ -105,17 +118,23 @@ pub(super) struct Inner {
 /// The node's end of the network.
 pub(crate) struct Net {
     pub(super) socket: UdpSocket,
+    // For what somebody waits for.
+    pub(super) urgent: UdpSocket,
+    // Woken when a datagram comes, and by `poke`.
+    pub(super) wake: Arc<WaitQueue>,
     pub(super) inner: Mutex<Inner>,
     // By slot.
     lines: SpinLock<Vec<Option<Line>>>,
     own: Config,
-    wire: Wire,
+    pub(super) wire: Wire,
     // When the driver will next look at the transport by itself, in ns.
     pub(super) deadline_ns: AtomicU64,
     pub(super) poked: AtomicBool,
     // Woken whenever a queue has room again or a session ended; for `send_waiting`.
     pub(super) room: WaitQueue,
-    driver: Mutex<Option<KThread>>,
+    pub(super) stock: Stock,
+    // The driver first: it is to stop first.
+    threads: Mutex<[Option<KThread>; 2]>,
 }
 
 static NET: Global<Net> = Global::new();
@@ -134,36 +153,42 @@ pub(crate) fn now() -> Instant {
 #[inline(never)]
 fn make_inner(own: Config) -> Result<Mutex<Inner>> {
     let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
-    let buffer = zeroed_vec(DATAGRAM_LEN_MAX)?;
-    let inner = Inner { transport, buffer, names: by_slot([0; NAME_LEN])?, left: false };
+    let names = by_slot([0; NAME_LEN])?;
+    let paths = by_slot(0)?;
+    let inner = Inner { transport, burst: Burst::new()?, paths, names, left: false };
     Mutex::new(lock_class!(c"holon-transport"), inner)
 }
 
-/// Begins to talk: once in the module's life.
+/// Begins to talk: once in the module's life. Without a longest datagram, the routes say it.
 #[inline(never)]
 pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result {
     if NET.get().is_some() {
         return Err(Errno::EEXIST);
     }
     own.checksum = crc32c_update;
-    let inner = make_inner(own)?;
-    let socket = UdpSocket::bind(wire.local, wire.device, Arc::new(WaitQueue::new()?))?;
-    let rx = zeroed_vec(DATAGRAM_LEN_MAX + 1)?;
+    own.allocate = vec_now;
+    let wake = Arc::new(WaitQueue::new()?);
+    let rx = zeroed_vec(RECEIVE_LEN)?;
     let net = NET.set(Net {
-        socket,
-        inner,
+        inner: make_inner(own)?,
+        socket: UdpSocket::bind(wire.local, wire.device, wake.clone())?,
+        urgent: UdpSocket::bind(urgent_of(wire.local), wire.device, wake.clone())?,
+        wake,
         lines: SpinLock::new(lock_class!(c"holon-lines"), by_slot(None)?)?,
         own,
         wire,
         deadline_ns: AtomicU64::new(0),
         poked: AtomicBool::new(false),
         room: WaitQueue::new()?,
-        driver: Mutex::new(lock_class!(c"holon-driver"), None)?,
+        stock: Stock::new()?,
+        threads: Mutex::new(lock_class!(c"holon-driver"), [None, None])?,
     })?;
+    net.urgent.mark_urgent();
+    let stock = stock::start(net)?;
     let driver = KThread::spawn(c"holon-net", move || driver::run(net, rx))?;
     // Heartbeats and other nodes' faults must not wait for this node's own work.
     driver.make_urgent();
-    *net.driver.lock() = Some(driver);
+    *net.threads.lock() = [Some(driver), Some(stock)];
     let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = core::str::from_utf8(text).unwrap_or("?");
     log::info!("node {text} in slot {}, {wire}, timescale {}", own.slot, own.timescale);
@@ -192,8 +217,8 @@ pub(crate) fn leave() {
 pub(crate) fn stop() {
     let Some(net) = NET.get() else { return };
     leave();
-    let driver = net.driver.lock().take();
-    drop(driver);
+    let threads = core::mem::take(&mut *net.threads.lock());
+    drop(threads);
 }
 
 /// Closes the socket.
@@ -220,6 +245,7 @@ pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]
     })?;
     inner.names[slot.index()] = name;
     net.lines.lock()[slot.index()] = Some(Line { address, up: None });
+    net.look_at_path(&mut inner, slot, ip);
     net.transmit(&mut inner);
     Ok(())
 }
@@ -348,6 +374,14 @@ pub(crate) fn send_in_waiting(
     }
 }
 
+/// Gives back a message's payload, so that the next one needs no memory. Optional: what is kept is
+/// made good, but later.
+pub(crate) fn recycle(payload: Vec<u8>) {
+    if let Some(net) = NET.get() {
+        net.inner.lock().transport.recycle(payload);
+    }
+}
+
 impl Net {
     /// The peer in a slot. From any context.
     pub(super) fn line(&self, slot: Slot) -> Option<Line> {
@@ -369,22 +403,27 @@ impl Net {
 
     /// Sends all that the transport wants sent, and sees to it that the driver wakes in time.
     pub(super) fn transmit(&self, inner: &mut Inner) {
-        let Inner { transport, buffer, .. } = inner;
-        while let Some((slot, len)) = transport.poll_transmit(now(), buffer) {
-            let datagram = buffer.get(..len).unwrap_or_default();
-            if let Some(line) = self.line(slot) {
-                self.send_datagram(line.address, &[datagram]);
-            }
-        }
+        let Inner { transport, burst, .. } = inner;
+        burst.drain(self, transport);
         let wanted = transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
         if wanted < self.deadline_ns.load(Ordering::Acquire) {
             self.poke();
         }
     }
 
+    /// The socket for datagrams that somebody waits for, or for the others, and where they go.
+    pub(super) fn way(&self, is_urgent: bool, to: SocketAddrV4) -> (&UdpSocket, SocketAddrV4) {
+        if is_urgent {
+            (&self.urgent, urgent_of(to))
+        } else {
+            (&self.socket, to)
+        }
+    }
+
     /// Sends one datagram; one that the socket does not take is as good as lost on the way.
-    pub(super) fn send_datagram(&self, to: SocketAddrV4, parts: &[&[u8]]) {
-        if self.socket.send(to, parts).is_err() {
+    pub(super) fn send_datagram(&self, is_urgent: bool, to: SocketAddrV4, parts: &[&[u8]]) {
+        let (socket, to) = self.way(is_urgent, to);
+        if socket.send(to, parts).is_err() {
             stats::TX_FAILED.add(1);
         }
     }
@@ -392,7 +431,7 @@ impl Net {
     /// Makes the driver look at the transport.
     pub(super) fn poke(&self) {
         if !self.poked.swap(true, Ordering::AcqRel) {
-            self.socket.queue().wake_all();
+            self.wake.wake_all();
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn send_page_get(slot: Slot, get: &PageGet) -> Result {
     let (net, line, addresses) = up(slot)?;
     let datagram = page::encode_get(&addresses, get, crc32c_update);
     stats::TX_PAGE.add(1);
-    net.send_datagram(line.address, &[&datagram]);
+    net.send_datagram(true, line.address, &[&datagram]);
     Ok(())
 }
 

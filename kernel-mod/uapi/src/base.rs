@@ -52,7 +52,7 @@ pub struct Config {
     pub slot: u32,
     /// Multiplies all timeouts; 1 on real hardware.
     pub timescale: u32,
-    /// UDP port.
+    /// UDP port; the next one is used too, to send from.
     pub port: u16,
     /// Longest datagram; 0 for the default.
     pub mtu_payload: u16,
