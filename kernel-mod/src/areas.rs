@@ -65,4 +65,6 @@ pub(crate) static AREAS: &[&Area] = &[
     &crate::proc::SURROGATES,
     // Files.
     &crate::port::file::AREA,
+    #[cfg(feature = "selftest")]
+    &crate::port::selftest::AREA,
 ];

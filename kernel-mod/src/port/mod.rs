@@ -6,4 +6,6 @@ pub(crate) mod file;
 pub(crate) mod net;
 mod pages;
 mod paths;
+#[cfg(feature = "selftest")]
+pub(crate) mod selftest;
 mod stock;

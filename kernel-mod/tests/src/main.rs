@@ -120,6 +120,28 @@ fn flood(device: &Device, slot: &str, count: &str, len: &str) -> Outcome {
     Ok(())
 }
 
+/// Measures the transport; only with a module that has its self-tests.
+fn measure(device: &Device, op: u64, arguments: &[&str]) -> Result<[u64; 6], String> {
+    let mut test = base::NetTest { op, arg: [0; 6] };
+    for (place, argument) in test.arg.iter_mut().zip(arguments) {
+        *place = number(argument)?;
+    }
+    device.call(base::NET_TEST, &mut test).map_err(os("measure"))?;
+    Ok(test.arg)
+}
+
+fn flow(device: &Device, arguments: &[&str]) -> Outcome {
+    let [_, count, len, ns, ..] = measure(device, base::NET_FLOW, arguments)?;
+    println!("mbit_s {:.1}", (count * len * 8) as f64 * 1e3 / ns.max(1) as f64);
+    Ok(())
+}
+
+fn ask(device: &Device, arguments: &[&str]) -> Outcome {
+    let [.., median, p99] = measure(device, base::NET_ASK, arguments)?;
+    println!("median_us {:.1} p99_us {:.1}", median as f64 / 1e3, p99 as f64 / 1e3);
+    Ok(())
+}
+
 fn print_events(mut bytes: &[u8]) -> Result<u64, String> {
     let mut count = 0;
     while !bytes.is_empty() {
@@ -179,6 +201,8 @@ fn run(arguments: &[&str]) -> Outcome {
         ["send", slot, message] => send(&device, slot, message.as_bytes()),
         ["flood", slot, count, len] => flood(&device, slot, count, len),
         ["listen", seconds] => listen(&mut device, seconds),
+        ["flow", arguments @ ..] if arguments.len() == 3 => flow(&device, arguments),
+        ["ask", arguments @ ..] if arguments.len() == 4 => ask(&device, arguments),
         ["quiesce"] => quiesce(&device),
         ["bad-ioctls"] => abuse::ioctls(&device),
         ["bad-packets", ip, port, count] => {

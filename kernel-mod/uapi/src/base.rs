@@ -30,6 +30,26 @@ pub const STATS: u32 = iowr::<List>(0x06);
 /// Makes this opener the daemon: events are for it alone, its close is the daemon's death.
 pub const ATTACH_DAEMON: u32 = io(0x07);
 
+/// A measurement of the transport; only in modules built with the self-tests.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NetTest {
+    /// `NET_*`.
+    pub op: u64,
+    /// Arguments in, results out; what they are depends on `op`.
+    pub arg: [u64; 6],
+}
+
+/// [`NetTest`].
+pub const NET_TEST: u32 = iowr::<NetTest>(0x1f);
+
+/// Sends `arg[1]` messages of `arg[2]` bytes to slot `arg[0]`, and waits until all were taken; ns
+/// in `arg[3]`.
+pub const NET_FLOW: u64 = 1;
+/// Asks slot `arg[0]` `arg[1]` times, with `arg[2]` bytes for `arg[3]`; median and 99th percentile
+/// in `arg[4..6]`, in ns.
+pub const NET_ASK: u64 = 2;
+
 /// Who the module is.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
-// udpecho serve PORT            answers each datagram with 4 KiB
-// udpecho ask ADDRESS PORT N    asks N times (a 64-byte question, a 4 KiB answer, as a page fetch
-//                               has) and prints median and 99th percentile in microseconds
-// The yardstick for a remote page fault: the same bytes on the same wire from plain user space.
+// udpecho serve PORT [LEN]           answers each datagram with so many bytes; 4 KiB if not told
+// udpecho ask ADDRESS PORT N [LEN]   asks N times (a 64-byte question) and prints median and 99th
+//                                    percentile in microseconds
+// The yardstick for a remote page fault, and with 64 bytes for a small question: the same bytes on
+// the same wire from plain user space.
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int serve(int fd, int port)
+static int serve(int fd, int port, size_t len)
 {
 	struct sockaddr_in own = { .sin_family = AF_INET, .sin_port = htons(port) };
 	char buffer[4096] = { 0 };
@@ -37,11 +38,11 @@ static int serve(int fd, int port)
 		socklen_t size = sizeof(from);
 		if (recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from, &size) < 0)
 			return perror("recvfrom"), 1;
-		sendto(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from, size);
+		sendto(fd, buffer, len, 0, (struct sockaddr *)&from, size);
 	}
 }
 
-static int ask(int fd, const char *address, int port, size_t count)
+static int ask(int fd, const char *address, int port, size_t count, size_t len)
 {
 	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct timeval limit = { .tv_sec = 2 };
@@ -56,7 +57,7 @@ static int ask(int fd, const char *address, int port, size_t count)
 	for (size_t n = 0; n < count; n++) {
 		int64_t start = now_ns();
 		send(fd, buffer, 64, 0);
-		if (recv(fd, buffer, sizeof(buffer), 0) == sizeof(buffer))
+		if (recv(fd, buffer, sizeof(buffer), 0) == (ssize_t)len)
 			took[kept++] = now_ns() - start;
 		else
 			lost++;
@@ -72,10 +73,14 @@ static int ask(int fd, const char *address, int port, size_t count)
 int main(int argc, char **argv)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (argc == 3 && !strcmp(argv[1], "serve"))
-		return serve(fd, atoi(argv[2]));
-	if (argc == 5 && !strcmp(argv[1], "ask"))
-		return ask(fd, argv[2], atoi(argv[3]), strtoul(argv[4], NULL, 0));
-	fprintf(stderr, "usage: udpecho serve PORT | ask ADDRESS PORT N\n");
+	int is_serve = argc >= 3 && !strcmp(argv[1], "serve");
+	int is_ask = argc >= 5 && !strcmp(argv[1], "ask");
+	int at = is_serve ? 3 : 5;
+	size_t len = argc > at ? strtoul(argv[at], NULL, 0) : 4096;
+	if (len > 0 && len <= 4096 && argc <= at + 1 && is_serve)
+		return serve(fd, atoi(argv[2]), len);
+	if (len > 0 && len <= 4096 && argc <= at + 1 && is_ask)
+		return ask(fd, argv[2], atoi(argv[3]), strtoul(argv[4], NULL, 0), len);
+	fprintf(stderr, "usage: udpecho serve PORT [LEN] | ask ADDRESS PORT N [LEN]\n");
 	return 2;
 }

@@ -4,6 +4,7 @@
 mod migrate;
 mod paging;
 mod report;
+mod transport;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ const ALL: &[Bench] = &[
     ("paging-faults", paging::faults),
     ("paging-programs", paging::programs),
     ("paging-lender", paging::lender),
+    ("transport", transport::run),
 ];
 
 /// All names.
