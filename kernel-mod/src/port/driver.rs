@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 
-use kapi::{clock, thread, udp::Received, wait::Mode, Errno};
+use kapi::{clock, thread, udp::Received, wait::Mode};
 use netproto::{
     page::{self, Path},
     Event, Instant, Kind, Message, Slot,
@@ -52,13 +52,13 @@ pub(super) fn run(net: &'static Net, mut buffer: Vec<u8>) {
 fn receive_batch(net: &Net, buffer: &mut [u8]) {
     let mut taken = 0;
     while taken < BATCH_LEN {
-        let received = match net.urgent.recv(buffer) {
-            Err(Errno::EAGAIN) => net.socket.recv(buffer),
-            received => received,
+        let socket = match (net.urgent.readable(), net.socket.readable()) {
+            (true, _) => &net.urgent,
+            (false, true) => &net.socket,
+            (false, false) => return,
         };
-        match received {
+        match socket.recv(buffer) {
             Ok(received) => taken += receive(net, buffer, received),
-            Err(Errno::EAGAIN) => return,
             // The error of a datagram that we sent (a peer's port is closed): go on with the next.
             Err(_) => taken += 1,
         }
@@ -104,7 +104,7 @@ fn source_slot(datagram: &[u8]) -> Option<Slot> {
 /// Drains the transport in the order that it asks for.
 fn turn(net: &Net) {
     stats::DRIVER_TURNS.add(1);
-    net.inner.lock().transport.handle_timeout(now());
+    begin_turn(net);
     while let Some(event) = poll_event(net) {
         tell(net, event);
     }
@@ -122,6 +122,13 @@ fn turn(net: &Net) {
     stats::publish(inner.transport.counters());
     let deadline = inner.transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
     net.deadline_ns.store(deadline, Ordering::Release);
+    net.in_turn.store(false, Ordering::Release);
+}
+
+fn begin_turn(net: &Net) {
+    let mut inner = net.inner.lock();
+    net.in_turn.store(true, Ordering::Release);
+    inner.transport.handle_timeout(now());
 }
 
 // A handler may send, so it must run without the lock.

@@ -130,6 +130,8 @@ pub(crate) struct Net {
     // When the driver will next look at the transport by itself, in ns.
     pub(super) deadline_ns: AtomicU64,
     pub(super) poked: AtomicBool,
+    // The driver is about to look at all, at the time too. Changed with the lock held.
+    pub(super) in_turn: AtomicBool,
     // Woken whenever a queue has room again or a session ended; for `send_waiting`.
     pub(super) room: WaitQueue,
     pub(super) stock: Stock,
@@ -179,6 +181,7 @@ pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result
         wire,
         deadline_ns: AtomicU64::new(0),
         poked: AtomicBool::new(false),
+        in_turn: AtomicBool::new(false),
         room: WaitQueue::new()?,
         stock: Stock::new()?,
         threads: Mutex::new(lock_class!(c"holon-driver"), [None, None])?,
@@ -405,6 +408,9 @@ impl Net {
     pub(super) fn transmit(&self, inner: &mut Inner) {
         let Inner { transport, burst, .. } = inner;
         burst.drain(self, transport);
+        if self.in_turn.load(Ordering::Acquire) {
+            return;
+        }
         let wanted = transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
         if wanted < self.deadline_ns.load(Ordering::Acquire) {
             self.poke();
