@@ -148,6 +148,11 @@ long kpi_mm_regions(struct mm_struct *mm, u64 start, struct kpi_region *out, u64
 /* The processes of this machine, `max` at most: how many. */
 long kpi_processes(struct kpi_process *out, u64 max);
 
+/* --- out of memory (mm_oom.c) --- */
+/* From here to the end kapi_mm_oom() is called before a process is killed for memory. */
+int kpi_oom_begin(void);
+void kpi_oom_end(void);
+
 /* --- reading the memory of a process that has left (mm_serve.c) --- */
 /*
  * Takes a reference on each page found: page[i] with KPI_PEEK_DATA in what[i].
@@ -193,6 +198,8 @@ int kpi_mm_swapped(struct mm_struct *mm);
  * page is lost (-EIO) or the task is to die (-EINTR).  May sleep.
  */
 int kapi_mm_page_wanted(u64 tag, struct page *dst);
+/* How many pages were made free; with none a process is killed.  May sleep. */
+u64 kapi_mm_oom(void);
 /* A pool page was given up by its last user.  Must not sleep. */
 void kapi_mm_page_freed(u64 tag);
 

@@ -8,8 +8,9 @@ use crate::{
     alloc::zeroed_vec,
     errno::{Errno, Result},
     mm::Mm,
+    module::Unloading,
     page::PAGE_LEN,
-    raw,
+    raw, Global,
 };
 
 /// Most pages in one batch.
@@ -266,4 +267,39 @@ pub fn processes(most: usize) -> Result<Vec<Process>> {
         }
     }
     Ok(list)
+}
+
+/// Makes memory free before a process is killed for it: gives how many pages. In the context of any
+/// task that allocates; it may sleep, but not long.
+pub type LastCall = fn() -> u64;
+
+static LAST_CALL: Global<LastCall> = Global::new();
+
+/// While it lives, the last call is made.
+pub struct OutOfMemory(());
+
+impl OutOfMemory {
+    /// Begins; once in the module's life.
+    pub fn begin(call: LastCall) -> Result<Self> {
+        LAST_CALL.set(call)?;
+        // SAFETY: ended when this is dropped.
+        Errno::check(unsafe { raw::kpi_oom_begin() }).map(|_| Self(()))
+    }
+
+    /// Forgets whom to call.
+    pub fn clear(token: &Unloading) {
+        LAST_CALL.clear(token);
+    }
+}
+
+impl Drop for OutOfMemory {
+    fn drop(&mut self) {
+        // SAFETY: begun; waits until nobody calls.
+        unsafe { raw::kpi_oom_end() }
+    }
+}
+
+#[no_mangle]
+extern "C" fn kapi_mm_oom() -> u64 {
+    LAST_CALL.get().map_or(0, |call| call())
 }

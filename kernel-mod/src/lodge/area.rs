@@ -45,7 +45,11 @@ fn load() -> Result {
     holder::load()?;
     // Whoever fails here is not unloaded.
     let doors = owner::load().and_then(|()| knobs::table());
-    *lodge.table.lock() = Some(doors.inspect_err(|_| holder::stop())?);
+    let table = doors.inspect_err(|_| {
+        owner::stop();
+        holder::stop();
+    })?;
+    *lodge.table.lock() = Some(table);
     Ok(())
 }
 

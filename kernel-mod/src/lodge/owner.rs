@@ -20,6 +20,7 @@ mod freed;
 mod home;
 mod knobs;
 mod make;
+mod need;
 mod sample;
 mod send;
 mod state;
@@ -31,8 +32,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use kapi::{
-    lock_class, module::Unloading, sysctl::Entry, thread::KThread, Errno, Global, Mutex, Result,
-    WaitQueue,
+    lock_class, lodge::OutOfMemory, module::Unloading, sysctl::Entry, thread::KThread, Errno,
+    Global, Mutex, Result, WaitQueue,
 };
 use netproto::{Class, Message, Slot};
 use vm_remote::{
@@ -49,6 +50,10 @@ struct Base {
     /// Woken when a batch is over, or something is to be done at once.
     evict: WaitQueue,
     threads: Mutex<Vec<KThread>>,
+    /// Woken when pages have gone.
+    freed: WaitQueue,
+    /// So long the kernel asks before it kills.
+    last_call: Mutex<Option<OutOfMemory>>,
 }
 
 static BASE: Global<Base> = Global::new();
@@ -63,18 +68,40 @@ pub(super) fn load() -> Result {
     let base = BASE.set(Base {
         evict: WaitQueue::new()?,
         threads: Mutex::new(lock_class!(c"holon-lodge-threads"), Vec::new())?,
+        freed: WaitQueue::new()?,
+        last_call: Mutex::new(lock_class!(c"holon-lodge-oom"), None)?,
     })?;
     let mut threads = base.threads.lock();
     threads.try_reserve_exact(2)?;
     threads.push(KThread::spawn(c"holon-evict", move || evict::run(base))?);
+    drop(threads);
+    match OutOfMemory::begin(need::out_of_memory) {
+        Ok(last_call) => *base.last_call.lock() = Some(last_call),
+        Err(errno) => {
+            end(base);
+            return Err(errno);
+        }
+    }
     Ok(())
 }
 
-pub(super) fn unload(token: &Unloading) {
+fn end(base: &Base) {
+    let last_call = base.last_call.lock().take();
+    drop(last_call);
+    let threads = core::mem::take(&mut *base.threads.lock());
+    drop(threads);
+}
+
+/// Ends what runs by itself.
+pub(super) fn stop() {
     if let Some(base) = BASE.get() {
-        let threads = core::mem::take(&mut *base.threads.lock());
-        drop(threads);
+        end(base);
     }
+}
+
+pub(super) fn unload(token: &Unloading) {
+    stop();
+    OutOfMemory::clear(token);
     OWNING.clear(token);
     BASE.clear(token);
 }

@@ -21,7 +21,9 @@ use vm_remote::{
 
 use super::{
     knobs::{self, Scope},
-    make, owning,
+    make,
+    need::{self, Need},
+    owning,
     sample::Sampler,
     send::Full,
     state::{Batch, Owning, State, Store, PAGES},
@@ -35,9 +37,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// What is being done.
 struct Evictor {
     sampler: Sampler,
+    need: Need,
     /// Pages that are to go still.
     left: u64,
-    /// They go by force: rounds of sampling that are tried for them.
+    /// They go at once: rounds of sampling that may be made for them without a wait.
     rounds: u32,
 }
 
@@ -49,14 +52,17 @@ pub(super) fn run(base: &'static Base) {
     let mut evictor = None;
     while !should_stop() {
         let wanted = knobs::take_force();
-        let is_wanted = wanted != 0 || knobs::scope() == Scope::All;
-        if evictor.is_none() && is_wanted {
+        if evictor.is_none() && (wanted != 0 || is_anybody_watched()) {
             evictor = begin(base);
         }
-        if let (Some(evictor), Some(owning)) = (&mut evictor, owning()) {
-            evictor.turn(owning, wanted);
+        match (&mut evictor, owning()) {
+            (Some(evictor), Some(owning)) => evictor.turn(owning, wanted),
+            _ => need::forget(),
         }
-        let is_over = || should_stop() || owning().is_some_and(|owning| owning.has_over());
+        let is_over = || {
+            let is_over = owning().is_some_and(|owning| owning.has_over());
+            should_stop() || is_over || need::is_asked()
+        };
         // Its condition or its time ends this wait.
         let _ = base.evict.wait(Mode::Idle, Some(TICK), is_over);
     }
@@ -65,11 +71,19 @@ pub(super) fn run(base: &'static Base) {
     }
 }
 
+fn is_anybody_watched() -> bool {
+    match knobs::scope() {
+        Scope::None => false,
+        Scope::Jobs => crate::proc::job_spaces().is_ok_and(|jobs| !jobs.is_empty()),
+        Scope::All => true,
+    }
+}
+
 #[inline(never)]
 fn begin(base: &'static Base) -> Option<Box<Evictor>> {
     let made = make::make(base).and_then(|_| Sampler::new());
     match made {
-        Ok(sampler) => Some(Box::new(Evictor { sampler, left: 0, rounds: 0 })),
+        Ok(sampler) => Some(Box::new(Evictor { sampler, need: Need::new(), left: 0, rounds: 0 })),
         Err(errno) => {
             log::warn!("pages can't lodge elsewhere: {errno}");
             None
@@ -97,14 +111,29 @@ impl Owning {
 impl Evictor {
     #[inline(never)]
     fn turn(&mut self, owning: &'static Owning, forced: u64) {
-        if forced != 0 {
-            (self.left, self.rounds) = (self.left.saturating_add(forced), FORCE_ROUNDS);
-        }
         if let Err(errno) = crate::memory::pool_ahead() {
-            log::warn!("no room for pages elsewhere: {errno}");
+            log::debug!("no room for pages elsewhere: {errno}");
         }
+        // From here on memory may be all gone.
+        let _reserves = NoReclaim::enter();
+        if let Some(demand) = self.need.look(forced) {
+            if demand.at_once != 0 {
+                (self.left, self.rounds) = (demand.at_once, FORCE_ROUNDS);
+            }
+            if self.rounds == 0 {
+                self.left = demand.pages;
+            }
+            if demand.sample || self.left != 0 && self.need.may_sample() {
+                self.sampler.round();
+            }
+        }
+        self.send_away(owning);
+    }
+
+    /// Sends away what is to go, as far as it can be done now.
+    fn send_away(&mut self, owning: &'static Owning) {
         let reserve = u64::from(knobs::reserve_pages());
-        let goal = u32::try_from(self.left.min(reserve).max(reserve)).unwrap_or(u32::MAX);
+        let goal = u32::try_from(self.left.max(reserve)).unwrap_or(u32::MAX);
         owning.with(|owner, _| owner.set_goal(goal));
         loop {
             while let Some((op, store)) = owning.next_over(false) {
@@ -114,6 +143,9 @@ impl Evictor {
                 break;
             }
             cond_resched();
+        }
+        if self.left == 0 {
+            self.rounds = 0;
         }
     }
 
@@ -136,7 +168,9 @@ impl Evictor {
             store.op.is_none().then_some((at, store))
         });
         let Some((at, mut store)) = free else { return false };
-        if !self.fill(&mut store) {
+        // What no holder has promised room for is not even looked at.
+        let room = owning.state.lock().owner.unused() / u32::from(knobs::copies());
+        if room == 0 || !self.fill(&mut store, self.left.min(u64::from(room))) {
             return false;
         }
         let mut pages = [Page { tag: 0, crc: 0 }; PAGES];
@@ -152,7 +186,6 @@ impl Evictor {
             Some(op) => {
                 store.op = Some(op);
                 drop(store);
-                let _reserves = NoReclaim::enter();
                 owning.send_all_of(op, Full::Wait);
                 true
             }
@@ -165,12 +198,11 @@ impl Evictor {
 
     /// Puts the coldest pages of one process into the buffer, copied.
     #[inline(never)]
-    fn fill(&mut self, store: &mut Store) -> bool {
+    fn fill(&mut self, store: &mut Store, most: u64) -> bool {
         loop {
             store.pages.clear();
-            let Some(whose) = self.sampler.choose(&mut store.pages, self.left) else {
+            let Some(whose) = self.sampler.choose(&mut store.pages, most) else {
                 if self.rounds == 0 {
-                    self.left = 0;
                     return false;
                 }
                 self.rounds -= 1;
@@ -222,6 +254,9 @@ impl Evictor {
             0
         });
         stats::EVICTED.add(u64::from(gone.count_ones()));
+        if gone != 0 {
+            need::made_free();
+        }
         stats::STAYED.add(u64::from((stored & !gone).count_ones()));
         self.kept(&mut store, gone);
         drop(store);

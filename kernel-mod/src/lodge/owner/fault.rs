@@ -76,15 +76,18 @@ fn wait_span(end: Instant) -> Option<core::time::Duration> {
 }
 
 impl State {
-    /// Notes a batch on its way home, for a task that waits for its first page.
+    /// Notes a batch on its way home, and whether a task waits for its first page.
     #[inline(never)]
-    fn begin_fetch(&mut self, op: OpId, page: Option<Page>) -> u64 {
+    pub(super) fn begin_fetch(
+        &mut self,
+        op: OpId,
+        pages: [Option<Page>; PAGES],
+        lead: bool,
+    ) -> u64 {
         self.serial += 1;
         let serial = self.serial;
-        let mut pages = [const { None }; PAGES];
-        pages[0] = page;
         if let Some(batch) = self.batches.get_mut(usize::from(op.0)) {
-            *batch = Batch::In(Fetch { serial, pages, came: 0, over: false, lead: true });
+            *batch = Batch::In(Fetch { serial, pages, came: 0, over: false, lead });
         }
         serial
     }
@@ -97,7 +100,9 @@ impl Owning {
             let mut state = self.state.lock();
             match state.owner.fetch(now(), entry, &[], BatchFlags::FAULT) {
                 Ok(op) => {
-                    let serial = state.begin_fetch(op, page.take());
+                    let mut pages = [const { None }; PAGES];
+                    pages[0] = page.take();
+                    let serial = state.begin_fetch(op, pages, true);
                     drop(state);
                     self.send_all_of(op, Full::Leave);
                     return self.lead(entry, op, serial, end);

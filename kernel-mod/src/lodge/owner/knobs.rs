@@ -21,6 +21,8 @@ static COPIES: AtomicU64 = AtomicU64::new(1);
 static FORCE_PAGES: AtomicU64 = AtomicU64::new(0);
 /// Pages that room is kept reserved for.
 static RESERVE_PAGES: AtomicU64 = AtomicU64::new(2048);
+/// All pages are to come home; falls to 0 when they have.
+static RECALL: AtomicU64 = AtomicU64::new(0);
 static FETCH_FIRST_MS: AtomicU64 = AtomicU64::new(100);
 static GIVE_UP_MS: AtomicU64 = AtomicU64::new(30_000);
 
@@ -58,6 +60,16 @@ pub(super) fn reserve_pages() -> u32 {
     u32::try_from(RESERVE_PAGES.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
 }
 
+/// Whether all pages are to come home.
+pub(super) fn recalls() -> bool {
+    RECALL.load(Ordering::Relaxed) != 0
+}
+
+/// They have.
+pub(super) fn end_recall() {
+    RECALL.store(0, Ordering::Relaxed);
+}
+
 /// Takes what is to be evicted by force.
 pub(super) fn take_force() -> u64 {
     FORCE_PAGES.swap(0, Ordering::Relaxed)
@@ -88,6 +100,7 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
         (c"copies", &COPIES, 1, 2),
         (c"force_pages", &FORCE_PAGES, 0, 1 << 32),
         (c"reserve_pages", &RESERVE_PAGES, 0, 1 << 24),
+        (c"recall", &RECALL, 0, 1),
         (c"fetch_first_ms", &FETCH_FIRST_MS, 1, 10_000),
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
     ];

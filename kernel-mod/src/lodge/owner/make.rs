@@ -27,7 +27,7 @@ use super::{
 use crate::{lodge::area, port::net};
 
 /// Batches under way.
-const OPS: u16 = 128;
+pub(super) const OPS: u16 = 128;
 /// Of these, on their way out: as much as a link's queue takes.
 pub(super) const STORES: usize = 8;
 /// And moved from holder to holder.

@@ -12,7 +12,7 @@ use kapi::{
 use netproto::{Instant, RequestId};
 use vm_remote::{
     latency::Histogram,
-    lodge::owner::{OpId, OpKind, Owner},
+    lodge::owner::{EntryId, OpId, OpKind, Owner},
 };
 
 use super::{freed::Freed, BASE};
@@ -168,6 +168,12 @@ impl Owning {
     pub(super) fn made_room(&self) {
         self.sendable.fetch_add(1, Ordering::AcqRel);
         self.sending.wake_all();
+    }
+
+    /// The frame of the pool that stands for an entry, or did when it last went.
+    pub(super) fn frame_of(&self, entry: EntryId) -> Option<u64> {
+        let frame = self.frames.get(entry.0 as usize)?.load(Ordering::Acquire);
+        (frame != 0).then_some(frame)
     }
 
     /// The buffer that a STORE of this batch is sent from.

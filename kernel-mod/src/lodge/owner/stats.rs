@@ -30,8 +30,11 @@ pub(super) static MENDS_WITHOUT_BUFFER: Counter = Counter::new(c"mends_without_b
 /// Rounds of sampling.
 pub(super) static ROUNDS: Counter = Counter::new(c"sample_rounds");
 
+/// The kernel was about to kill a process for memory.
+pub(super) static LAST_CALLS: Counter = Counter::new(c"last_calls");
+
 /// All, for the table.
-pub(super) static ALL: [&Counter; 12] = [
+pub(super) static ALL: [&Counter; 13] = [
     &FETCHED_FAULT,
     &FETCHED_AHEAD,
     &JOINED,
@@ -44,6 +47,7 @@ pub(super) static ALL: [&Counter; 12] = [
     &BUSY_SPACES,
     &MENDS_WITHOUT_BUFFER,
     &ROUNDS,
+    &LAST_CALLS,
 ];
 
 /// Latencies of faults.

@@ -26,15 +26,13 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// Runs until the thread is stopped.
 pub(super) fn run(owning: &Owning, mut home: Home) {
-    // Releases are part of getting pages out: they may use the reserves, and never wait for memory.
-    let _reserves = NoReclaim::enter();
     while !should_stop() {
         owning.due.store(false, Ordering::Release);
         let next = owning.turn();
-        home.turn(owning);
+        let is_busy = home.turn(owning);
         let left = next.map_or(u64::MAX, |next| next.since(now()).as_ns());
         let mut wait = Duration::from_nanos(left).min(IDLE);
-        if !owning.freed.is_empty() {
+        if is_busy || !owning.freed.is_empty() {
             wait = wait.min(FREED_WAIT);
         }
         if !wait.is_zero() {
@@ -50,6 +48,9 @@ impl Owning {
     /// Does all that is due. Gives when the next turn is.
     #[inline(never)]
     fn turn(&self) -> Option<Instant> {
+        // Releases are part of getting pages out: they may use the reserves, and never wait for
+        // memory.
+        let _reserves = NoReclaim::enter();
         self.discard_freed();
         let mut state = self.state.lock();
         state.owner.handle_timeout(now());
@@ -63,6 +64,7 @@ impl Owning {
                 None => break,
             }
         }
+        self.room.wake_all();
         self.let_module_go();
         let state = self.state.lock();
         state.owner.poll_timeout(now())

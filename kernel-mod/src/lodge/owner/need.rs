@@ -1,0 +1,142 @@
+//! How many pages are to go, and when: by what is known of this node's memory.
+
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use kapi::{alloc::Memory, page::PAGE_LEN, wait::Mode};
+use netproto::{Duration as Span, Instant};
+use vm_remote::cold::pressure::{Limits, Pressure, Reading, State};
+
+use super::{knobs, owning, stats, BASE};
+use crate::{lodge::stall, port::net::now};
+
+/// Pages at once at most.
+const STEP_MAX: u32 = 2048;
+
+/// Between two rounds of sampling while pages go: what is used at all is touched in that time.
+const ROUND: Span = Span::from_ms(500);
+/// And while memory is only nearly short: so that ages are known when it is.
+const EARLY_ROUND: Span = Span::from_ms(2_000);
+
+/// Between two looks at memory.
+const LOOK: Span = Span::from_ms(50);
+
+/// For pages to go before the kernel kills.
+const LAST_CALL: Duration = Duration::from_millis(1_000);
+/// Pages that are asked for then.
+const LAST_CALL_PAGES: u64 = 1024;
+
+/// Pages that are wanted before a process is killed.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// What is wanted now.
+pub(super) struct Demand {
+    /// Pages that are to go.
+    pub(super) pages: u64,
+    /// Pages that are to go without a wait for better knowledge.
+    pub(super) at_once: u64,
+    /// A round of sampling is due.
+    pub(super) sample: bool,
+}
+
+/// What is known.
+pub(super) struct Need {
+    pressure: Pressure,
+    free_high: u64,
+    looked: Instant,
+    sampled: Instant,
+    went: u64,
+    returned: u64,
+}
+
+impl Need {
+    /// For this machine's memory.
+    pub(super) fn new() -> Self {
+        let total = Memory::now().total / PAGE_LEN as u64;
+        let (free_low, free_high) = (total / 12, total / 8);
+        let pressure = Pressure::new(Limits {
+            stall_start: 1_000,
+            stall_stop: 100,
+            free_low,
+            free_high,
+            calm: Span::from_ms(2_000),
+            pause: Span::from_ms(2_000),
+            step_max: STEP_MAX,
+            returns_max: 50,
+        });
+        let never = Instant::ZERO;
+        Self { pressure, free_high, looked: never, sampled: never, went: 0, returned: 0 }
+    }
+
+    /// Looks at everything, if it is time for it. `forced` pages are wanted by root.
+    pub(super) fn look(&mut self, forced: u64) -> Option<Demand> {
+        let asked = ASKED.swap(0, Ordering::AcqRel);
+        if now().since(self.looked) < LOOK && asked == 0 && forced == 0 {
+            return None;
+        }
+        self.looked = now();
+        let free = Memory::now().available / PAGE_LEN as u64;
+        let (went, returned) = (stats::EVICTED.get(), stats::FETCHED_FAULT.get());
+        let reading = Reading {
+            stall: stall::share(),
+            free,
+            asked,
+            went: went - self.went,
+            returned: returned - self.returned,
+        };
+        (self.went, self.returned) = (went, returned);
+        let pages = self.pressure.poll(now(), &reading);
+        let is_near = free < 2 * self.free_high || self.pressure.state() != State::Calm;
+        let sample = is_near && self.is_due(EARLY_ROUND);
+        Some(Demand { pages: u64::from(pages), at_once: asked.max(forced), sample })
+    }
+
+    fn is_due(&mut self, span: Span) -> bool {
+        let is_due = now().since(self.sampled) >= span;
+        if is_due {
+            self.sampled = now();
+        }
+        is_due
+    }
+
+    /// Whether another round may be made for pages that are to go.
+    pub(super) fn may_sample(&mut self) -> bool {
+        self.is_due(ROUND)
+    }
+}
+
+/// Pages have gone.
+pub(super) fn made_free() {
+    if let Some(base) = BASE.get() {
+        base.freed.wake_all();
+    }
+}
+
+/// The kernel would kill a process for memory now. In any task that allocates.
+pub(super) fn out_of_memory() -> u64 {
+    let (Some(base), Some(_)) = (BASE.get(), owning()) else { return 0 };
+    if knobs::scope() == knobs::Scope::None {
+        return 0;
+    }
+    let before = stats::EVICTED.get();
+    ASKED.fetch_max(LAST_CALL_PAGES, Ordering::AcqRel);
+    base.evict.wake_all();
+    let has_gone = || stats::EVICTED.get() != before;
+    // If none went in that time, the kernel does what it has to.
+    let _ = base.freed.wait(Mode::Killable, Some(LAST_CALL), has_gone);
+    let gone = stats::EVICTED.get() - before;
+    stats::LAST_CALLS.add(1);
+    gone
+}
+
+/// Nothing can be done about what was asked for.
+pub(super) fn forget() {
+    ASKED.store(0, Ordering::Release);
+}
+
+/// Whether the kernel asked. For wait conditions.
+pub(super) fn is_asked() -> bool {
+    ASKED.load(Ordering::Acquire) != 0
+}
