@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::instance::control::Encryption;
+
 /// Virtual clusters for Holon: builds the guests, runs them, breaks them, tests in them.
 #[derive(Debug, Parser)]
 #[command(name = "cargo testbed", bin_name = "cargo testbed", version)]
@@ -124,6 +126,9 @@ pub(crate) struct Up {
     /// What the faults' dice start from
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// What protects traffic between the nodes
+    #[arg(long, value_enum, default_value_t = Encryption::Plain)]
+    pub encryption: Encryption,
     /// Leave Holon out: plain Debian guests, to try a module by hand
     #[arg(long)]
     pub bare: bool,

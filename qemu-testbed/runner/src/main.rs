@@ -106,7 +106,7 @@ fn up(dir: &Path, args: &cli::Up) -> Result<()> {
         (false, true) => Payload::LastBuild,
         (false, false) => Payload::Holon,
     };
-    let mut instance = up::up(dir, size, args.seed, payload)?;
+    let mut instance = up::up(dir, size, args.seed, payload, args.encryption)?;
     instance.detach()
 }
 

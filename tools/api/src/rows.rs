@@ -164,6 +164,41 @@ pub struct ModuleRow {
     pub problem: String,
 }
 
+/// What protects the traffic between nodes, as one of them sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptionRow {
+    /// What is so now: `wireguard`, `none`, or `not-up`: nothing is sent, for the `problem`.
+    pub mode: String,
+    /// What `nodes.toml` says: `wireguard` or `plain`.
+    pub chosen: String,
+    /// The encrypted interface, if one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The other nodes, if it is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<TunnelPeerRow>,
+    /// Why it is not up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Reason>,
+}
+
+/// Another node at the other end of the encrypted interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelPeerRow {
+    /// Its name.
+    pub node: String,
+    /// Its address within, with the module's port.
+    pub address: String,
+    /// Its address outside, with WireGuard's port.
+    pub endpoint: String,
+    /// When it last proved who it is: `fresh` (in the last 3 minutes), `stale`, `never` or
+    /// `unknown`.
+    pub handshake: String,
+    /// How many seconds ago that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<u64>,
+}
+
 /// The whole cluster as one node sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,6 +222,9 @@ pub struct Status {
     pub processes: u32,
     /// This node's module.
     pub module: ModuleRow,
+    /// What protects the traffic between nodes.
+    #[serde(default)]
+    pub encryption: EncryptionRow,
     /// All nodes.
     pub nodes: Vec<NodeRow>,
     /// What is wrong now.

@@ -70,3 +70,32 @@ fn rows_survive_json() {
     let json = serde_json::to_string(&process()).expect("encodes");
     assert_eq!(serde_json::from_str::<ProcessRow>(&json).expect("decodes"), process());
 }
+
+#[test]
+fn encryption_has_only_what_applies() {
+    let peer = TunnelPeerRow {
+        node: "node2".into(),
+        address: "10.213.77.2:7789".into(),
+        endpoint: "192.0.2.2:7788".into(),
+        handshake: "fresh".into(),
+        age_s: Some(12),
+    };
+    let mut row = EncryptionRow {
+        mode: "wireguard".into(),
+        chosen: "wireguard".into(),
+        interface: Some("holon0".into()),
+        peers: vec![peer],
+        problem: None,
+    };
+    assert_eq!(
+        serde_json::to_string(&row).expect("encodes"),
+        concat!(
+            r#"{"mode":"wireguard","chosen":"wireguard","interface":"holon0","peers":[{"#,
+            r#""node":"node2","address":"10.213.77.2:7789","endpoint":"192.0.2.2:7788","#,
+            r#""handshake":"fresh","age_s":12}]}"#
+        )
+    );
+    row = EncryptionRow { mode: "none".into(), chosen: "plain".into(), ..EncryptionRow::default() };
+    let json = serde_json::to_string(&row).expect("encodes");
+    assert_eq!(json, r#"{"mode":"none","chosen":"plain"}"#);
+}

@@ -3,7 +3,7 @@
 use crate::args::{Args, Format};
 use crate::table::{render, size, Align};
 use holon_api::rows::{
-    DrainResult, EventRow, Explanation, JobRow, List, NodeRow, ProcessRow, Status,
+    DrainResult, EncryptionRow, EventRow, Explanation, JobRow, List, NodeRow, ProcessRow, Status,
 };
 use holon_api::{ApiError, Code};
 use serde::Serialize;
@@ -212,11 +212,29 @@ pub(crate) fn status(status: &Status) -> String {
         "{} of {} nodes up ({quorum}), {} jobs, {} processes; module {module}\n",
         status.nodes_up, status.nodes_total, status.jobs, status.processes
     );
+    out += &encryption(&status.encryption);
     out += &nodes(&status.nodes);
     for alarm in &status.alarms {
         out += &format!("! {alarm}\n");
     }
     out
+}
+
+/// What protects the traffic, in one line.
+fn encryption(row: &EncryptionRow) -> String {
+    let fresh = row.peers.iter().filter(|peer| peer.handshake == "fresh").count();
+    match (row.mode.as_str(), &row.problem) {
+        (_, Some(problem)) => {
+            format!("encryption: NOT UP ({} chosen): {}\n", row.chosen, problem.text)
+        }
+        ("none", None) => "encryption: none (plain, chosen in nodes.toml)\n".into(),
+        ("wireguard", None) => format!(
+            "encryption: wireguard ({fresh} of {} peers with a handshake in the last 3 minutes)\n",
+            row.peers.len()
+        ),
+        // A daemon of another version.
+        _ => "encryption: unknown\n".into(),
+    }
 }
 
 /// `explain`.
@@ -266,7 +284,7 @@ pub(crate) fn drained(result: &DrainResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holon_api::rows::{Left, Stays};
+    use holon_api::rows::{Left, Reason, Stays, TunnelPeerRow};
     use holon_api::ProcessId;
 
     #[test]
@@ -300,6 +318,28 @@ mod tests {
             text.contains("\n  3.17 nc -l: it has a socket\n") && text.ends_with(last),
             "{text}"
         );
+    }
+
+    #[test]
+    fn encryption_is_told_in_one_line() {
+        let peer = |handshake: &str| TunnelPeerRow {
+            handshake: handshake.into(),
+            ..TunnelPeerRow::default()
+        };
+        let row = |mode: &str| EncryptionRow { mode: mode.into(), ..EncryptionRow::default() };
+        let sealed = EncryptionRow {
+            peers: vec![peer("fresh"), peer("never"), peer("stale"), peer("fresh")],
+            ..row("wireguard")
+        };
+        assert_eq!(
+            encryption(&sealed),
+            "encryption: wireguard (2 of 4 peers with a handshake in the last 3 minutes)\n"
+        );
+        assert_eq!(encryption(&row("none")), "encryption: none (plain, chosen in nodes.toml)\n");
+        let problem = Some(Reason { name: "no-wireguard".into(), text: "no module".into() });
+        let broken = EncryptionRow { problem, chosen: "wireguard".into(), ..row("not-up") };
+        assert_eq!(encryption(&broken), "encryption: NOT UP (wireguard chosen): no module\n");
+        assert_eq!(encryption(&row("")), "encryption: unknown\n");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! `/etc/holon/nodes.toml`: which nodes there are, and a few numbers.
 
+use crate::wire::{Network, PublicKey};
 use anyhow::{bail, Context, Result};
 use holon_api::id::SLOTS_MAX;
 use serde::Deserialize;
+use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,14 +18,20 @@ const NAME_LEN_MAX: usize = 63;
 /// Long enough for a node that stood still, short against a job's patience.
 const LOST_AFTER_MS: u64 = 15_000;
 const LOST_AFTER_MIN_MS: u64 = 5_000;
+/// The permission bit for everybody's writing.
+const OTHERS_WRITE: u32 = 0o002;
 
 /// The cluster as configured, with this node found in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// All time-outs are multiplied by it.
     pub(crate) timescale: u32,
-    /// Payload bytes per datagram; 0: the module's default.
+    /// Payload bytes per datagram; 0: the module's default, or what fits the tunnel.
     pub(crate) mtu: u32,
+    /// What protects traffic between nodes.
+    pub(crate) encryption: Encryption,
+    /// Addresses within the tunnel, if there is one.
+    pub(crate) network: Network,
     /// Basenames of programs that exec placement may send elsewhere.
     pub(crate) place: Vec<String>,
     /// Remote memory.
@@ -83,6 +92,17 @@ impl Scope {
     }
 }
 
+/// What protects traffic between nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Encryption {
+    /// The kernel's WireGuard encrypts and authenticates all of it.
+    #[default]
+    Wireguard,
+    /// Nothing does: the wire is trusted.
+    Plain,
+}
+
 /// One `[[node]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeConfig {
@@ -90,8 +110,12 @@ pub(crate) struct NodeConfig {
     pub(crate) slot: u32,
     /// Name, equal to its hostname.
     pub(crate) name: String,
-    /// Address of the node-to-node protocol.
+    /// Address of the node-to-node protocol: within the tunnel if there is one.
     pub(crate) addr: SocketAddr,
+    /// The configured address: of the tunnel's end, if there is one, else the same.
+    pub(crate) outer: SocketAddr,
+    /// Its public key; always there if there is a tunnel.
+    pub(crate) key: Option<PublicKey>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +136,8 @@ struct Numbers {
     timescale: Option<u32>,
     mtu: Option<u32>,
     place: Option<Vec<String>>,
+    encryption: Option<Encryption>,
+    network: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -130,13 +156,18 @@ struct NodeEntry {
     slot: u32,
     name: String,
     addr: String,
+    key: Option<String>,
 }
 
 impl Config {
     /// Reads the file and finds this node by its hostname.
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
+        let text = fs::read_to_string(path)
             .with_context(|| format!("can't read {}: list the nodes there", path.display()))?;
+        // It says whom this node trusts.
+        if fs::metadata(path)?.mode() & OTHERS_WRITE != 0 {
+            bail!("everybody may write {}: chmod o-w it", path.display());
+        }
         let host = nix::unistd::gethostname().context("no hostname")?;
         Self::parse(&text, &host.to_string_lossy())
             .with_context(|| format!("{} makes no sense", path.display()))
@@ -151,15 +182,14 @@ impl Config {
             nodes.push(node(entry, port)?);
         }
         nodes.sort_by_key(|node| node.slot);
-        for pair in nodes.windows(2) {
-            if pair[0].slot == pair[1].slot {
-                bail!("slot {} is given twice", pair[0].slot);
-            }
-        }
-        for (i, node) in nodes.iter().enumerate() {
-            if nodes[..i].iter().any(|n| n.name == node.name || n.addr == node.addr) {
-                bail!("{} has a name or an address that another node has", node.name);
-            }
+        check_distinct(&nodes)?;
+        let network = match &file.holon.network {
+            Some(text) => text.parse()?,
+            None => Network::default(),
+        };
+        let encryption = file.holon.encryption.unwrap_or_default();
+        if encryption == Encryption::Wireguard {
+            enter_tunnel(&mut nodes, network)?;
         }
         let short = hostname.split('.').next().unwrap_or(hostname);
         let own = nodes.iter().find(|n| n.name == hostname || n.name == short);
@@ -173,6 +203,8 @@ impl Config {
         Ok(Self {
             timescale,
             mtu: file.holon.mtu.unwrap_or(0),
+            encryption,
+            network,
             place: file.holon.place.unwrap_or_default(),
             memory: memory(&file.memory)?,
             own: own.slot,
@@ -240,7 +272,47 @@ fn node(entry: NodeEntry, port: u16) -> Result<NodeConfig> {
     }
     let addr = address(&entry.addr, port)
         .with_context(|| format!("\"{}\" of {} is no address", entry.addr, entry.name))?;
-    Ok(NodeConfig { slot: entry.slot, name: entry.name, addr })
+    let key = entry.key.map(|text| text.parse::<PublicKey>()).transpose();
+    let key = key.with_context(|| format!("the key of {}", entry.name))?;
+    Ok(NodeConfig { slot: entry.slot, name: entry.name, addr, outer: addr, key })
+}
+
+fn check_distinct(nodes: &[NodeConfig]) -> Result<()> {
+    for (i, node) in nodes.iter().enumerate() {
+        let (name, before) = (&node.name, &nodes[..i]);
+        if before.iter().any(|n| n.slot == node.slot) {
+            bail!("slot {} is given twice", node.slot);
+        }
+        if before.iter().any(|n| n.name == *name || n.addr == node.addr) {
+            bail!("{name} has a name or an address that another node has");
+        }
+        if let Some(same) = before.iter().find(|n| n.key.is_some() && n.key == node.key) {
+            bail!("{name} has the key of {}: each node makes its own", same.name);
+        }
+    }
+    Ok(())
+}
+
+/// Gives all nodes their addresses within the tunnel.
+fn enter_tunnel(nodes: &mut [NodeConfig], network: Network) -> Result<()> {
+    let keyless: Vec<&str> =
+        nodes.iter().filter(|n| n.key.is_none()).map(|n| n.name.as_str()).collect();
+    if !keyless.is_empty() {
+        bail!(
+            "no key for {}: put the line that `holond key` prints on the node under its name, or \
+             choose encryption = \"plain\" if you trust the wire",
+            keyless.join(", ")
+        );
+    }
+    for node in nodes {
+        if network.contains(node.outer.ip()) {
+            bail!("{} is at {}, within the tunnel's own {network}", node.name, node.outer.ip());
+        }
+        // Beside the tunnel's own port, which is bound on all addresses.
+        let port = node.outer.port().checked_add(1).unwrap_or(u16::MAX - 1);
+        node.addr = SocketAddr::new(network.address(node.slot).into(), port);
+    }
+    Ok(())
 }
 
 fn address(text: &str, port: u16) -> Result<SocketAddr> {
@@ -254,53 +326,5 @@ fn address(text: &str, port: u16) -> Result<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"
-        [holon]
-        port = 7789
-        timescale = 4
-        place = ["cc1"]
-        [[node]]
-        slot = 1
-        name = "node2"
-        addr = "10.1.0.2:9"
-        [[node]]
-        slot = 0
-        name = "node1"
-        addr = "10.1.0.1"
-    "#;
-
-    #[test]
-    fn finds_itself() {
-        let config = Config::parse(GOOD, "node2.example.org").expect("good");
-        assert_eq!((config.own, config.timescale, config.nodes.len()), (1, 4, 2));
-        assert_eq!(config.nodes[0].addr, "10.1.0.1:7789".parse().expect("an address"));
-        assert_eq!(config.own_node().addr.port(), 9);
-        assert_eq!(config.scaled(Duration::from_secs(1)), Duration::from_secs(4));
-    }
-
-    #[test]
-    fn says_what_is_wrong() {
-        let wrong = |text: &str, host: &str, what: &str| {
-            let error = Config::parse(text, host).expect_err("bad").to_string();
-            assert!(error.contains(what), "{error}");
-        };
-        wrong(GOOD, "node7", "node7");
-        wrong(&GOOD.replace("slot = 1", "slot = 0"), "node1", "twice");
-        wrong(&GOOD.replace("slot = 1", "slot = 64"), "node1", "64");
-        wrong(&GOOD.replace("node2", "node1"), "node1", "another");
-        wrong(&GOOD.replace("timescale = 4", "timescale = 0"), "node1", "timescale");
-        wrong(&GOOD.replace("timescale", "timescales"), "node1", "timescales");
-        wrong(&GOOD.replace("node2", "a b"), "node1", "name");
-        wrong("", "node1", "node1");
-    }
-
-    #[test]
-    fn majority_of_the_configured() {
-        let config = Config::parse(GOOD, "node1").expect("good");
-        assert!(!config.is_majority(1));
-        assert!(config.is_majority(2));
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

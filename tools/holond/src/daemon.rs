@@ -9,7 +9,8 @@ use crate::kernel::{module, Device};
 use crate::node::Node;
 use crate::peer::serve;
 use crate::tasks;
-use crate::{client, homes, local, memory, moves, nfs, restarts, tick};
+use crate::wire::{Problem, Wire};
+use crate::{client, homes, local, memory, moves, nfs, restarts, tick, wire};
 use anyhow::{Context, Result};
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
@@ -32,12 +33,15 @@ pub fn run() -> Result<()> {
     homes::unshare()?;
     fs::create_dir_all(STATE_DIR).with_context(|| format!("can't make {STATE_DIR}"))?;
     fs::create_dir_all("/run/holon").context("can't make /run/holon")?;
-    let device = connect(&config);
-    if let Err(problem) = &device {
-        log::error!("{problem}");
-        log::error!("without the module jobs run here, but nothing can move");
-    }
-    let node = Node::new(config, device, Path::new(STATE_DIR));
+    let (device, wire) = match connect(&config) {
+        Ok((device, wire)) => (Ok(device), wire),
+        Err(problem) => {
+            log::error!("{problem}");
+            log::error!("without the module jobs run here, but nothing can move");
+            (Err(problem), Wire::new(Some(Problem::NoModule)))
+        }
+    };
+    let node = Node::new(config, device, wire, Path::new(STATE_DIR));
     node.state().jobs.note_number(keep::read_number_max());
     local::read_cordon(&node);
     if let Some(device) = &node.device {
@@ -62,13 +66,13 @@ pub fn run() -> Result<()> {
 }
 
 /// Loads the module, tells it who we are, and becomes its daemon.
-fn connect(config: &Config) -> Result<Arc<Device>, String> {
+fn connect(config: &Config) -> Result<(Arc<Device>, Wire), String> {
     module::ensure()?;
-    let open = || -> Result<Arc<Device>> {
+    let open = || -> Result<(Arc<Device>, Wire)> {
         let device = Device::open()?;
         device.check_version()?;
         device.attach()?;
-        device.configure(config)?;
+        let wire = plug_in(config, &device)?;
         // A file of its own for helpers, so that what one of them does can't end our attachment.
         let spare = Device::open()?;
         match File::open(HELPER) {
@@ -82,9 +86,24 @@ fn connect(config: &Config) -> Result<Arc<Device>, String> {
         if let Err(error) = restarts::teach(&device) {
             log::warn!("a move may end a sleeping call with EINTR: {error:#}");
         }
-        Ok(Arc::new(device))
+        Ok((Arc::new(device), wire))
     };
     open().map_err(|error| format!("{error:#}"))
+}
+
+/// Lets the module talk, if what it says is protected as `nodes.toml` wants it.
+fn plug_in(config: &Config, device: &Device) -> Result<Wire> {
+    let problem = match wire::set_up(config) {
+        Ok(binding) => {
+            device.configure(config, binding)?;
+            None
+        }
+        Err(problem) => {
+            log::error!("no peer is talked to: {problem}");
+            Some(problem)
+        }
+    };
+    Ok(Wire::new(problem))
 }
 
 fn read_events(node: &Arc<Node>, device: &Device) {

@@ -5,7 +5,8 @@ use crate::jobs::record::JobState;
 use crate::node::{Node, ANSWER_TIME};
 use crate::nodes::NodeInfo;
 use crate::peer::message::{PeerReply, PeerRequest};
-use holon_api::rows::{JobRow, List, ModuleRow, NodeRow, ProcessRow, Status};
+use crate::wire::Handshake;
+use holon_api::rows::{EncryptionRow, JobRow, List, ModuleRow, NodeRow, ProcessRow, Status};
 use holon_api::{ApiError, Code, ProcessId, API_VERSION};
 use holon_uapi::proc::ROLE_SURROGATE;
 use std::collections::HashMap;
@@ -78,7 +79,7 @@ pub(crate) fn nodes(node: &Arc<Node>) -> Vec<NodeRow> {
         NodeRow {
             name: config.name.clone(),
             slot: config.slot,
-            addr: config.addr.to_string(),
+            addr: config.outer.to_string(),
             state: state.into(),
             cordoned: reason.is_some(),
             cordon_reason: reason.cloned().unwrap_or_default(),
@@ -123,6 +124,7 @@ pub(crate) fn jobs(node: &Arc<Node>, all: bool) -> List<JobRow> {
 pub(crate) fn status(node: &Arc<Node>) -> Status {
     let nodes = nodes(node);
     let processes = processes(node);
+    let (encryption, handshakes) = node.wire.status(&node.config);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let nodes_up = count(nodes.iter().filter(|n| n.state == "up").count());
     let jobs = node.state().jobs.all().filter(|r| !r.state.is_over()).count();
@@ -136,7 +138,8 @@ pub(crate) fn status(node: &Arc<Node>) -> Status {
         jobs: count(jobs),
         processes: count(processes.items.len()),
         module: module_row(node),
-        alarms: alarms(node, &nodes),
+        alarms: alarms(node, &nodes, &encryption, &handshakes),
+        encryption,
         nodes,
     }
 }
@@ -149,10 +152,19 @@ fn module_row(node: &Node) -> ModuleRow {
     }
 }
 
-fn alarms(node: &Node, nodes: &[NodeRow]) -> Vec<String> {
+fn alarms(
+    node: &Node,
+    nodes: &[NodeRow],
+    encryption: &EncryptionRow,
+    handshakes: &[(u32, Handshake)],
+) -> Vec<String> {
     let mut alarms = Vec::new();
     if node.device.is_none() {
         alarms.push(format!("{}: {}", node.name(), node.module_problem));
+    }
+    let problem = encryption.problem.as_ref().filter(|_| node.device.is_some());
+    if let Some(problem) = problem {
+        alarms.push(format!("{} talks to no other node: {}", node.name(), problem.text));
     }
     if !node.has_quorum() {
         alarms
@@ -160,7 +172,10 @@ fn alarms(node: &Node, nodes: &[NodeRow]) -> Vec<String> {
     }
     for row in nodes {
         match row.state.as_str() {
-            "down" => alarms.push(format!("{} is down", row.name)),
+            "down" => alarms.push(match complaint(node, row.slot, handshakes) {
+                Some(why) => format!("{} is down: {why}", row.name),
+                None => format!("{} is down", row.name),
+            }),
             "unknown" => alarms.push(format!("{} is up, but its holond does not answer", row.name)),
             _ => {}
         }
@@ -171,6 +186,12 @@ fn alarms(node: &Node, nodes: &[NodeRow]) -> Vec<String> {
         alarms.push(format!("{} has module version \"{}\"", row.name, row.version));
     }
     alarms
+}
+
+/// What its handshakes say about a node that is down.
+fn complaint(node: &Node, slot: u32, handshakes: &[(u32, Handshake)]) -> Option<String> {
+    let (_, handshake) = handshakes.iter().find(|(of, _)| *of == slot)?;
+    handshake.complaint(node.config.node(slot)?)
 }
 
 /// What a daemon last told about each node that may get work, for placement.

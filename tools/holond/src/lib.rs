@@ -39,3 +39,4 @@ mod run;
 mod sys;
 mod tasks;
 mod tick;
+pub mod wire;

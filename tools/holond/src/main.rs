@@ -14,6 +14,11 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Print this node's public key as a line for nodes.toml; makes the key if there is none.
+    Key,
+    /// Take the encrypted interface away. For the removal of the package.
+    #[command(hide = true)]
+    TakeDown,
     /// Makes a job's namespaces and becomes its pid 1. Started by the daemon only.
     #[command(hide = true)]
     JobInit {
@@ -51,12 +56,20 @@ impl log::Log for Journal {
     fn flush(&self) {}
 }
 
+fn print_key() -> anyhow::Result<()> {
+    let line = holond::wire::key_line()?;
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if log::set_logger(&Journal).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }
     let result = match &args.command {
+        Some(Command::Key) => print_key(),
+        Some(Command::TakeDown) => holond::wire::take_down(),
         Some(Command::JobInit { config }) => holond::init::run(config),
         Some(Command::SleepIn { kind }) => holond::restarts::sleep_in(*kind),
         None => holond::daemon::run(),

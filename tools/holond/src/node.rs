@@ -19,6 +19,7 @@ use crate::peer::rpc::{CallError, Rpc};
 use crate::peer::serve;
 use crate::procs::Commands;
 use crate::tasks;
+use crate::wire::Wire;
 use holon_api::rows::EventRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) device: Option<Arc<Device>>,
     /// Why it is not.
     pub(crate) module_problem: String,
+    /// How traffic is protected.
+    pub(crate) wire: Wire,
     /// What happened here.
     pub(crate) events: EventLog,
     /// Calls under way.
@@ -143,6 +146,7 @@ impl Node {
     pub(crate) fn new(
         config: Config,
         device: Result<Arc<Device>, String>,
+        wire: Wire,
         state_dir: &Path,
     ) -> Arc<Self> {
         let events = EventLog::open(&config.own_node().name, state_dir.join("events.jsonl"));
@@ -157,6 +161,7 @@ impl Node {
             config,
             device,
             module_problem,
+            wire,
             events,
             rpc: Rpc::default(),
             inits: Inits::default(),

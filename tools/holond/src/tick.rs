@@ -18,6 +18,8 @@ const TICK_TIME: Duration = Duration::from_secs(1);
 const DOUBT_TICKS: u64 = 60;
 /// How often all peers are told all that is known here.
 const HELLO_TICKS: u64 = 30;
+/// How often it is asked with whom there is no handshake.
+const WIRE_TICKS: u64 = 15;
 /// How long an exec may wait for the node that was chosen, at timescale 1.
 const PLACE_TIME: Duration = Duration::from_secs(2);
 
@@ -47,6 +49,9 @@ pub(crate) fn run(node: &Arc<Node>) {
         takeover::look(node);
         memory::look(node);
         memory::verdict::look(node);
+        if count % WIRE_TICKS == 0 {
+            node.wire.watch(node);
+        }
     }
 }
 

@@ -77,13 +77,16 @@ fn module_package(module: PathBuf, kernel: &str) -> deb::Package {
     }
 }
 
+const DAEMON_DEPENDS: &str = "holon-module, iproute2, libc6, nfs-common, nfs-kernel-server, \
+                              systemd, wireguard-tools";
+
 fn tool_packages(tools: &[(String, PathBuf)]) -> [deb::Package; 2] {
     let extra = |name: &str| place::repo().join("tools").join(name).join("pkg");
     let (ctl, daemon): (Vec<_>, Vec<_>) = tools.iter().partition(|(name, _)| name == "clusterctl");
     [
         deb::Package {
             name: "holond",
-            depends: "holon-module, libc6, nfs-common, nfs-kernel-server, systemd".into(),
+            depends: DAEMON_DEPENDS.into(),
             summary: "Agent of a Holon node",
             files: daemon.into_iter().map(daemon_file).collect(),
             extra: extra("holond"),

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::place::Key;
@@ -34,6 +35,28 @@ pub(crate) struct Config {
     pub template: PathBuf,
     /// Whether nodes run Holon's daemon, and so form a cluster.
     pub has_holond: bool,
+    /// What protects what they say to each other.
+    pub encryption: Encryption,
+}
+
+/// What the nodes' `nodes.toml` chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Encryption {
+    /// Nothing. Encrypting takes much of an emulated CPU.
+    Plain,
+    /// The kernel's WireGuard.
+    Wireguard,
+}
+
+impl Encryption {
+    /// As `nodes.toml` writes it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Wireguard => "wireguard",
+        }
+    }
 }
 
 impl Config {

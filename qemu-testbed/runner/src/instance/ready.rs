@@ -1,13 +1,15 @@
 //! From "QEMU runs" to "a node of the cluster": identity, packages, membership.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{anyhow, bail, Context, Result};
 
 use super::client::Instance;
-use super::control::{Boot, NodeState};
+use super::control::{Boot, Config, Encryption, NodeState};
 
 /// A warm guest answers in a second; a cold one after its boot.
 const ANSWER_MAX: Duration = Duration::from_secs(400);
@@ -17,9 +19,13 @@ const JOIN_MAX_S: u32 = 60;
 /// Makes all nodes ready, side by side. `boots` tells how each was started, for the first time.
 pub(crate) fn all(instance: &Instance, boots: &[Boot]) -> Result<()> {
     let nodes: Vec<usize> = (1..=instance.config.nodes).collect();
+    // All keys are there before the first node is told who the others are.
     side_by_side(instance, &nodes, |instance, node| {
         let boot = boots.get(node - 1).context("not started")?;
         identify(instance, node, *boot)?;
+        give_key(instance, node)
+    })?;
+    side_by_side(instance, &nodes, |instance, node| {
         configure(instance, node)?;
         begin(instance, node)
     })?;
@@ -34,6 +40,7 @@ pub(crate) fn all(instance: &Instance, boots: &[Boot]) -> Result<()> {
 pub(crate) fn one(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     identify(instance, node, boot)?;
     if boot == Boot::Warm {
+        give_key(instance, node)?;
         configure(instance, node)?;
     }
     begin(instance, node)?;
@@ -86,11 +93,43 @@ fn identify(instance: &mut Instance, node: usize, boot: Boot) -> Result<()> {
     Ok(())
 }
 
+/// A node's keys, in the instance's folder.
+pub(super) const PRIVATE_KEY: &str = "key";
+pub(super) const PUBLIC_KEY: &str = "pub";
+
+/// The node makes its key; a fresh disk later on gets the same one again, for the others know it.
+fn give_key(instance: &Instance, node: usize) -> Result<()> {
+    let config = &instance.config;
+    if !config.has_holond || config.encryption == Encryption::Plain {
+        return Ok(());
+    }
+    let ssh = instance.ssh_unchecked(node)?;
+    let (private, public) = (config.file(node, PRIVATE_KEY), config.file(node, PUBLIC_KEY));
+    if let Ok(key) = fs::read(&private) {
+        let line = format!("install -d -m 700 $(dirname {KEY}) && install -m 600 /dev/stdin {KEY}");
+        let written = ssh.feed(&line, &key)?;
+        if !written.success() {
+            bail!("cannot write {KEY}: {written}");
+        }
+        return Ok(());
+    }
+    let line = ssh.sh("holond key")?;
+    let key = ssh.sh(&format!("cat {KEY}"))?;
+    let mut options = File::options();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&private)?;
+    file.write_all(key.as_bytes())?;
+    fs::write(&public, line)?;
+    Ok(())
+}
+
+/// Where a node keeps its private key.
+pub(crate) const KEY: &str = "/var/lib/holon/wireguard.key";
+
 /// Tells a guest that was never started before of the cluster.
 fn configure(instance: &Instance, node: usize) -> Result<()> {
     let config = &instance.config;
     if config.has_holond {
-        let toml = nodes_toml(config.nodes);
+        let toml = nodes_toml(config)?;
         let ssh = instance.ssh_unchecked(node)?;
         let line = "mkdir -p /etc/holon && cat >/etc/holon/nodes.toml";
         let written = ssh.feed(line, toml.as_bytes())?;
@@ -111,12 +150,17 @@ fn begin(instance: &Instance, node: usize) -> Result<()> {
 /// Emulated guests are slow, and compilers go where there is room.
 const CLUSTER_TOML: &str = "[holon]\ntimescale = 4\nplace = [\"cc1\", \"cc1plus\", \"as\"]\n";
 
-fn nodes_toml(nodes: usize) -> String {
-    let node = |n: usize| {
-        format!("[[node]]\nslot = {}\nname = \"node{n}\"\naddr = \"10.77.0.{n}\"\n", n - 1)
-    };
-    let nodes: String = (1..=nodes).map(node).collect();
-    format!("{CLUSTER_TOML}{nodes}")
+fn nodes_toml(config: &Config) -> Result<String> {
+    let word = config.encryption.word();
+    let mut toml = format!("{CLUSTER_TOML}encryption = \"{word}\"\n");
+    for n in 1..=config.nodes {
+        let slot = n - 1;
+        toml += &format!("[[node]]\nslot = {slot}\nname = \"node{n}\"\naddr = \"10.77.0.{n}\"\n");
+        if config.encryption == Encryption::Wireguard {
+            toml += &format!("{}\n", fs::read_to_string(config.file(n, PUBLIC_KEY))?);
+        }
+    }
+    Ok(toml)
 }
 
 /// Waits until a node's own `clusterctl status` counts `seen` members that are up.

@@ -12,7 +12,7 @@ use anyhow::{bail, Context, Result};
 use rustix::process::{setsid, Pid, Signal};
 
 use super::client::Instance;
-use super::control::{self, Boot, Config, NODES_MAX};
+use super::control::{self, Boot, Config, Encryption, NODES_MAX};
 use super::ready;
 use crate::image::{self, template};
 use crate::node::qemu;
@@ -44,7 +44,13 @@ pub(crate) enum Payload {
 const SUPERVISOR_MAX: Duration = Duration::from_secs(30);
 
 /// Brings up a cluster that is tied to the returned connection until `detach`.
-pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<Instance> {
+pub(crate) fn up(
+    dir: &Path,
+    size: Size,
+    seed: u64,
+    payload: Payload,
+    encryption: Encryption,
+) -> Result<Instance> {
     if size.nodes == 0 || size.nodes > NODES_MAX {
         bail!("a cluster has 1 to {NODES_MAX} nodes");
     }
@@ -74,6 +80,7 @@ pub(crate) fn up(dir: &Path, size: Size, seed: u64, payload: Payload) -> Result<
         ssh_ports,
         template: template.dir,
         has_holond: packages.iter().any(|package| package.ends_with("holond.deb")),
+        encryption,
     };
     let mut instance = supervise(&config)?;
     instance.tie()?;
@@ -102,7 +109,9 @@ pub(crate) fn down(dir: &Path) -> Result<()> {
     }
     let _ = fs::remove_dir_all(&config.sockets);
     for node in 1..=config.nodes {
-        let _ = fs::remove_file(config.file(node, "qcow2"));
+        for suffix in ["qcow2", ready::PRIVATE_KEY, ready::PUBLIC_KEY] {
+            let _ = fs::remove_file(config.file(node, suffix));
+        }
     }
     let _ = fs::remove_file(dir.join("instance.json"));
     Ok(())
@@ -113,7 +122,7 @@ fn supervise(config: &Config) -> Result<Instance> {
     let _ = fs::remove_dir_all(&config.sockets);
     fs::DirBuilder::new().mode(0o700).create(&config.sockets)?;
     for node in 1..=config.nodes {
-        for suffix in ["serial.log", "qemu.log"] {
+        for suffix in ["serial.log", "qemu.log", ready::PRIVATE_KEY, ready::PUBLIC_KEY] {
             let _ = fs::remove_file(config.file(node, suffix));
         }
     }

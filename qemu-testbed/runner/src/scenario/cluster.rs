@@ -9,7 +9,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
 use crate::instance::client::Instance;
-use crate::instance::control::Boot;
+use crate::instance::control::{Boot, Encryption};
 use crate::instance::ready;
 use crate::instance::up::{self, Payload, Size};
 use crate::node::ssh::{Ssh, Terminal};
@@ -92,10 +92,20 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Brings one up in a folder, joined and ready.
+    /// Brings one up in a folder, joined and ready, its traffic in clear.
     pub(crate) fn up(dir: &Path, size: Size, seed: u64) -> Result<Self> {
+        Self::up_with(dir, size, seed, Encryption::Plain)
+    }
+
+    /// Brings one up in a folder, joined and ready.
+    pub(crate) fn up_with(
+        dir: &Path,
+        size: Size,
+        seed: u64,
+        encryption: Encryption,
+    ) -> Result<Self> {
         up::down(dir)?;
-        let instance = up::up(dir, size, seed, Payload::Holon)?;
+        let instance = up::up(dir, size, seed, Payload::Holon, encryption)?;
         let ssh =
             (1..=size.nodes).map(|node| instance.ssh_unchecked(node)).collect::<Result<_>>()?;
         Ok(Self { instance, ssh })

@@ -4,6 +4,7 @@ use super::event::{self, Event};
 use crate::config::Config;
 use crate::peer::rpc;
 use crate::sys::{address, ioctl_record};
+use crate::wire::Binding;
 use anyhow::{bail, Context, Result};
 use holon_uapi::base as uapi;
 use nix::errno::Errno;
@@ -90,14 +91,15 @@ impl Device {
 
     /// Tells the module who this node is, and about the others. A module that was told by an
     /// earlier daemon keeps what it knows.
-    pub(crate) fn configure(&self, config: &Config) -> Result<()> {
+    pub(crate) fn configure(&self, config: &Config, binding: Binding) -> Result<()> {
         let own = config.own_node();
         let mut record = uapi::Config::new_zeroed();
         record.slot = own.slot;
         record.timescale = config.timescale;
         record.port = own.addr.port();
-        record.mtu_payload = u16::try_from(config.mtu).context("mtu is too large")?;
+        record.mtu_payload = u16::try_from(binding.mtu).context("mtu is too large")?;
         record.ipv4 = ipv4(own.addr)?;
+        record.ifindex = binding.ifindex;
         record.name = name_field(&own.name);
         match ioctl_record(self.as_fd(), uapi::CONFIG, &mut record) {
             Ok(_) | Err(Errno::EALREADY | Errno::EEXIST | Errno::EBUSY) => {}
