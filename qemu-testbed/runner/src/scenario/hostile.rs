@@ -67,7 +67,15 @@ pub(crate) fn bad_input(cluster: &mut Cluster) -> Result<()> {
     super::drains::finished(cluster, 1, job, "/root/after.out", 100)
 }
 
+/// Datagrams that node1's module has taken and refused so far.
+pub(super) fn refused_datagrams(cluster: &Cluster) -> Result<u64> {
+    sum(&cluster.sh(1, "cd /proc/sys/holon/stats && cat *bad* rx_wrong_address")?)
+}
+
 fn bad_datagrams(cluster: &Cluster) -> Result<u64> {
-    let text = cluster.sh(1, "cat /proc/sys/holon/stats/*bad*")?;
-    Ok(text.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum())
+    sum(&cluster.sh(1, "cat /proc/sys/holon/stats/*bad*")?)
+}
+
+fn sum(text: &str) -> Result<u64> {
+    text.lines().map(|line| Ok(line.trim().parse::<u64>()?)).sum()
 }

@@ -17,6 +17,7 @@ mod moves;
 mod parts;
 mod refusals;
 mod rights;
+mod sealed;
 mod waits;
 
 use anyhow::Result;
@@ -31,7 +32,11 @@ pub(crate) struct Scenario {
     pub run: fn(&mut Cluster) -> Result<()>,
 }
 
-/// All of them, in the order in which they share a cluster: those that kill nodes come last.
+/// Those of a cluster whose traffic is encrypted.
+pub(crate) const SEALED: &[Scenario] = &[Scenario { name: "wireguard", run: sealed::wireguard }];
+
+/// Those of a cluster in clear, in the order in which they share it: those that kill nodes come
+/// last.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "move-counter", run: moves::counter },
     Scenario { name: "move-pattern", run: moves::pattern },

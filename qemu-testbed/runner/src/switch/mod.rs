@@ -4,7 +4,7 @@
 
 pub(crate) mod fabric;
 pub(crate) mod fault;
-mod pcap;
+pub(crate) mod pcap;
 mod port;
 mod run;
 

@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 const FILE_LEN_MAX: u64 = 16 << 20;
 const SNAP_LEN: usize = 65_535;
 const LINKTYPE_ETHERNET: u32 = 1;
+const HEADER_LEN: usize = 24;
+const RECORD_LEN: usize = 16;
 const MAGIC_NS: u32 = 0xa1b2_3c4d;
 
 /// One link's capture.
@@ -38,7 +40,7 @@ impl Capture {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let kept = &frame[..frame.len().min(SNAP_LEN)];
-        let mut record = [0u8; 16];
+        let mut record = [0u8; RECORD_LEN];
         record[0..4].copy_from_slice(&(now.as_secs() as u32).to_le_bytes());
         record[4..8].copy_from_slice(&now.subsec_nanos().to_le_bytes());
         record[8..12].copy_from_slice(&(kept.len() as u32).to_le_bytes());
@@ -71,8 +73,21 @@ impl Capture {
     }
 }
 
-fn header() -> [u8; 24] {
-    let mut header = [0u8; 24];
+/// The frames of a capture file; one that is being written may end in the middle of the last.
+pub(crate) fn frames(mut file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    file = file.get(HEADER_LEN..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let record = file.get(..RECORD_LEN)?;
+        let len = u32::from_le_bytes(record[8..12].try_into().ok()?);
+        let end = RECORD_LEN + usize::try_from(len).ok()?;
+        let frame = file.get(RECORD_LEN..end)?;
+        file = &file[end..];
+        Some(frame)
+    })
+}
+
+fn header() -> [u8; HEADER_LEN] {
+    let mut header = [0u8; HEADER_LEN];
     header[0..4].copy_from_slice(&MAGIC_NS.to_le_bytes());
     header[4..6].copy_from_slice(&2u16.to_le_bytes());
     header[6..8].copy_from_slice(&4u16.to_le_bytes());
@@ -84,6 +99,21 @@ fn header() -> [u8; 24] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_are_read_back() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let path = dir.path().join("link.pcap");
+        let mut capture = Capture::create(&path).expect("create");
+        for frame in [&b"first"[..], b"", b"third"] {
+            capture.record(frame).expect("record");
+        }
+        capture.flush().expect("flush");
+        let file = fs::read(&path).expect("read");
+        assert_eq!(frames(&file).collect::<Vec<_>>(), [&b"first"[..], b"", b"third"]);
+        assert_eq!(frames(&file[..file.len() - 1]).count(), 2, "the last is cut");
+        assert_eq!(frames(&[]).count(), 0);
+    }
 
     #[test]
     fn stays_bounded() {

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::Tally;
+use crate::instance::control::Encryption;
 use crate::instance::up::{self, Size};
 use crate::scenario::cluster::Cluster;
-use crate::scenario::{checks, Scenario, ALL};
+use crate::scenario::{checks, Scenario, ALL, SEALED};
 use crate::ui;
 
 /// No scenario takes longer; one that does hangs. Its guests' power is cut, which ends it.
@@ -24,16 +25,31 @@ const CLEAN: &str = "guests-clean";
 
 /// All names.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|scenario| scenario.name).chain([CLEAN])
+    ALL.iter().chain(SEALED).map(|scenario| scenario.name).chain([CLEAN])
 }
 
 /// Runs those that are wanted.
 pub(super) fn run(tally: &mut Tally, dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    let mut left = ALL.iter().filter(|scenario| wanted(scenario.name)).peekable();
     let mut round = 0;
+    for (group, encryption) in [(ALL, Encryption::Plain), (SEALED, Encryption::Wireguard)] {
+        let group = group.iter().filter(|scenario| wanted(scenario.name));
+        run_group(tally, dir, group, encryption, &mut round)?;
+    }
+    Ok(())
+}
+
+/// Runs those that share a kind of cluster.
+fn run_group<'a>(
+    tally: &mut Tally,
+    dir: &Path,
+    group: impl Iterator<Item = &'a Scenario>,
+    encryption: Encryption,
+    round: &mut u32,
+) -> Result<()> {
+    let mut left = group.peekable();
     while left.peek().is_some() {
         let started = Instant::now();
-        let mut cluster = match Cluster::up(dir, SIZE, SEED) {
+        let mut cluster = match Cluster::up_with(dir, SIZE, SEED, encryption) {
             Ok(cluster) => cluster,
             Err(error) => {
                 tally.note("cluster-up", started, Err(error));
@@ -55,8 +71,8 @@ pub(super) fn run(tally: &mut Tally, dir: &Path, wanted: impl Fn(&str) -> bool) 
             tally.note(CLEAN, started, clean);
         }
         if failed {
-            round += 1;
-            keep_evidence(&cluster, dir, round);
+            *round += 1;
+            keep_evidence(&cluster, dir, *round);
         }
         cluster.down()?;
     }
@@ -83,7 +99,7 @@ fn watched(dir: &Path, cluster: &mut Cluster, scenario: &Scenario) -> Result<()>
 }
 
 /// Journals, consoles and captures of a failed cluster, out of the way of the next one.
-fn keep_evidence(cluster: &Cluster, dir: &Path, round: usize) {
+fn keep_evidence(cluster: &Cluster, dir: &Path, round: u32) {
     let to = dir.join(format!("failed-{round}"));
     let _ = fs::remove_dir_all(&to);
     let moved = fs::create_dir_all(&to).and_then(|()| {
