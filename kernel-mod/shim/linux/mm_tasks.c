@@ -9,10 +9,15 @@
 
 #include "mm_shim.h"
 
-/* Not the kernel's own, not init, and none that must not be killed for memory. */
+/*
+ * Not the kernel's own, and none that must not be killed for memory.  No init
+ * either, of the machine or of a job: all of its processes would go with it.
+ */
 static bool may_be_asked(struct task_struct *task)
 {
-	return !(task->flags & (PF_KTHREAD | PF_EXITING)) && !is_global_init(task) &&
+	struct pid *pid = task_tgid(task);
+
+	return !(task->flags & (PF_KTHREAD | PF_EXITING)) && pid && !is_child_reaper(pid) &&
 	       task->signal->oom_score_adj != OOM_SCORE_ADJ_MIN;
 }
 
