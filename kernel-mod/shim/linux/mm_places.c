@@ -2,6 +2,8 @@
 /* Where a process has pages: read from its upper page tables, and page by page. */
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/swap.h>
+#include <linux/leafops.h>
 #include <linux/pgtable.h>
 #include <linux/sched/mm.h>
 
@@ -102,44 +104,89 @@ long kpi_mm_populated(struct mm_struct *mm, u64 start, u64 end,
 	return n;
 }
 
-/* Sets the bits of the anonymous pages among page[0..n). */
-static void present_note(struct page **page, long n, u64 at, u64 *bits)
+/*
+ * Is the process's own page behind this entry, wherever its content is: in
+ * memory, in swap, on another node?
+ */
+static bool own_page(pte_t pte)
 {
-	long i;
+	softleaf_t entry;
 
-	for (i = 0; i < n; i++, at++) {
-		if (PageAnon(page[i]))
-			bits[at / 64] |= 1ULL << (at % 64);
-		put_page(page[i]);
-	}
+	if (pte_none(pte))
+		return false;
+	if (pte_present(pte))
+		return !pte_special(pte) && pfn_valid(pte_pfn(pte)) && PageAnon(pte_page(pte));
+	entry = softleaf_from_pte(pte);
+	if (softleaf_has_pfn(entry))
+		return PageAnon(softleaf_to_page(entry));
+	return softleaf_is_swap(entry);
 }
 
-#define PRESENT_STEP 32
+/* As own_page(), of a huge page; -EAGAIN if it is a page table by now. */
+static int own_huge(struct mm_struct *mm, pmd_t *pmd)
+{
+	spinlock_t *ptl = pmd_lock(mm, pmd);
+	pmd_t val = *pmd;
+	int own;
+
+	if (pmd_none(val))
+		own = 0;
+	else if (!pmd_present(val))
+		own = folio_test_anon(softleaf_to_folio(softleaf_from_pmd(val)));
+	else if (pmd_trans_huge(val))
+		own = PageAnon(pmd_page(val));
+	else
+		own = -EAGAIN;
+	spin_unlock(ptl);
+	return own;
+}
+
+/* The part of one page table from addr on; bit 0 of it is bit `at`. */
+static void present_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, u64 *bits)
+{
+	pmd_t *pmd = holon_pmd(mm, addr);
+	spinlock_t *ptl;
+	int own = 0;
+	pte_t *pte;
+
+	if (!pmd)
+		return;
+	do {
+		pte = holon_pte_lock(mm, pmd, addr, &ptl);
+		if (!pte)
+			own = own_huge(mm, pmd);
+	} while (!pte && own == -EAGAIN);
+	if (!pte) {
+		if (own)
+			bitmap_set((unsigned long *)bits, at, (end - addr) >> PAGE_SHIFT);
+		return;
+	}
+	for (; addr < end; addr += PAGE_SIZE, pte++, at++)
+		if (own_page(ptep_get(pte)))
+			__set_bit(at, (unsigned long *)bits);
+	holon_pte_unlock(ptl);
+}
 
 int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits)
 {
-	struct page *page[PRESENT_STEP];
-	int locked = 0;
-	u64 at = 0;
+	u64 addr = start, end = start + pages * PAGE_SIZE, to;
+	struct vm_area_struct *vma;
 
 	memset(bits, 0, DIV_ROUND_UP(pages, 64) * sizeof(*bits));
-	while (at < pages) {
-		long n = min_t(u64, pages - at, PRESENT_STEP);
-
-		if (!locked && mmap_read_lock_killable(mm))
-			return -EINTR;
-		locked = 1;
-		n = get_user_pages_remote(mm, start + at * PAGE_SIZE, n,
-					  FOLL_DUMP | FOLL_FORCE, page, &locked);
-		if (n > 0)
-			present_note(page, n, at, bits);
-		at += n > 0 ? n : 1;
-		if (n < 0 && n != -EFAULT)
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	while (addr < end) {
+		/* Only what is mapped now has page tables that stay while the lock is held. */
+		vma = find_vma(mm, addr);
+		if (!vma || vma->vm_start >= end)
 			break;
+		addr = max_t(u64, addr, vma->vm_start);
+		to = min3((u64)vma->vm_end, end, (addr & PMD_MASK) + PMD_SIZE);
+		present_table(mm, addr, to, (addr - start) >> PAGE_SHIFT, bits);
+		addr = to;
 	}
-	if (locked)
-		mmap_read_unlock(mm);
-	return at < pages ? -EIO : 0;
+	mmap_read_unlock(mm);
+	return 0;
 }
 
 int kpi_mm_swapped(struct mm_struct *mm)
