@@ -245,8 +245,8 @@ pub struct Process {
     pub ns: u64,
 }
 
-/// The processes of this machine, but for the kernel's, inits, and those that must not be killed for
-/// memory; `most` at most.
+/// The processes of this machine, but for the kernel's, inits, and those that must not be killed
+/// for memory; `most` at most.
 pub fn processes(most: usize) -> Result<Vec<Process>> {
     let none = raw::kpi_process {
         mm: core::ptr::null_mut(),

@@ -5,7 +5,7 @@ use netproto::{Instant, Slot};
 
 use crate::lodge::owner::entry::{CopyStage, EntryId, Loss, Stage};
 use crate::lodge::owner::op::{OpKind, LANES};
-use crate::lodge::owner::{Link, Owner};
+use crate::lodge::owner::{Lender, Link, Owner};
 use crate::lodge::{bit, Peer};
 
 /// Entries looked at for one HAND_BACK; the holder repeats it.
@@ -128,26 +128,25 @@ impl Owner {
     pub(super) fn reserve(&mut self, now: Instant) {
         let policy = self.config.fetch;
         let goal = self.goal;
-        let target = |lender: &super::Lender| lender.is_target(now);
-        let asked: u32 = self.lenders.iter().fold(0, |sum: u32, lender| {
-            let more = lender.asked.map_or(0, |(ask, _)| ask.limit.saturating_sub(lender.limit));
-            sum.saturating_add(more)
-        });
-        let mut unused = self.unused().saturating_add(asked);
-        while unused < goal {
-            let missing = goal.saturating_sub(unused);
-            let free = self
-                .lenders
-                .iter_mut()
-                .filter(|lender| target(lender) && lender.asked.is_none() && lender.spare > 0);
-            let Some(lender) = free.max_by_key(|lender| lender.spare) else {
-                return;
+        let is_target = |lender: &&mut Lender| lender.is_target(now);
+        let targets = self.lenders.iter_mut().filter(is_target).filter(|it| it.has_any()).count();
+        // Two copies need two holders: what one has counts for half at most, if there are more.
+        let cap = if targets > 1 { goal.div_ceil(2) } else { goal };
+        loop {
+            let have = self.lenders.iter().filter(|it| it.is_target(now));
+            let have = have.map(|lender| lender.expected().min(cap));
+            let missing = goal.saturating_sub(have.fold(0, u32::saturating_add));
+            let free = self.lenders.iter_mut().filter(is_target);
+            let free = free.filter(|it| it.asked.is_none() && it.spare > 0 && it.expected() < cap);
+            let Some(lender) = free.max_by_key(|lender| lender.spare).filter(|_| missing > 0)
+            else {
+                break;
             };
-            // Spread: two copies need two holders.
-            let more = missing.min(lender.spare).min(missing.div_ceil(2).max(8));
+            let more = cap.saturating_sub(lender.expected()).min(missing).min(lender.spare);
             lender.ask(now, lender.limit.max(lender.used).saturating_add(more), policy);
-            unused = unused.saturating_add(more);
         }
+        self.reserve_anywhere(now);
+        let unused = self.unused();
         if unused > goal.saturating_mul(2).saturating_add(64) {
             let over = unused.saturating_sub(goal);
             let free = self.lenders.iter_mut().filter(|lender| lender.asked.is_none());
@@ -155,6 +154,24 @@ impl Owner {
                 let less = over.min(lender.unused());
                 lender.ask(now, lender.limit.saturating_sub(less), policy);
             }
+        }
+    }
+
+    /// What is missing even so, wherever it can be had.
+    fn reserve_anywhere(&mut self, now: Instant) {
+        let (policy, goal) = (self.config.fetch, self.goal);
+        loop {
+            let have = self.lenders.iter().filter(|it| it.is_target(now));
+            let have = have.map(Lender::expected).fold(0, u32::saturating_add);
+            let missing = goal.saturating_sub(have);
+            let free = self.lenders.iter_mut().filter(|lender| lender.is_target(now));
+            let free = free.filter(|lender| lender.asked.is_none() && lender.spare > 0);
+            let Some(lender) = free.max_by_key(|lender| lender.spare).filter(|_| missing > 0)
+            else {
+                return;
+            };
+            let more = missing.min(lender.spare);
+            lender.ask(now, lender.limit.max(lender.used).saturating_add(more), policy);
         }
     }
 

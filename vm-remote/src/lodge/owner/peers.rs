@@ -73,6 +73,17 @@ impl Lender {
         self.limit.saturating_sub(self.used)
     }
 
+    /// What may be sent there once what is being asked for is granted.
+    pub(super) fn expected(&self) -> u32 {
+        let limit = self.asked.map_or(self.limit, |(ask, _)| ask.limit.max(self.limit));
+        limit.saturating_sub(self.used)
+    }
+
+    /// Whether it lends, or could.
+    pub(super) fn has_any(&self) -> bool {
+        self.spare > 0 || self.limit > 0
+    }
+
     /// Whether it may get new pages now.
     pub(super) fn is_target(&self, now: Instant) -> bool {
         self.link == Link::Up && !self.is_drained && now >= self.shed_until
