@@ -18,6 +18,8 @@ use crate::node::ssh::{Ssh, Terminal};
 const LOOK: Duration = Duration::from_millis(300);
 /// For what takes a second on metal; guests run under emulation.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
+/// For all memory of a process that is busy itself, over an emulated wire.
+const FETCHED: Duration = Duration::from_secs(300);
 /// Where the guests have the programs of `qemu-testbed/scenario/programs`.
 pub(crate) const PROGRAMS: &str = "/usr/lib/holon-testbed";
 
@@ -234,7 +236,7 @@ impl Cluster {
 
     /// Waits until a process has all its memory where it runs.
     pub(crate) fn fetched(&self, node: usize, id: &str) -> Result<()> {
-        eventually(&format!("all memory of {id}"), SOON, || {
+        eventually(&format!("all memory of {id}"), FETCHED, || {
             let process = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
             Ok((process.remote_bytes == 0).then_some(()))
         })

@@ -1,7 +1,7 @@
 //! Capture files of bounded size, one per link, in the classic pcap format.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,8 +25,17 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// Starts a new capture file.
+    /// Starts a new capture; what an earlier one left under this name is gone.
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        match fs::remove_file(rotated(path)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("remove the old {}", path.display()));
+            }
+            _ => Self::begin(path),
+        }
+    }
+
+    fn begin(path: &Path) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
         let mut file = BufWriter::with_capacity(1 << 16, file);
         file.write_all(&header())?;
@@ -65,12 +74,17 @@ impl Capture {
 
     fn rotate(&mut self) -> Result<()> {
         self.flush()?;
-        let mut old = self.path.clone().into_os_string();
-        old.push(".1");
-        fs::rename(&self.path, old)?;
-        *self = Self::create(&self.path)?;
+        fs::rename(&self.path, rotated(&self.path))?;
+        *self = Self::begin(&self.path)?;
         Ok(())
     }
+}
+
+/// Where a full file goes.
+fn rotated(path: &Path) -> PathBuf {
+    let mut old = path.to_owned().into_os_string();
+    old.push(".1");
+    old.into()
 }
 
 /// The frames of a capture file; one that is being written may end in the middle of the last.
@@ -127,5 +141,8 @@ mod tests {
         let size = |p: &Path| fs::metadata(p).expect("metadata").len();
         assert!(size(&path) < FILE_LEN_MAX + 4096);
         assert!(size(&dir.path().join("link.pcap.1")) < FILE_LEN_MAX + 4096);
+        // The next cluster's capture has nothing of this one's.
+        Capture::create(&path).expect("create");
+        assert!(!dir.path().join("link.pcap.1").exists());
     }
 }
