@@ -1,10 +1,10 @@
 //! One owner and its holders, hand to hand: the rules one by one. What happens to them together, on
 //! a bad network, is in `tools/sim`.
 
-use netproto::msg::lodge::{Batch, BatchFlags, Item, Status};
+use netproto::msg::lodge::{Batch, BatchFlags, HandBack, HandBackReason, Item, Status};
 use netproto::{Duration, Incarnation, Instant, Kind, Slot};
 use vm_remote::lodge::holder::{self, Frame, Holder, Store};
-use vm_remote::lodge::owner::{self, EntryId, EvictRefused, FetchRefused, Loss, OpKind};
+use vm_remote::lodge::owner::{self, CopyStage, EntryId, EvictRefused, FetchRefused, Loss, OpKind};
 use vm_remote::lodge::owner::{Owner, Page, Stage};
 use vm_remote::lodge::{positions, Body, Peer};
 use vm_remote::retry::Policy;
@@ -306,4 +306,37 @@ fn a_new_incarnation_frees_what_the_old_one_had() {
     assert_eq!(holder.spare(), 64);
     let item = Item { position: 0, status: Status::Ask, entry: 0, page_crc: 1, generation: 1 };
     assert_eq!(holder.fetch(peer(ME), &item), Err(Status::Gone), "the former life is no member");
+}
+
+/// Both holders want their copies to leave, and one new copy was made meanwhile: the place for the
+/// other one is taken by copies that nobody wants.
+#[test]
+fn copies_that_leave_make_room_for_those_that_replace_them() {
+    let mut world = World::new(&[64, 64, 64, 64]);
+    let entries = world.evict(1, 2);
+    let holders: Vec<Slot> = world.owner.copies(entries[0]).map(|copy| copy.slot).collect();
+    let peers = holders.iter().map(|slot| peer(slot.get())).collect::<Vec<_>>();
+    let back = |pages, limit| HandBack { pages, reason: HandBackReason::Pressure, limit };
+    // Only one other node has room at first.
+    for number in (1..=4).filter(|number| !holders.contains(&peer(*number).slot)).skip(1) {
+        world.holders[usize::from(number) - 1].0.drain();
+        let now = at(10);
+        if let Some((_, message)) = world.holders[usize::from(number) - 1].0.poll_hand_back(now) {
+            world.owner.handle_hand_back(now, peer(number), &message);
+        }
+    }
+    for from in &peers {
+        let limit = world.owner.lender(from.slot).expect("known").limit();
+        world.owner.handle_hand_back(at(10), *from, &back(limit, limit));
+    }
+    for step in 1..40 {
+        world.run(at(10 + 20 * step));
+        while world.owner.poll_homing().is_some() {}
+    }
+    let stages = |world: &World| -> Vec<CopyStage> {
+        world.owner.copies(entries[0]).map(|copy| copy.stage).collect()
+    };
+    assert_eq!(world.owner.to_mend(), 0, "{:?}", stages(&world));
+    assert_eq!(stages(&world), [CopyStage::Held; 2]);
+    assert_eq!(world.fetch_all(&entries), 1);
 }

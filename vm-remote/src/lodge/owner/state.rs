@@ -159,11 +159,13 @@ impl Owner {
             return;
         };
         if entry.stage == Stage::Lodged {
-            let has_enough = entry.count(CopyStage::Held) >= usize::from(entry.wanted);
-            for copy in entry.copies.iter_mut().filter(|_| has_enough) {
-                if copy.stage == CopyStage::Unwanted {
-                    copy.stage = CopyStage::Leaving;
-                }
+            // What is over the wanted number goes, even if no holder wants what stays: else the
+            // copies that are to replace these might find no place.
+            let readable = entry.copies.iter().filter(|copy| copy.is_readable()).count();
+            let over = readable.saturating_sub(usize::from(entry.wanted));
+            let is_unwanted = |copy: &&mut PageCopy| copy.stage == CopyStage::Unwanted;
+            for copy in entry.copies.iter_mut().filter(is_unwanted).take(over) {
+                copy.stage = CopyStage::Leaving;
             }
         }
         let is_lost = entry.stage == Stage::Lodged && !entry.is_readable();
