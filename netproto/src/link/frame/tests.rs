@@ -4,6 +4,8 @@
 use super::*;
 use alloc::vec;
 use alloc::vec::Vec;
+use holon_simkit::mutate::{mutate, rounds};
+use holon_simkit::Rng;
 
 fn shape(message_len: u32) -> Shape {
     Shape { kind: Kind(0x0102), message_len, after: After::Distance(3) }
@@ -138,4 +140,150 @@ fn an_ack_tells_the_newest_runs_that_fit() {
         assert_eq!(told.ranges.as_slice(), &runs[..count]);
         assert_eq!(told.delay, Duration::from_us(1000));
     }
+}
+
+fn plain_number(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
+    let digits = bytes.get(at..at + width)?.iter().rev();
+    Some(digits.fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+}
+
+/// A frame read by offsets alone: its length, and the numbers in it.
+fn plain_frame(bytes: &[u8]) -> Option<(usize, Vec<u64>)> {
+    let number = |at, width| plain_number(bytes, at, width);
+    match bytes.first()? {
+        1 => {
+            let fields = [number(1, 1)?, number(2, 2)?, number(4, 8)?, number(12, 4)?];
+            let [class, _, _, whole] = fields;
+            let (offset, after, len) = (number(16, 2)?, number(18, 2)?, number(20, 2)?);
+            let end = 22 + usize::try_from(len).ok()?;
+            let is_right = class < 3
+                && whole <= 65_536
+                && offset + len <= whole
+                && (len == 0) == (whole == 0)
+                && bytes.len() >= end;
+            is_right.then(|| (end, [&fields[..], &[offset, after, len]].concat()))
+        }
+        2 => {
+            let (more, delay, mut last) = (number(1, 1)?, number(2, 2)?, number(4, 8)?);
+            let (mut at, mut values) = (12, vec![delay * 8]);
+            for run in 0..=more {
+                if run > 0 {
+                    let gap = number(at, 4)?;
+                    at += 4;
+                    last = values.last()?.checked_sub(gap + 1).filter(|_| gap > 0)?;
+                }
+                let first = last.checked_sub(number(at, 4)?).filter(|first| *first > 0)?;
+                at += 4;
+                values.extend([last, first]);
+            }
+            (more < 32).then_some((at, values))
+        }
+        3 => {
+            let (class, zero) = (number(1, 1)?, number(2, 2)?);
+            let fields = vec![class, number(4, 8)?, number(12, 8)?];
+            (class < 3 && zero == 0).then_some((20, fields))
+        }
+        kind @ (4 | 5) => {
+            let stamp = number(4, 8)?;
+            (number(1, 3)? == 0).then_some((12, vec![u64::from(*kind), stamp]))
+        }
+        _ => None,
+    }
+}
+
+/// The same by the decoder, and what the encoder makes of it.
+fn decoded_frame(bytes: &[u8]) -> Option<(usize, Vec<u64>, Vec<u8>)> {
+    let mut r = Reader::new(bytes);
+    let frame = Frame::decode(&mut r).ok()?;
+    let mut buffer = vec![0; bytes.len()];
+    let mut w = Writer::new(&mut buffer);
+    let values = match frame {
+        Frame::Fragment(it) => {
+            it.encode(&mut w).expect("fits");
+            let after = match it.shape.after {
+                After::Nothing => 0,
+                After::All => 65_535,
+                After::Distance(distance) => u64::from(distance),
+            };
+            let (class, kind) = (u64::from(it.class.number()), u64::from(it.shape.kind.0));
+            let len = u64::try_from(it.data.len()).expect("small");
+            let whole = u64::from(it.shape.message_len);
+            vec![class, kind, it.number, whole, u64::from(it.offset), after, len]
+        }
+        Frame::Ack(it) => {
+            it.encode(&mut w).expect("fits");
+            let runs = it.ranges.as_slice().iter().flat_map(|(first, last)| [*last, *first]);
+            [it.delay.as_us()].into_iter().chain(runs).collect()
+        }
+        Frame::Credit(it) => {
+            it.encode(&mut w).expect("fits");
+            vec![u64::from(it.class.number()), it.messages, it.bytes]
+        }
+        Frame::Ping { stamp } => {
+            encode_ping(stamp, &mut w).expect("fits");
+            vec![4, stamp]
+        }
+        Frame::Pong { stamp } => {
+            encode_pong(stamp, &mut w).expect("fits");
+            vec![5, stamp]
+        }
+    };
+    let len = w.len();
+    buffer.truncate(len);
+    Some((bytes.len() - r.remaining(), values, buffer))
+}
+
+fn any_frame(rng: &mut Rng) -> Vec<u8> {
+    let kind = [1, 2, 3, 4, 5][rng.index(5)];
+    let mut bytes = vec![kind, 0, 0, 0];
+    let number = |rng: &mut Rng| if rng.coin() { rng.draw() } else { rng.below(3_000) };
+    match kind {
+        1 => {
+            let (len, after) = (1 + rng.index(30), rng.pick(&[0, 1, 300, 65_535_u16]));
+            let offset = u16::try_from(rng.below(60_000)).expect("small");
+            let whole = u32::from(offset) + 30 + rng.below_u32(1_000);
+            bytes[1] = rng.pick(&[0, 1, 2]);
+            bytes.extend(number(rng).to_le_bytes());
+            bytes.extend(whole.to_le_bytes());
+            bytes.extend(offset.to_le_bytes());
+            bytes.extend(after.to_le_bytes());
+            bytes.extend(u16::try_from(len).expect("small").to_le_bytes());
+            bytes.resize(bytes.len() + len, 7);
+        }
+        2 => {
+            let more = rng.index(32);
+            bytes[1] = u8::try_from(more).expect("small");
+            bytes.extend((rng.draw() | 1 << 40).to_le_bytes());
+            (0..=2 * more).for_each(|_| bytes.extend((1 + rng.below_u32(900)).to_le_bytes()));
+        }
+        3 => {
+            bytes[1] = rng.pick(&[0, 1, 2]);
+            (0..2).for_each(|_| bytes.extend(number(rng).to_le_bytes()));
+        }
+        _ => bytes.extend(number(rng).to_le_bytes()),
+    }
+    bytes
+}
+
+/// The decoder takes what a reader that shares no code with it takes, reads the same, and what it
+/// takes is what the encoder writes.
+#[test]
+fn two_readers_agree() {
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..rounds(20_000) {
+        let mut rng = Rng::new(seed);
+        let mut bytes = any_frame(&mut rng);
+        assert!(plain_frame(&bytes).is_some(), "{bytes:02x?}");
+        for _ in 0..4 {
+            let ours = decoded_frame(&bytes);
+            let read = ours.as_ref().map(|(len, values, _)| (*len, values.clone()));
+            assert_eq!(read, plain_frame(&bytes), "{bytes:02x?}");
+            if let Some((len, _, again)) = &ours {
+                assert_eq!(bytes.get(..*len), Some(&again[..]), "written differently");
+            }
+            *(if ours.is_some() { &mut taken } else { &mut refused }) += 1;
+            mutate(&mut bytes, &mut rng);
+        }
+    }
+    assert!(taken > refused / 4 && refused > taken / 20, "{taken} taken, {refused} refused");
 }
