@@ -3,9 +3,13 @@
 use netproto::msg::lodge::{Horizon, Item, Status};
 use netproto::RequestId;
 
+use crate::lodge::holder::state::Tenant;
 use crate::lodge::holder::table::{Frame, Key, Record, State};
 use crate::lodge::holder::Holder;
 use crate::lodge::Peer;
+
+/// Places of the table that may be looked at for each page that an owner names.
+const PLACES_PER_PAGE: u32 = 1024;
 
 /// What to do with a page that came with STORE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,25 +23,42 @@ pub enum Store {
 impl Holder {
     /// The owner's oldest STORE under way. Tombs of older ones are of no use any more.
     fn advance(&mut self, from: Peer, horizon: Horizon) {
-        let Some(tenant) = self.known(from).filter(|tenant| horizon > tenant.horizon) else {
+        let Some(tenant) = self.known(from) else {
             return;
         };
-        tenant.horizon = horizon;
+        tenant.named = tenant.named.saturating_add(1);
+        tenant.horizon = tenant.horizon.max(horizon);
         // Looking at the whole table is only worth it when tombs are many.
         if self.tombs > self.config.tombs / 2 {
-            self.bury(from, horizon);
+            self.bury(from);
         }
     }
 
-    fn bury(&mut self, from: Peer, horizon: Horizon) {
-        let tombs = &mut self.tombs;
+    /// Forgets an owner's tombs that are of no use any more: not again before its horizon has moved
+    /// and it has named some pages, or it could keep this node busy with nothing else.
+    fn bury(&mut self, from: Peer) {
+        let pause = self.table.places() / PLACES_PER_PAGE;
+        let is_due = |it: &&mut Tenant| it.horizon > it.buried && it.named >= pause;
+        let Some(tenant) = self.known(from).filter(is_due) else {
+            return;
+        };
+        (tenant.buried, tenant.named) = (tenant.horizon, 0);
+        let (horizon, mut count) = (tenant.horizon, 0_u32);
         self.table.remove_all(|record| match record.state {
             State::Tomb if record.key.owner == from.slot && record.request <= horizon.0 => {
-                *tombs = tombs.saturating_sub(1);
+                count = count.saturating_add(1);
                 true
             }
             State::Tomb | State::Held(_) | State::Filling(_) => false,
         });
+        self.forget_tombs(from, count);
+    }
+
+    fn forget_tombs(&mut self, from: Peer, count: u32) {
+        self.tombs = self.tombs.saturating_sub(count);
+        if let Some(tenant) = self.known(from) {
+            tenant.tombs = tenant.tombs.saturating_sub(count);
+        }
     }
 
     /// A page came to be kept.
@@ -92,7 +113,7 @@ impl Holder {
         // The table has room for every frame besides all tombs.
         self.table.put(record);
         if known.is_some_and(|record| record.state == State::Tomb) {
-            self.tombs = self.tombs.saturating_sub(1);
+            self.forget_tombs(from, 1);
         }
         if let Some(tenant) = self.known(from).filter(|_| is_new) {
             tenant.held = tenant.held.saturating_add(1);
@@ -202,17 +223,27 @@ impl Holder {
     }
 
     fn remember(&mut self, from: Peer, key: Key, generation: u64, request: RequestId) -> bool {
-        if self.tombs >= self.config.tombs {
-            let horizon = self.tenant(from.slot).map_or(Horizon(0), |tenant| tenant.horizon);
-            self.bury(from, horizon);
+        if !self.has_tomb_for(from) {
+            self.bury(from);
         }
-        if self.tombs >= self.config.tombs {
+        if !self.has_tomb_for(from) {
             self.stats.busy = self.stats.busy.saturating_add(1);
             return false;
         }
         let record = Record { key, generation, request: request.0, crc: 0, state: State::Tomb };
         let is_put = self.table.put(record);
         self.tombs = self.tombs.saturating_add(u32::from(is_put));
+        if let Some(tenant) = self.known(from).filter(|_| is_put) {
+            tenant.tombs = tenant.tombs.saturating_add(1);
+        }
         is_put
+    }
+
+    /// Nobody has more tombs than are free: an owner whose horizon stands still, for whatever
+    /// reason, leaves room for the others, however many come (dynamic thresholds, as of buffers
+    /// that the ports of a switch share).
+    fn has_tomb_for(&self, owner: Peer) -> bool {
+        let free = self.config.tombs.saturating_sub(self.tombs);
+        self.tenant(owner.slot).is_some_and(|tenant| tenant.tombs < free)
     }
 }

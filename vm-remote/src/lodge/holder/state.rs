@@ -16,7 +16,7 @@ pub struct Config {
     /// Frames that may be lent at most: the table is made for them.
     pub frames: u32,
     /// Released pages that are remembered at most, until their owners can't have STOREs of them
-    /// under way any more.
+    /// under way any more. None of the owners gets them all.
     pub tombs: u32,
     /// Between two HAND_BACKs to one owner.
     pub hand_back_pause: Duration,
@@ -49,6 +49,10 @@ pub(super) struct Tenant {
     pub(super) is_up: bool,
     pub(super) limit: u32,
     pub(super) held: u32,
+    pub(super) tombs: u32,
+    /// The horizon of the last look for tombs that are of no use, and pages named since.
+    pub(super) buried: Horizon,
+    pub(super) named: u32,
     pub(super) quota: u32,
     pub(super) sequence: u64,
     pub(super) horizon: Horizon,
@@ -85,6 +89,9 @@ impl Holder {
             is_up: false,
             limit: 0,
             held: 0,
+            tombs: 0,
+            buried: Horizon(0),
+            named: 0,
             quota: u32::MAX,
             sequence: 0,
             horizon: Horizon(0),
@@ -147,8 +154,9 @@ impl Holder {
             is_its
         });
         if let Some(tenant) = self.tenants.get_mut(peer.slot.index()) {
-            (tenant.limit, tenant.held, tenant.sequence) = (0, 0, 0);
+            (tenant.limit, tenant.held, tenant.tombs, tenant.sequence) = (0, 0, 0, 0);
             (tenant.horizon, tenant.is_up) = (Horizon(0), false);
+            (tenant.buried, tenant.named) = (Horizon(0), 0);
             tenant.peer.incarnation = Incarnation::NONE;
         }
     }

@@ -155,6 +155,11 @@ impl Table {
         }
     }
 
+    /// Places that [`Self::remove_all`] looks at.
+    pub(super) fn places(&self) -> u32 {
+        u32::try_from(self.places.len()).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
         self.places.iter().flatten()
     }

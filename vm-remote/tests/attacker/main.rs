@@ -1,0 +1,48 @@
+//! A member turns hostile: as owner towards a holder, as holder towards an owner, as source of a
+//! moved process. Its messages decode, for what does not never gets here; any field may lie.
+//! Nothing panics, what is kept is bounded, others have what they had, and what was refused is
+//! counted.
+
+mod fetches;
+mod holder;
+mod owner;
+
+use holon_simkit::mutate::mutate;
+use holon_simkit::Rng;
+use netproto::msg::lodge::{Batch, Item};
+use netproto::{Duration, Incarnation, Instant, Kind, Slot};
+use vm_remote::lodge::Peer;
+
+const ATTACKER: u8 = 1;
+const HONEST: u8 = 2;
+
+fn slot(number: u8) -> Slot {
+    Slot::new(number).expect("a slot")
+}
+
+fn peer(number: u8) -> Peer {
+    Peer { slot: slot(number), incarnation: Incarnation([number + 1; 16]) }
+}
+
+fn at(ms: u64) -> Instant {
+    Instant::ZERO.after(Duration::from_ms(ms))
+}
+
+/// A batch as it is on the wire; contents are pages of zeros.
+fn wire(head: &Batch, items: &[Item], contents: usize) -> Vec<u8> {
+    let count = u16::try_from(items.len()).expect("few");
+    let mut bytes = Batch { count, ..*head }.encode().to_vec();
+    items.iter().for_each(|item| bytes.extend(item.encode()));
+    bytes.resize(bytes.len() + contents * 4096, 0);
+    bytes
+}
+
+/// The message with some change, if it still is one.
+fn changed(kind: Kind, bytes: &[u8], rng: &mut Rng) -> Option<(Batch, Vec<Item>)> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..rng.below(3) {
+        mutate(&mut bytes, rng);
+    }
+    let (head, parts) = Batch::decode(kind, &bytes).ok()?;
+    Some((head, parts.iter().map(|(item, _)| item).collect()))
+}
