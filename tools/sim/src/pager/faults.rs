@@ -33,6 +33,7 @@ impl World {
         self.saw("crash");
         self.last_crash_ns = self.now_ns;
         self.died.insert(node);
+        self.saw_phases(node);
         if self.nodes[node].life.as_ref().is_some_and(|life| life.owner.in_use() > 0) {
             self.saw("an owner with pages elsewhere dies");
         }
@@ -60,16 +61,29 @@ impl World {
             }
             return;
         }
+        if let News::Fence { node, life } = news {
+            self.fence(node, life);
+            return;
+        }
         let (at, of, number) = match news {
             News::Up { at, of, life }
             | News::Silent { at, of, life }
             | News::Dead { at, of, life } => (at, of, life),
-            News::Start { .. } => return,
+            News::Start { .. } | News::Fence { .. } => return,
         };
         // Membership tells of lives in their order: nobody hears of a former one again.
         let is_past = self.nodes[of].lives != number || self.nodes[of].life.is_none();
         if is_past && matches!(news, News::Up { .. }) {
             return;
+        }
+        // One that was given up stays so, as the driver sees to, until it restarts.
+        if self.given_up.contains(&(of, number)) && matches!(news, News::Up { .. }) {
+            self.saw("given up, and heard of again");
+            return;
+        }
+        if !is_past && matches!(news, News::Dead { .. }) {
+            self.given_up.insert((of, number));
+            self.died.insert(of);
         }
         let Some(life) = &mut self.nodes[at].life else {
             return;
@@ -84,7 +98,7 @@ impl World {
                 life.owner.peer_silent(now, peer);
                 life.holder.peer_silent(peer);
             }
-            News::Dead { .. } | News::Start { .. } => {
+            News::Dead { .. } | News::Start { .. } | News::Fence { .. } => {
                 let before = life.holder.stats().dropped;
                 life.owner.peer_dead(now, peer);
                 life.holder.peer_dead(peer);
@@ -113,16 +127,17 @@ impl World {
         }
     }
 
-    fn may_crash(&self) -> bool {
+    pub(super) fn may_crash(&self) -> bool {
         let is_mended = |node: &super::world::Node| {
             node.life.as_ref().is_some_and(|life| life.owner.to_mend() == 0)
         };
-        let is_long_ago = self.now_ns - self.last_crash_ns > 2_300 * MS;
+        let is_long_ago = self.now_ns.saturating_sub(self.last_crash_ns) > 2_300 * MS;
         !self.options.is_gentle || (is_long_ago && self.nodes.iter().all(is_mended))
     }
 
     pub(super) fn faults(&mut self) {
         let options = self.options.clone();
+        self.kill_amid();
         for node in 0..self.nodes.len() {
             if self.nodes[node].life.is_none() {
                 continue;
@@ -130,6 +145,12 @@ impl World {
             if self.rng.chance(options.crash_ppm) && self.may_crash() {
                 self.crash(node);
                 continue;
+            }
+            if self.rng.chance(options.isolate_ppm) && self.may_crash() {
+                self.isolate(node);
+            }
+            if self.rng.chance(options.leave_ppm) {
+                self.begin_to_leave(node);
             }
             if self.rng.chance(options.pause_ppm) {
                 self.saw("standstill");
@@ -190,7 +211,11 @@ impl World {
                 u32::try_from(self.rng.below(u64::from(self.options.frames))).expect("small")
             });
             self.note(format!("node {node}: pressure {target:?}"));
+            self.life(node).is_short = target.is_some();
             self.life(node).holder.set_pressure(target);
+        }
+        if self.life(node).is_leaving {
+            return;
         }
         if self.rng.chance(drain_ppm) {
             let is_drained = !self.life(node).is_drained;
@@ -213,7 +238,8 @@ impl World {
         if let Some(life) = &mut self.nodes[node].life {
             life.holder.undrain();
             life.holder.set_pressure(None);
-            life.is_drained = false;
+            (life.is_drained, life.is_leaving, life.is_short) = (false, false, false);
+            life.owner.set_goal(64);
         }
     }
 }

@@ -50,17 +50,20 @@ impl World {
     /// A page is lost: there must be a cause.
     pub(super) fn lose(&mut self, node: usize, page: usize, loss: Loss) {
         self.note(format!("node {node}, page {page}: {loss:?}"));
+        let is_given_up = self.given_up.contains(&(node, self.nodes[node].lives));
         let is_excused = match loss {
             Loss::HolderDied(slot) => self.died.contains(&slot.index()),
             Loss::Damaged(slot) => self.rotten.contains(&slot.index()),
-            Loss::NotHeld(_) => false,
+            // The others have freed all that it had: it is to restart, and has not yet.
+            Loss::NotHeld(_) => is_given_up,
         };
-        if !is_excused || self.options.is_gentle {
+        if !is_excused || (self.options.is_gentle && !is_given_up) {
             self.fail(&format!("node {node}, page {page} is lost without a cause: {loss:?}"));
         }
         self.saw(match loss {
             Loss::HolderDied(_) => "lost: holder died",
-            _ => "lost: damaged",
+            Loss::NotHeld(_) => "lost: given up itself",
+            Loss::Damaged(_) => "lost: damaged",
         });
         let life = self.life(node);
         if let Place::Away(entry) = life.pages[page].place {

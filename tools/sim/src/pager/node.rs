@@ -56,6 +56,9 @@ pub(super) struct Life {
     pub(super) is_paused_until_ns: u64,
     pub(super) waiting: Vec<Vec<u8>>,
     pub(super) is_drained: bool,
+    pub(super) is_leaving: bool,
+    /// Under pressure.
+    pub(super) is_short: bool,
     pub(super) next_frame: u32,
 }
 
@@ -105,6 +108,8 @@ impl Life {
             is_paused_until_ns: 0,
             waiting: Vec::new(),
             is_drained: false,
+            is_leaving: false,
+            is_short: false,
             next_frame: 0,
         }
     }

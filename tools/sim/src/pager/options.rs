@@ -41,6 +41,8 @@ pub struct Options {
     pub is_one_way: bool,
     /// A node dies.
     pub crash_ppm: u64,
+    /// Of what may be under way when a node dies, that which is waited for.
+    pub aim: Option<usize>,
     /// A node stands still for a while.
     pub pause_ppm: u64,
     /// A node answers late, all the time: the mean of how much.
@@ -57,6 +59,10 @@ pub struct Options {
     pub drain_ppm: u64,
     /// A program ends, with all that it has under way.
     pub exit_ppm: u64,
+    /// A node is cut off until the others give it up.
+    pub isolate_ppm: u64,
+    /// A node leaves in order.
+    pub leave_ppm: u64,
 }
 
 impl Options {
@@ -73,10 +79,14 @@ impl Options {
             }
         };
         let is_gentle = some(80, 2) == 1;
+        let copies = if is_gentle { 2 } else { 1 + u8::try_from(some(60, 2)).expect("small") };
+        // There is little to mend where there is one copy, or nobody dies meanwhile.
+        let aims = if copies == 2 && !is_gentle { &[2_usize, 4][..] } else { &[0, 1, 3, 4, 5] };
+        let aim = usize::try_from(some(60, 5)).expect("small").checked_sub(1);
         Self {
             nodes: 3 + usize::try_from(some(60, 3)).expect("small"),
             pages: 40 + usize::try_from(some(100, 160)).expect("small"),
-            copies: if is_gentle { 2 } else { 1 + u8::try_from(some(60, 2)).expect("small") },
+            copies,
             frames: 60 + u32::try_from(some(100, 400)).expect("small"),
             tombs: 8 + u32::try_from(some(80, 200)).expect("small"),
             entries: 40 + u32::try_from(some(100, 200)).expect("small"),
@@ -90,6 +100,7 @@ impl Options {
             cut_ppm: some(40, 6_000),
             is_one_way: some(50, 2) == 1,
             crash_ppm: some(50, 2_000).max(if is_gentle { 1_000 } else { 0 }),
+            aim: aim.map(|aim| aims[aim % aims.len()]),
             pause_ppm: some(30, 3_000),
             slow_ns: some(20, 60 * MS),
             rot_ppm: if is_gentle { 0 } else { some(25, 20_000) },
@@ -98,6 +109,8 @@ impl Options {
             pressure_ppm: some(40, 4_000),
             drain_ppm: some(30, 2_000),
             exit_ppm: some(40, 4_000),
+            isolate_ppm: some(25, 800),
+            leave_ppm: some(25, 1_000),
         }
     }
 }

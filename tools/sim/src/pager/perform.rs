@@ -147,6 +147,10 @@ impl World {
         let no_memory_ppm = self.options.no_memory_ppm;
         if self.is_storm && self.rng.chance(no_memory_ppm) {
             self.saw("no memory for a page that came");
+            let holder = self.nodes[from.slot.index()].life.as_ref();
+            if holder.is_some_and(|holder| holder.is_short) {
+                self.saw("no memory at owner and holder");
+            }
             return;
         }
         let life = self.life(node);
@@ -240,6 +244,20 @@ impl World {
         self.answer(node, from, Kind::LODGE_STORED, head.request, &items);
     }
 
+    /// Contents that are damaged now and then on their way into a message.
+    fn sent(&mut self, node: usize, contents: Vec<Content>) -> Vec<Content> {
+        let bad_copy_ppm = if self.options.is_gentle { 0 } else { self.options.bad_copy_ppm };
+        let send = |content: Content| {
+            let is_bad = self.is_storm && self.rng.chance(bad_copy_ppm);
+            if is_bad {
+                self.rotten.insert(node);
+                self.saw("damaged while it was sent");
+            }
+            copied(&content, is_bad)
+        };
+        contents.into_iter().map(send).collect()
+    }
+
     /// A holder is asked for pages: answers with as many messages as they take.
     fn serve(&mut self, node: usize, to: Peer, head: &Batch, parts: &[(Item, Option<&[u8]>)]) {
         for some in parts.chunks(usize::from(netproto::limits::LODGE_CONTENTS_MAX)) {
@@ -254,7 +272,10 @@ impl World {
                     Err(status) => items.push(Item { status, ..*item }),
                 }
             }
-            let contents: Vec<&[u8]> = frames.iter().map(|frame| &life.frames[frame][..]).collect();
+            let contents: Vec<Content> =
+                frames.iter().map(|frame| life.frames[frame].clone()).collect();
+            let contents = self.sent(node, contents);
+            let contents: Vec<&[u8]> = contents.iter().map(|content| &content[..]).collect();
             let count = u16::try_from(items.len()).expect("few");
             let (request, flags) = (head.request, BatchFlags::empty());
             let head = Batch { request, horizon: Horizon(0), count, flags };

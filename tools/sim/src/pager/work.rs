@@ -15,6 +15,10 @@ impl World {
         if !self.is_storm {
             return;
         }
+        if self.life(node).is_leaving {
+            self.leave(node);
+            return;
+        }
         let page = self.rng.index(self.options.pages);
         self.write(node, page);
         if self.rng.chance(250_000) {

@@ -23,6 +23,7 @@ pub(super) enum News {
     Silent { at: usize, of: usize, life: u64 },
     Dead { at: usize, of: usize, life: u64 },
     Start { node: usize },
+    Fence { node: usize, life: u64 },
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +53,9 @@ pub(super) struct World {
     /// Nodes that died, and nodes with a frame that rotted.
     pub(super) died: BTreeSet<usize>,
     pub(super) rotten: BTreeSet<usize>,
+    /// Lives of nodes that are cut off, and that others gave up while they lasted.
+    pub(super) isolated: BTreeSet<(usize, u64)>,
+    pub(super) given_up: BTreeSet<(usize, u64)>,
     pub(super) seen: BTreeMap<String, u64>,
     news: BinaryHeap<Reverse<(u64, u64, News)>>,
     news_number: u64,
@@ -82,6 +86,8 @@ impl World {
             last_crash_ns: 0,
             died: BTreeSet::new(),
             rotten: BTreeSet::new(),
+            isolated: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             seen: BTreeMap::new(),
             news: BinaryHeap::new(),
             news_number: 0,
@@ -100,6 +106,7 @@ impl World {
         self.note("calm".to_string());
         self.is_storm = false;
         self.wire.heal();
+        self.fence_all();
         for node in 0..self.nodes.len() {
             self.relieve(node);
             if self.nodes[node].life.is_none() {
@@ -208,6 +215,9 @@ impl World {
             if self.is_awake(node) {
                 self.wake(node);
                 self.work(node);
+            }
+            // It may have left.
+            if self.is_awake(node) {
                 self.pump(node);
             }
         }
