@@ -193,12 +193,22 @@ struct kpi_udp_scratch;
 struct kpi_udp_scratch *kpi_udp_scratch_new(void);
 void kpi_udp_scratch_free(struct kpi_udp_scratch *scratch);
 int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 addr_be, u16 port,
-		       const u8 *data, size_t len, u16 segment_len);
+		       const struct kpi_iovec *iov, size_t n, u16 segment_len);
 /* Bytes of datagrams of one sender, each of *segment_len but the last; 0 there: it is one only.
  * More than buf takes gives their real length, cut at len. */
 s64 kpi_udp_recv(struct kpi_udp *u, u8 *buf, size_t len, u32 *addr_be, u16 *port,
 		 u16 *segment_len);
 bool kpi_udp_readable(struct kpi_udp *u);
+/*
+ * From now on each datagram is offered to kapi_udp_packet where it is received, before it is
+ * queued, and comes alone; when this returns from switching it off, none is offered any more.
+ */
+int kpi_udp_inlet(struct kpi_udp *u, bool on);
+struct kpi_packet;
+/* In softirq context: must not sleep. True: it is done with, and not queued. */
+bool kapi_udp_packet(const struct kpi_packet *packet, size_t len, u32 addr_be, u16 port);
+/* Bytes of the datagram from offset on; false if it has not so many. */
+bool kpi_packet_copy(const struct kpi_packet *packet, size_t offset, u8 *out, size_t len);
 /* Longest IP packet that the route takes. */
 int kpi_udp_route_mtu(struct kpi_udp *u, u32 addr_be);
 u32 kpi_crc32c(u32 seed, const u8 *data, size_t len);

@@ -3,7 +3,10 @@
 use kapi::{module::Unloading, Result};
 use netproto::{Class, Message, Slot};
 
-use crate::{ioctl::table::Record, port::net::Down};
+use crate::{
+    ioctl::table::Record,
+    port::net::{Down, Takers},
+};
 
 /// What an area of the module offers to the rest. All functions are called in process context.
 pub(crate) struct Area {
@@ -53,6 +56,14 @@ impl Area {
         ioctls: &[],
     };
 }
+
+/// Who takes what a task waits for.
+pub(crate) static TAKERS: Takers = Takers {
+    page_get: crate::memory::page_get,
+    space_piece: crate::memory::space_piece,
+    lodge_get: crate::lodge::lodge_get,
+    lodge_piece: crate::lodge::lodge_piece,
+};
 
 /// All areas, in the order in which they are loaded.
 pub(crate) static AREAS: &[&Area] = &[

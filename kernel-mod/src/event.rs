@@ -11,7 +11,7 @@ use kapi::{
 };
 
 use crate::{
-    areas::AREAS,
+    areas::{AREAS, TAKERS},
     control::{held, knobs},
     ioctl::open::OpenFile,
     port::net,
@@ -57,6 +57,7 @@ fn load() -> Result {
     let result = AREAS
         .iter()
         .try_for_each(|area| (area.load)().inspect(|()| loaded += 1))
+        .and_then(|()| net::set_takers(&TAKERS))
         .and_then(|()| open_doors());
     match result {
         Ok(open) => {

@@ -2,7 +2,8 @@
 //!
 //! Purpose: the vocabulary of the cluster ([`id`], [`time`], [`limits`]), the wire formats
 //! ([`wire`], [`msg`]), one reliable session per peer (`link`), the mesh of those sessions with
-//! heartbeats ([`Transport`]), and the requests and replies of the page fault path ([`page`]).
+//! heartbeats ([`Transport`]), and the requests and replies of the page fault path ([`page`],
+//! [`piece`]).
 //!
 //! Contract: everything is driven from outside. The caller passes in datagrams and the time, and
 //! drains what comes out; nothing here reads a clock, waits, or calls back. What a peer sends can
@@ -25,6 +26,7 @@ pub mod limits;
 mod link;
 pub mod msg;
 pub mod page;
+pub mod piece;
 mod pool;
 pub mod stats;
 pub mod time;

@@ -52,6 +52,9 @@ pub const PAGE_LEN: usize = 4096;
 /// The head of a page request or reply.
 pub const PAGE_HEAD_LEN: usize = 32;
 
+/// Datagrams that a page's content is cut into at most, when a task waits for it.
+pub const PARTS_MAX: usize = 4;
+
 /// Pages that one page request may ask for: one fault's readahead window (128 KiB).
 pub const PAGE_COUNT_MAX: u16 = 32;
 

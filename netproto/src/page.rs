@@ -1,19 +1,21 @@
-//! Pages on the wire: a request is a datagram of its own, a reply is a message.
+//! Pages on the wire: a request is a datagram of its own.
 //!
 //! A fault must not wait for the transport's lock. So a request needs no [`crate::Transport`]: the
 //! caller keeps the [`Addresses`] of each peer that is up (from [`crate::Event::Up`]), sends
-//! [`encode_get`]'s datagram itself, and repeats it by request id. The reply is a message of kind
+//! [`encode_get`]'s datagram itself, and repeats it by request id. What a task waits for is
+//! answered the same way ([`crate::piece`]). Other replies are messages of kind
 //! [`Kind::PAGE_DATA`] ([`crate::Transport::send_page`]): fragmented to the path, paced, repeated
 //! when lost, and in no order with any other.
 
 use crate::error::{DatagramError, DecodeError};
-use crate::id::{Incarnation, Slot};
+use crate::id::{Incarnation, RequestId, Slot};
 use crate::limits::{HEADER_LEN, LINK_HEADER_LEN, PAGE_HEAD_LEN};
+use crate::msg::lodge::LodgeGet;
 use crate::msg::page::{PageData, PageGet, PageStatus};
 #[cfg(doc)]
 use crate::msg::Kind;
 use crate::wire::checksum::{checksum, ChecksumFn};
-use crate::wire::header::{DatagramKind, Header, Lives, MAGIC, VERSION};
+use crate::wire::header::{tag, DatagramKind, Header, Lives, MAGIC, VERSION};
 
 /// Length of a request's datagram.
 pub const GET_DATAGRAM_LEN: usize = HEADER_LEN + PAGE_HEAD_LEN;
@@ -35,7 +37,9 @@ pub struct Addresses {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// For [`decode_get`].
-    Page,
+    Get,
+    /// For [`crate::piece::decode`].
+    Piece,
     /// For [`crate::Transport::handle_datagram`].
     Link,
     /// For nobody; the transport counts it when given to it.
@@ -53,25 +57,44 @@ pub fn classify(datagram: &[u8]) -> Path {
         return Path::Bad;
     }
     match DatagramKind::from_number(*kind) {
-        Some(DatagramKind::PageGet) => Path::Page,
+        Some(DatagramKind::PageGet | DatagramKind::LodgeGet) => Path::Get,
+        Some(DatagramKind::Piece) => Path::Piece,
         Some(DatagramKind::Hello | DatagramKind::Link | DatagramKind::Bye) => Path::Link,
         None => Path::Bad,
     }
 }
 
+/// A request for pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Get {
+    /// For pages of a space.
+    Page(PageGet),
+    /// For a lodged page that a task waits for.
+    Lodge(LodgeGet),
+}
+
+impl Get {
+    const fn request(&self) -> RequestId {
+        match self {
+            Self::Page(get) => get.request,
+            Self::Lodge(get) => get.request,
+        }
+    }
+}
+
 /// A whole request datagram.
 #[must_use]
-pub fn encode_get(
-    addresses: &Addresses,
-    get: &PageGet,
-    update: ChecksumFn,
-) -> [u8; GET_DATAGRAM_LEN] {
+pub fn encode_get(addresses: &Addresses, get: &Get, update: ChecksumFn) -> [u8; GET_DATAGRAM_LEN] {
     let mut datagram = [0; GET_DATAGRAM_LEN];
+    let (kind, head) = match get {
+        Get::Page(get) => (DatagramKind::PageGet, get.encode()),
+        Get::Lodge(get) => (DatagramKind::LodgeGet, get.encode()),
+    };
     if let Some(place) = datagram.last_chunk_mut::<PAGE_HEAD_LEN>() {
-        *place = get.encode();
+        *place = head;
     }
     let header = Header {
-        kind: DatagramKind::PageGet,
+        kind,
         source: addresses.source,
         destination: addresses.destination,
         lives: Lives::Named {
@@ -80,7 +103,7 @@ pub fn encode_get(
         },
         source_session: 0,
         destination_session: 0,
-        packet: get.request.0,
+        packet: get.request().0,
         is_urgent: true,
     };
     // Can't fail: the buffer holds header and head, and the lengths are constants.
@@ -95,26 +118,29 @@ pub fn encode_get(
 /// own and its peers' by [`check_addresses`].
 ///
 /// # Errors
-/// The first check that fails; [`DatagramError::WrongPath`] for a link's datagram.
-pub fn decode_get(datagram: &[u8], update: ChecksumFn) -> Result<(Header, PageGet), DatagramError> {
+/// The first check that fails; [`DatagramError::WrongPath`] for any other datagram.
+pub fn decode_get(datagram: &[u8], update: ChecksumFn) -> Result<(Header, Get), DatagramError> {
     let (header, body) = Header::decode(datagram, update)?;
-    if header.kind != DatagramKind::PageGet {
-        return Err(DatagramError::WrongPath);
-    }
-    let get = PageGet::decode(body).map_err(|_| DatagramError::Malformed)?;
+    let get = match header.kind {
+        DatagramKind::PageGet => PageGet::decode(body).map(Get::Page),
+        DatagramKind::LodgeGet => LodgeGet::decode(body).map(Get::Lodge),
+        _ => return Err(DatagramError::WrongPath),
+    };
+    let get = get.map_err(|_| DatagramError::Malformed)?;
     let is_for_nobody =
         matches!(header.lives, Lives::Named { destination, .. } if destination.is_none());
     if is_for_nobody
         || header.source_session != 0
         || header.destination_session != 0
-        || header.packet != get.request.0
+        || header.packet != get.request().0
     {
         return Err(DatagramError::BadField);
     }
     Ok((header, get))
 }
 
-/// Whether a request came from the peer that `ours` addresses, and is for this node's present life.
+/// Whether a request or piece came from the peer that `ours` addresses, and is for the present
+/// life of this node.
 ///
 /// # Errors
 /// [`DatagramError::NotForUs`], [`DatagramError::UnknownPeer`] or
@@ -126,8 +152,11 @@ pub fn check_addresses(header: &Header, ours: &Addresses) -> Result<(), Datagram
     if header.source != ours.destination {
         return Err(DatagramError::UnknownPeer);
     }
-    let expected =
-        Lives::Named { source: ours.destination_incarnation, destination: ours.source_incarnation };
+    let (source, destination) = (ours.destination_incarnation, ours.source_incarnation);
+    let expected = match header.lives {
+        Lives::Named { .. } => Lives::Named { source, destination },
+        Lives::Tag(_) => Lives::Tag(tag(source, destination)),
+    };
     if header.lives != expected {
         return Err(DatagramError::StaleIncarnation);
     }

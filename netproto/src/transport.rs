@@ -25,7 +25,7 @@ use crate::msg::Kind;
 use crate::pool::{Pool, Purpose};
 use crate::stats::Counters;
 use crate::time::Instant;
-use crate::wire::{DatagramKind, Header};
+use crate::wire::Header;
 
 pub use crate::event::{Class, DownReason, Event, Message, PeerInfo, PeerState};
 
@@ -151,7 +151,7 @@ impl Transport {
         if header.destination != self.config.slot {
             return Err(DatagramError::NotForUs);
         }
-        if header.kind == DatagramKind::PageGet {
+        if header.kind.is_outside() {
             return Err(DatagramError::WrongPath);
         }
         if self.events.len().saturating_add(EVENTS_SPARE) > EVENTS_MAX {

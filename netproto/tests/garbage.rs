@@ -170,12 +170,13 @@ fn each_header_field_has_its_refusal() {
     let (mut sim, record) = session(4);
     let is_link = |d: &&(usize, usize, Vec<u8>)| d.1 == 1 && d.2[5] == 2 && d.2.len() > 200;
     let good = record.iter().rev().find(is_link).expect("one").2.clone();
-    for kind in [0, 5, 6, 255] {
+    for kind in [0, 5, 8, 255] {
         expect(&mut sim, &good, DatagramError::BadKind, |b| b[5] = kind);
     }
-    for version in [0, 1, 3, 255] {
+    for version in [0, 1, 2, 4, 255] {
         expect(&mut sim, &good, DatagramError::BadVersion, |b| b[4] = version);
     }
+    expect(&mut sim, &good, DatagramError::WrongPath, |b| b[5] = 7);
     for source in [1, 64, 255] {
         expect(&mut sim, &good, DatagramError::BadField, |b| b[6] = source);
     }

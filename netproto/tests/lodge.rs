@@ -53,7 +53,7 @@ fn only_a_fetch_is_a_faults() {
     let flags = |kind, bytes: &[u8]| Batch::decode(kind, bytes).map(|(head, _)| head.flags);
     assert_eq!(flags(Kind::LODGE_FETCH, &bytes), Ok(BatchFlags::FAULT));
     assert_eq!(flags(Kind::LODGE_RELEASE, &bytes), Err(DecodeError::value("flags")));
-    bytes[18] = 2;
+    bytes[18] = 4;
     assert_eq!(flags(Kind::LODGE_FETCH, &bytes), Err(DecodeError::value("flags")));
 }
 

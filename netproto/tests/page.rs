@@ -1,7 +1,8 @@
 //! The datagrams of the fault path: bytes as they were agreed, and everything else refused.
 
+use netproto::msg::lodge::{BatchFlags, LodgeGet};
 use netproto::msg::page::{GetFlags, PageData, PageGet, PageStatus};
-use netproto::page::{self, Addresses, Path};
+use netproto::page::{self, Addresses, Get, Path};
 use netproto::wire::checksum::crc32c_update;
 use netproto::wire::crc32c;
 use netproto::{DatagramError, Incarnation, RequestId, Slot, SpaceId};
@@ -46,14 +47,14 @@ fn get() -> PageGet {
 
 #[test]
 fn golden_page_request() {
-    let bytes = page::encode_get(&addresses(), &get(), crc32c_update);
-    let golden = hex("484f4c4e 02 04 01 02 00000000 00000000 0a00000000000000 2000 0100 e3371bc4
+    let bytes = page::encode_get(&addresses(), &Get::Page(get()), crc32c_update);
+    let golden = hex("484f4c4e 03 04 01 02 00000000 00000000 0a00000000000000 2000 0100 b0f90ec3
          11111111111111111111111111111111 22222222222222222222222222222222
          0a00000000000000 0b00000000000000 0c00000000000000 0100 0100 00000000");
     assert_eq!(bytes[..], golden);
-    assert_eq!(page::classify(&bytes), Path::Page);
+    assert_eq!(page::classify(&bytes), Path::Get);
     let (header, got) = page::decode_get(&bytes, crc32c_update).expect("good");
-    assert_eq!(got, get());
+    assert_eq!(got, Get::Page(get()));
     assert!(netproto::wire::header::is_urgent(&bytes));
     assert_eq!(page::check_addresses(&header, &swapped()), Ok(()));
     assert_eq!(page::check_addresses(&header, &addresses()), Err(DatagramError::NotForUs));
@@ -64,8 +65,29 @@ fn golden_page_request() {
 }
 
 #[test]
+fn golden_request_for_a_lodged_page() {
+    let get = LodgeGet {
+        request: RequestId(0x0a),
+        entry: 0x0b,
+        generation: 0x0c,
+        flags: BatchFlags::FAULT | BatchFlags::AGAIN,
+    };
+    let bytes = page::encode_get(&addresses(), &Get::Lodge(get), crc32c_update);
+    let golden = hex("484f4c4e 03 06 01 02 00000000 00000000 0a00000000000000 2000 0100 00000000
+         11111111111111111111111111111111 22222222222222222222222222222222
+         0a00000000000000 0c00000000000000 0b000000 0300 00000000000000000000");
+    assert_eq!(bytes[..28], golden[..28]);
+    assert_eq!(bytes[32..], golden[32..]);
+    let (_, got) = page::decode_get(&bytes, crc32c_update).expect("good");
+    assert_eq!(got, Get::Lodge(get));
+    let never = LodgeGet { generation: 0, ..get };
+    let bytes = page::encode_get(&addresses(), &Get::Lodge(never), crc32c_update);
+    assert_eq!(page::decode_get(&bytes, crc32c_update), Err(DatagramError::Malformed));
+}
+
+#[test]
 fn every_flipped_bit_of_a_request_is_refused() {
-    let good = page::encode_get(&addresses(), &get(), crc32c_update);
+    let good = page::encode_get(&addresses(), &Get::Page(get()), crc32c_update);
     for bit in 0..good.len() * 8 {
         let mut bytes = good;
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -79,7 +101,7 @@ fn every_flipped_bit_of_a_request_is_refused() {
 #[test]
 fn page_requests_have_bounds() {
     let is_good = |get: PageGet| {
-        let bytes = page::encode_get(&addresses(), &get, crc32c_update);
+        let bytes = page::encode_get(&addresses(), &Get::Page(get), crc32c_update);
         page::decode_get(&bytes, crc32c_update).is_ok()
     };
     for (count, good) in [(0, false), (1, true), (32, true), (33, false), (u16::MAX, false)] {
@@ -131,15 +153,24 @@ fn a_page_arrives_whole_or_not_at_all() {
 fn classify_never_fails() {
     assert_eq!(page::classify(b""), Path::Bad);
     assert_eq!(page::classify(&[0; 100]), Path::Bad);
-    let mut bytes = page::encode_get(&addresses(), &get(), crc32c_update);
-    let cases = [(0, Path::Bad), (1, Path::Link), (2, Path::Link), (3, Path::Link), (5, Path::Bad)];
+    let mut bytes = page::encode_get(&addresses(), &Get::Page(get()), crc32c_update);
+    let cases = [
+        (0, Path::Bad),
+        (1, Path::Link),
+        (2, Path::Link),
+        (3, Path::Link),
+        (5, Path::Bad),
+        (6, Path::Get),
+        (7, Path::Piece),
+        (8, Path::Bad),
+    ];
     for (kind, path) in cases {
         bytes[5] = kind;
         assert_eq!(page::classify(&bytes), path);
     }
     bytes[5] = 4;
     assert_eq!(page::classify(&bytes[..39]), Path::Bad);
-    for version in [0, 1, 3, 255] {
+    for version in [0, 1, 2, 4, 255] {
         bytes[4] = version;
         assert_eq!(page::classify(&bytes), Path::Bad);
     }

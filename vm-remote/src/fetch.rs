@@ -198,6 +198,14 @@ impl<P> Table<P> {
         self.entry(request).map(|entry| &entry.fetch)
     }
 
+    /// What the asker gave along with the request that an answer is for, if its page is open still,
+    /// and which of the request's pages it is: for who has only a part of the answer.
+    pub fn open_page(&mut self, from: Slot, data: &PageData) -> Option<(&mut P, u16)> {
+        let entry = self.entries.get_mut(entry_of(data.request))?.as_mut()?;
+        let offset = entry.fetch.offset_of(from, data)?;
+        Some((&mut entry.payload, offset))
+    }
+
     /// An answer came: whose it is, if anybody's. The page is closed by this; with
     /// [`What::Content`] the caller copies before it gives the table to anyone else.
     pub fn accept(&mut self, from: Slot, data: &PageData) -> Option<Accepted<'_, P>> {

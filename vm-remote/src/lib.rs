@@ -25,6 +25,7 @@ extern crate alloc;
 
 pub mod cold;
 pub mod fetch;
+pub mod gather;
 pub mod histogram;
 pub mod latency;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! A UDP socket of the kernel's own, in the first network namespace.
 
 use core::{
+    marker::PhantomData,
     net::{Ipv4Addr, SocketAddrV4},
     num::NonZeroU32,
     ptr::NonNull,
@@ -10,6 +11,8 @@ use rust_alloc::sync::Arc;
 
 use crate::{
     errno::{Errno, Result},
+    global::Global,
+    module::Unloading,
     raw,
     wait::WaitQueue,
 };
@@ -79,6 +82,13 @@ impl UdpSocket {
         unsafe { raw::kpi_udp_mark_urgent(self.raw.as_ptr()) }
     }
 
+    /// Offers each datagram to the inlet first (see [`set_inlet`]), from now on or no longer. When
+    /// it is switched off, the inlet does not run any more.
+    pub fn offer_to_inlet(&self, on: bool) -> Result {
+        // SAFETY: a live socket.
+        Errno::check(unsafe { raw::kpi_udp_inlet(self.raw.as_ptr(), on) }).map(drop)
+    }
+
     /// The port that it is bound to.
     pub fn port(&self) -> u16 {
         self.port
@@ -92,13 +102,7 @@ impl UdpSocket {
 
     /// Sends one datagram out of `parts` (at most [`PARTS_MAX`]); `EAGAIN` if there is no room.
     pub fn send(&self, to: SocketAddrV4, parts: &[&[u8]]) -> Result {
-        if parts.len() > PARTS_MAX {
-            return Err(Errno::EINVAL);
-        }
-        let mut iov = [raw::kpi_iovec { base: core::ptr::null(), len: 0 }; PARTS_MAX];
-        for (slot, part) in iov.iter_mut().zip(parts) {
-            *slot = raw::kpi_iovec { base: part.as_ptr().cast(), len: part.len() };
-        }
+        let iov = gathered(parts)?;
         let addr = address_be(*to.ip());
         // SAFETY: a live socket; each part is readable for its length.
         let rc = unsafe {
@@ -107,25 +111,28 @@ impl UdpSocket {
         Errno::check(rc).map(drop)
     }
 
-    /// Sends several datagrams at once, each `segment_len` bytes of `data`, the last one perhaps
-    /// less. An error if the way there can't take such a burst: each must go alone then.
+    /// Sends several datagrams at once, each `segment_len` bytes of `parts` (at most
+    /// [`PARTS_MAX`]), the last one perhaps less. An error if the way there can't take such a
+    /// burst: each must go alone then.
     pub fn send_burst(
         &self,
         scratch: &mut Scratch,
         to: SocketAddrV4,
-        data: &[u8],
+        parts: &[&[u8]],
         segment_len: u16,
     ) -> Result {
+        let iov = gathered(parts)?;
         let addr = address_be(*to.ip());
-        // SAFETY: a live socket; the scratch is ours alone now; `data` is readable for its length.
+        // SAFETY: a live socket; the scratch is ours alone now; each part is readable for its
+        // length.
         let rc = unsafe {
             raw::kpi_udp_send_burst(
                 self.raw.as_ptr(),
                 scratch.0.as_ptr(),
                 addr,
                 to.port(),
-                data.as_ptr(),
-                data.len(),
+                iov.as_ptr(),
+                parts.len(),
                 segment_len,
             )
         };
@@ -157,6 +164,78 @@ impl UdpSocket {
         let rc = unsafe { raw::kpi_udp_route_mtu(self.raw.as_ptr(), address_be(to)) };
         Errno::check_len(rc.into())
     }
+}
+
+fn gathered(parts: &[&[u8]]) -> Result<[raw::kpi_iovec; PARTS_MAX]> {
+    if parts.len() > PARTS_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let mut iov = [raw::kpi_iovec { base: core::ptr::null(), len: 0 }; PARTS_MAX];
+    for (slot, part) in iov.iter_mut().zip(parts) {
+        *slot = raw::kpi_iovec { base: part.as_ptr().cast(), len: part.len() };
+    }
+    Ok(iov)
+}
+
+/// A datagram where it was received.
+///
+/// # Invariants
+/// `raw` is a packet of the kernel's that lives as long as `'a`.
+pub struct Packet<'a> {
+    raw: *const raw::kpi_packet,
+    len: usize,
+    from: SocketAddrV4,
+    _packet: PhantomData<&'a raw::kpi_packet>,
+}
+
+impl Packet<'_> {
+    /// Its length.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no content.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Its sender.
+    pub fn from(&self) -> SocketAddrV4 {
+        self.from
+    }
+
+    /// Copies what is at `offset`; false if it does not have so much, and then `out` has anything.
+    pub fn copy(&self, offset: usize, out: &mut [u8]) -> bool {
+        // SAFETY: a live packet; `out` is writable for its length.
+        unsafe { raw::kpi_packet_copy(self.raw, offset, out.as_mut_ptr(), out.len()) }
+    }
+}
+
+/// Takes datagrams where they are received, in softirq context: must not sleep. True if it has
+/// taken it; else it is queued for [`UdpSocket::recv`].
+pub type Inlet = fn(&Packet<'_>) -> bool;
+
+static INLET: Global<Inlet> = Global::new();
+
+/// Names the one inlet of the module.
+pub fn set_inlet(inlet: Inlet) -> Result {
+    INLET.set(inlet).map(drop)
+}
+
+/// Forgets it. No socket offers anything to it any more.
+pub fn clear_inlet(token: &Unloading) {
+    INLET.clear(token);
+}
+
+#[no_mangle]
+extern "C" fn kapi_udp_packet(
+    packet: *const raw::kpi_packet,
+    len: usize,
+    addr: u32,
+    port: u16,
+) -> bool {
+    let Some(inlet) = INLET.get() else { return false };
+    inlet(&Packet { raw: packet, len, from: address(addr, port), _packet: PhantomData })
 }
 
 /// What bursts need besides, of which only one at a time may be sent with it.

@@ -24,18 +24,26 @@ static struct msghdr to_peer(struct sockaddr_in *to)
 	};
 }
 
+static size_t gathered(struct kvec *vec, const struct kpi_iovec *iov, size_t n)
+{
+	size_t len = 0, i;
+
+	for (i = 0; i < n; len += iov[i++].len)
+		vec[i] = (struct kvec){ (void *)iov[i].base, iov[i].len };
+	return len;
+}
+
 int kpi_udp_send(struct kpi_udp *u, u32 addr_be, u16 port, const struct kpi_iovec *iov, size_t n)
 {
 	struct sockaddr_in to = kpi_udp_ipv4(addr_be, port);
 	struct msghdr msg = to_peer(&to);
 	struct kvec vec[IOV_MAX_LEN];
-	size_t len = 0, i;
+	size_t len;
 	int rc;
 
 	if (n > IOV_MAX_LEN)
 		return -EINVAL;
-	for (i = 0; i < n; len += iov[i++].len)
-		vec[i] = (struct kvec){ (void *)iov[i].base, iov[i].len };
+	len = gathered(vec, iov, n);
 	rc = kernel_sendmsg(u->sock, &msg, vec, n, len);
 	return rc < 0 ? rc : 0;
 }
@@ -55,16 +63,20 @@ void kpi_udp_scratch_free(struct kpi_udp_scratch *scratch)
 /* A task that faults may be in the middle of a send of its own, whose page is in task_frag: UDP
  * uses that too for bursts, so it gets another one meanwhile. */
 int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 addr_be, u16 port,
-		       const u8 *data, size_t len, u16 segment_len)
+		       const struct kpi_iovec *iov, size_t n, u16 segment_len)
 {
 	u8 control[CMSG_SPACE(sizeof(u16))] __aligned(sizeof(size_t)) = {};
 	struct cmsghdr *cmsg = (struct cmsghdr *)control;
 	struct sockaddr_in to = kpi_udp_ipv4(addr_be, port);
 	struct msghdr msg = to_peer(&to);
-	struct kvec vec = { (void *)data, len };
 	struct page_frag theirs = current->task_frag;
+	struct kvec vec[IOV_MAX_LEN];
+	size_t len;
 	int rc;
 
+	if (n > IOV_MAX_LEN)
+		return -EINVAL;
+	len = gathered(vec, iov, n);
 	cmsg->cmsg_level = SOL_UDP;
 	cmsg->cmsg_type = UDP_SEGMENT;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(u16));
@@ -72,7 +84,7 @@ int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 a
 	msg.msg_control = control;
 	msg.msg_controllen = sizeof(control);
 	current->task_frag = scratch->frag;
-	rc = kernel_sendmsg(u->sock, &msg, &vec, 1, len);
+	rc = kernel_sendmsg(u->sock, &msg, vec, n, len);
 	scratch->frag = current->task_frag;
 	current->task_frag = theirs;
 	return rc < 0 ? rc : 0;

@@ -13,6 +13,8 @@
 struct kpi_udp {
 	struct socket *sock;
 	wait_queue_head_t *readable;
+	/* What comes is offered to kapi_udp_packet first. */
+	bool inlet;
 };
 
 static inline struct sockaddr_in kpi_udp_ipv4(u32 addr_be, u16 port)

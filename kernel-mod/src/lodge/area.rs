@@ -1,13 +1,13 @@
 //! The area's record and state, and whom a message is for.
 
 use kapi::{lock_class, module::Unloading, sysctl::Table, Errno, Global, Mutex, Result};
-use netproto::{Class, Kind, Message, Slot};
+use netproto::{msg::lodge::LodgeGet, piece::Piece, Class, Incarnation, Kind, Message, Slot};
 use vm_remote::lodge::Peer;
 
 use super::{holder, ioctl, knobs, owner, peers::Peers, stats};
 use crate::{
     areas::Area,
-    port::net::{self, Down, Why},
+    port::net::{self, Content, Down, Why},
 };
 
 /// The area's state.
@@ -86,6 +86,20 @@ fn message(message: Message) {
         | Kind::LODGE_OFFER => owner::message(from, &message),
         _ => stats::REFUSED_MESSAGES.add(1),
     }
+}
+
+/// In softirq context.
+pub(crate) fn lodge_get((slot, incarnation): (Slot, Incarnation), get: LodgeGet) {
+    holder::asked(Peer { slot, incarnation }, get);
+}
+
+/// In softirq context.
+pub(crate) fn lodge_piece(
+    (slot, incarnation): (Slot, Incarnation),
+    piece: &Piece,
+    content: &Content<'_>,
+) {
+    owner::piece_came(Peer { slot, incarnation }, piece, content);
 }
 
 fn peer_up(slot: Slot) {

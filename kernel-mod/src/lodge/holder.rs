@@ -8,6 +8,7 @@ mod frames;
 mod knobs;
 mod serve;
 mod tend;
+mod urgent;
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
@@ -19,6 +20,7 @@ use kapi::{
     page::{Page, PAGE_LEN},
     shrinker::{Reclaim, Shrinker},
     thread::KThread,
+    udp::Scratch,
     Global, Mutex, Result, WaitQueue,
 };
 use netproto::{limits::SLOT_COUNT, Class, Duration, Kind, Message, Slot};
@@ -29,7 +31,7 @@ use vm_remote::lodge::{
 };
 
 use self::frames::Frames;
-pub(super) use self::knobs::entries;
+pub(super) use self::{knobs::entries, urgent::asked};
 use super::{area, stats};
 use crate::port::net;
 
@@ -69,7 +71,8 @@ struct Keeper {
     promised: AtomicU64,
     turn_ns: AtomicU64,
     shrunk_ns: AtomicU64,
-    doors: Mutex<Option<(KThread, Shrinker)>>,
+    asked: urgent::Asked,
+    doors: Mutex<Option<([KThread; 2], Shrinker)>>,
 }
 
 static KEEPER: Global<Keeper> = Global::new();
@@ -101,11 +104,16 @@ pub(super) fn load() -> Result {
         promised: AtomicU64::new(0),
         turn_ns: AtomicU64::new(0),
         shrunk_ns: AtomicU64::new(0),
+        asked: urgent::Asked::new()?,
         doors: Mutex::new(lock_class!(c"holon-lend-doors"), None)?,
     })?;
     let shrinker = Shrinker::new(c"holon-lend", &SPARE_FRAMES)?;
-    let thread = KThread::spawn(c"holon-lend", move || tend::run(keeper))?;
-    *keeper.doors.lock() = Some((thread, shrinker));
+    let scratch = Scratch::new()?;
+    let tender = KThread::spawn(c"holon-lend", move || tend::run(keeper))?;
+    let server = KThread::spawn(c"holon-lend-now", move || urgent::run(keeper, scratch))?;
+    // A task of another node must not wait for this node's own work.
+    server.make_urgent();
+    *keeper.doors.lock() = Some(([tender, server], shrinker));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //!  net's thread ── message ──> area ──RESERVE, STORE, FETCH, RELEASE──────────> holder
 //!                                └────GRANT, STORED, PAGES, RELEASED, ...─────> owner
+//!  net's softirq ── lodge_get ──> holder, lodge_piece ──> owner: what a task waits for
 //!  session, verdict ─> peers (one order of facts for both) ─> holder, owner
 //!                                                             both ── wire ──> the peer
 //! ```
@@ -20,6 +21,6 @@ mod stall;
 mod stats;
 mod wire;
 
-pub(crate) use area::AREA;
+pub(crate) use area::{lodge_get, lodge_piece, AREA};
 pub(crate) use holder::{gate, set_gate};
 pub(crate) use owner::{held as far, page_freed, page_wanted};

@@ -4,7 +4,8 @@
 //!  evict (thread) ── copy, checksum ──> Owner::evict ── STORE ──────────> holder
 //!    ^ over <────────── answers (net's thread) <────── STORED ──
 //!    └─ what is still the same goes; its place is taken by a page of the pool
-//!  fault (the task) ──> Owner::fetch ── FETCH ──> holder ── PAGES ──> answers ─> the task
+//!  fault (the task) ──> Owner::fetch ── get ──> holder ── pieces ──> urgent ─> the task
+//!                                   └─ FETCH ──> holder ── PAGES ──> answers
 //!  thread: what time demands, releases, pages to come home
 //! ```
 //! The machine is under one spin lock, which is never held while something is sent or copied. It
@@ -26,6 +27,7 @@ mod send;
 mod state;
 mod stats;
 mod thread;
+mod urgent;
 mod watch;
 
 use alloc::vec::Vec;
@@ -43,6 +45,7 @@ use vm_remote::{
 
 pub(crate) use fault::{page_freed, page_wanted};
 use state::Owning;
+pub(super) use urgent::piece_came;
 
 /// What exists from the load on: the thread that chooses, and what is known before there is a
 /// machine.

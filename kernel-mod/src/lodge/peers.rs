@@ -74,6 +74,11 @@ impl Peers {
         }
     }
 
+    /// Whether this life of a node is over for good.
+    pub(super) fn is_dead(&self, peer: Peer) -> bool {
+        self.0.lock()[peer.slot.index()] == Some((peer, Life::Dead))
+    }
+
     /// Whether anybody is reached.
     pub(super) fn any_up(&self) -> bool {
         self.0.lock().iter().flatten().any(|(_, life)| *life == Life::Up)

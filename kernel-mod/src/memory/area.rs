@@ -10,7 +10,14 @@ use kapi::{
     thread::KThread,
     Global, Mutex, Result,
 };
-use netproto::{msg::space::Done, Kind, Message, Slot};
+use netproto::{
+    msg::{
+        page::{PageData, PageGet},
+        space::Done,
+    },
+    piece::Piece,
+    Kind, Message, Slot,
+};
 use vm_remote::target::Loss;
 
 #[cfg(feature = "selftest")]
@@ -18,7 +25,7 @@ use super::selftest;
 use super::{fault, fetch, knobs, serve, source, stream, target};
 use crate::{
     areas::Area,
-    port::net::{self, Down, PageDatagram},
+    port::net::{self, Content, Down},
 };
 
 /// The area's state.
@@ -63,7 +70,7 @@ fn load() -> Result {
         table: Mutex::new(lock_class!(c"holon-memory-table"), None)?,
     })?;
     page::set_pager(&fault::FAULTS)?;
-    net::set_page_handler(page_datagram)?;
+    net::set_page_handler(page_came)?;
     *memory.table.lock() = Some(knobs::table()?);
     #[cfg(feature = "selftest")]
     selftest::load()?;
@@ -100,12 +107,24 @@ fn held() -> u64 {
     spaces
 }
 
-/// On the driver thread: hands the datagram on, and never blocks.
-fn page_datagram(from: Slot, datagram: PageDatagram<'_>) {
-    let Some(memory) = MEMORY.get() else { return };
-    match datagram {
-        PageDatagram::Get(get) => memory.server.push(from, get),
-        PageDatagram::Data(data, content) => memory.fetches.answered(from, &data, content),
+/// On the driver thread: never blocks.
+fn page_came(from: Slot, data: &PageData, content: &[u8]) {
+    if let Some(memory) = MEMORY.get() {
+        memory.fetches.answered(from, data, content);
+    }
+}
+
+/// In softirq context.
+pub(crate) fn page_get(from: Slot, get: PageGet) {
+    if let Some(memory) = MEMORY.get() {
+        memory.server.push(from, get);
+    }
+}
+
+/// In softirq context.
+pub(crate) fn space_piece(from: Slot, piece: &Piece, content: &Content<'_>) {
+    if let Some(memory) = MEMORY.get() {
+        memory.fetches.piece_came(from, piece, content);
     }
 }
 

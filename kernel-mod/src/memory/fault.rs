@@ -124,8 +124,11 @@ fn wait(shard: &Shard, space: &TargetSpace, request: RequestId, retry: &mut Retr
         }
         match retry.poll(now()) {
             Step::Send => {
-                stats::REQUESTS_AGAIN.add(u64::from(retry.sendings() > 1));
-                shard.send(space.source, request, GetFlags::FAULT);
+                let is_again = retry.sendings() > 1;
+                stats::REQUESTS_AGAIN.add(u64::from(is_again));
+                let mut flags = GetFlags::FAULT;
+                flags.set(GetFlags::AGAIN, is_again);
+                shard.send(space.source, request, flags);
             }
             Step::Wait(time) => {
                 let ready = || shard.is_finished(request) || space.is_lost();

@@ -9,15 +9,18 @@ use kapi::{
     Result, SpinLock, WaitQueue,
 };
 use netproto::{
-    msg::page::{GetFlags, PageData},
+    msg::page::{GetFlags, PageData, PageStatus},
+    piece::{Part, Piece, Subject},
     RequestId, Slot,
 };
 use vm_remote::{
     fetch::{shard_of, Ask, Fetch, Table, What},
+    gather::Gather,
     limits::FETCH_PAGES_MAX,
 };
 
 use super::{stats, wire};
+use crate::port::net::{page_checksum, Content};
 
 /// Tables, so that requests of several processes do not share a lock.
 const SHARDS: u8 = 8;
@@ -27,11 +30,13 @@ const SHARD_LEN: u8 = 64;
 /// The pages that a request is to fill.
 pub(super) struct PageSet {
     pub(super) pages: [Option<Page>; FETCH_PAGES_MAX as usize],
+    /// What of the first one is there, if a task waits for it.
+    gather: Gather,
 }
 
 impl PageSet {
     pub(super) const fn empty() -> Self {
-        Self { pages: [const { None }; FETCH_PAGES_MAX as usize] }
+        Self { pages: [const { None }; FETCH_PAGES_MAX as usize], gather: Gather::new() }
     }
 }
 
@@ -164,6 +169,28 @@ impl Fetches {
         self.shards.iter().for_each(|shard| shard.queue.wake_all());
     }
 
+    /// A part of the page that a task waits for came, or word of it. In softirq context.
+    pub(super) fn piece_came(&self, from: Slot, piece: &Piece, content: &Content<'_>) {
+        let Subject::Space { space, index, status } = piece.subject else { return };
+        let &Piece { request, page_crc, part, .. } = piece;
+        let data = PageData { request, space, index, status, page_crc };
+        if status != PageStatus::Data {
+            return self.answered(from, &data, &[]);
+        }
+        let Some(shard) = self.shards.get(usize::from(shard_of(request))) else {
+            return stats::ANSWERS_STRAY.add(1);
+        };
+        let mut table = shard.table.lock();
+        if !put(&mut table, from, (&data, part), content) {
+            return;
+        }
+        let finished = table.accept(from, &data).is_some_and(|accepted| accepted.finished);
+        drop(table);
+        if finished {
+            shard.queue.wake_all();
+        }
+    }
+
     /// An answer came. Never blocks: copies under the shard's lock.
     pub(super) fn answered(&self, from: Slot, data: &PageData, content: &[u8]) {
         let Some(shard) = self.shards.get(usize::from(shard_of(data.request))) else {
@@ -183,6 +210,30 @@ impl Fetches {
             shard.queue.wake_all();
         }
     }
+}
+
+/// Puts a part into the page that it is for. Whether the page is whole now, and right.
+fn put(
+    table: &mut Table<PageSet>,
+    from: Slot,
+    (data, part): (&PageData, Part),
+    content: &Content<'_>,
+) -> bool {
+    let Some((set, 0)) = table.open_page(from, data) else {
+        stats::ANSWERS_STRAY.add(1);
+        return false;
+    };
+    let Some(page) = set.pages.first_mut().and_then(Option::as_mut) else { return false };
+    let is_there = page.bytes_mut().get_mut(part.range()).is_some_and(|place| content.copy(place));
+    if !is_there || !set.gather.add(part) {
+        return false;
+    }
+    set.gather = Gather::new();
+    let is_right = page_checksum(page.bytes_mut()) == data.page_crc;
+    if !is_right {
+        stats::ANSWERS_DAMAGED.add(1);
+    }
+    is_right
 }
 
 fn fill(page: Option<&mut Page>, what: What, content: &[u8]) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  fault ──> fetch ──PAGE_GET──> (peer) serve ──> source: the address space that was left
-//!  stream ─────┘ <──PAGE_DATA── (peer)
+//!  stream ─────┘ <── pieces (to a fault), PAGE_DATA (to the stream) ── (peer)
 //!  insert: fills a new address space with pages of the pool, each tagged with its place
 //! ```
 //! [`space`] is what the rest of the module uses, [`places`] tells where a process has pages.
@@ -25,6 +25,6 @@ mod stream;
 mod target;
 mod wire;
 
-pub(crate) use area::AREA;
 use area::{get, Memory};
+pub(crate) use area::{page_get, space_piece, AREA};
 pub(crate) use insert::pool_ahead;

@@ -9,12 +9,13 @@ use kapi::{
     mm::{Mm, Peeked},
     page::PAGE_LEN,
     thread::{self, KThread},
+    udp::Scratch,
     wait::Mode,
     Result, SpinLock, WaitQueue,
 };
 use netproto::{
     msg::page::{GetFlags, PageData, PageGet, PageStatus},
-    Class, Slot,
+    Slot,
 };
 use vm_remote::{limits::FETCH_PAGES_MAX, source::Verdict};
 
@@ -100,21 +101,29 @@ impl Server {
 /// Starts the threads.
 pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Result {
     for faults_only in [true, false] {
-        let buffer = zeroed_vec(PAGE_LEN)?;
+        let tools = Tools { buffer: zeroed_vec(PAGE_LEN)?, scratch: Scratch::new()? };
         let name = if faults_only { c"holon-serve-0" } else { c"holon-serve-1" };
-        threads.push(KThread::spawn(name, move || run(memory, faults_only, buffer))?);
+        let thread = KThread::spawn(name, move || run(memory, faults_only, tools))?;
+        if faults_only {
+            // A task of another node must not wait for this node's own work.
+            thread.make_urgent();
+        }
+        threads.push(thread);
     }
     Ok(())
 }
 
-fn run(memory: &Memory, faults_only: bool, mut buffer: Vec<u8>) {
+/// What a thread answers with.
+struct Tools {
+    buffer: Vec<u8>,
+    scratch: Scratch,
+}
+
+fn run(memory: &Memory, faults_only: bool, mut tools: Tools) {
     let server = &memory.server;
-    let Ok(buffer) = <&mut [u8; PAGE_LEN]>::try_from(buffer.as_mut_slice()) else {
-        return;
-    };
     while !thread::should_stop() {
         while let Some(request) = server.pop(faults_only) {
-            answer(memory, &request, buffer);
+            answer(memory, &request, &mut tools);
             thread::cond_resched();
         }
         let ready = || thread::should_stop() || server.waiting(faults_only);
@@ -123,24 +132,30 @@ fn run(memory: &Memory, faults_only: bool, mut buffer: Vec<u8>) {
     }
 }
 
-fn answer(memory: &Memory, request: &Request, buffer: &mut [u8; PAGE_LEN]) {
+fn answer(memory: &Memory, request: &Request, tools: &mut Tools) {
     let space = memory.sources.get(request.get.space);
     let verdict = space.as_ref().map_or(Verdict::Gone, |space| space.check(request.from));
     match (verdict, space) {
-        (Verdict::Serve, Some(space)) => read(&space, request, buffer),
+        (Verdict::Serve, Some(space)) => read(&space, request, tools),
         (Verdict::Busy, _) => {
             stats::SERVED_BUSY.add(1);
-            reply_all(request, PageStatus::Busy);
+            reply_all(request, PageStatus::Busy, &mut tools.scratch);
         }
         (Verdict::Refuse, _) => stats::SERVE_REFUSED.add(1),
         (Verdict::Gone | Verdict::Serve, _) => {
             stats::SERVED_GONE.add(u64::from(request.get.count));
-            reply_all(request, PageStatus::Gone);
+            reply_all(request, PageStatus::Gone, &mut tools.scratch);
         }
     }
 }
 
-fn reply(request: &Request, offset: u64, status: PageStatus, content: &[u8]) {
+fn reply(
+    request: &Request,
+    offset: u64,
+    (status, content): (PageStatus, &[u8]),
+    scratch: &mut Scratch,
+) {
+    let flags = request.get.flags;
     let data = PageData {
         request: request.get.request,
         space: request.get.space,
@@ -149,33 +164,42 @@ fn reply(request: &Request, offset: u64, status: PageStatus, content: &[u8]) {
         page_crc: if content.is_empty() { 0 } else { page_checksum(content) },
     };
     // If there is no room for it, the page is asked for again.
-    let is_fault = request.get.flags.contains(GetFlags::FAULT);
-    let class = if is_fault { Class::Fault } else { Class::Bulk };
-    let _ = wire::send_data(request.from, class, &data, content);
+    let _ = if flags.contains(GetFlags::FAULT) {
+        let again = flags.contains(GetFlags::AGAIN);
+        wire::send_now(request.from, again, &data, content, scratch)
+    } else {
+        wire::send_data(request.from, &data, content)
+    };
 }
 
-fn reply_all(request: &Request, status: PageStatus) {
-    (0..u64::from(request.get.count)).for_each(|offset| reply(request, offset, status, &[]));
+fn reply_all(request: &Request, status: PageStatus, scratch: &mut Scratch) {
+    for offset in 0..u64::from(request.get.count) {
+        reply(request, offset, (status, &[]), scratch);
+    }
 }
 
-fn read(space: &SourceSpace, request: &Request, buffer: &mut [u8; PAGE_LEN]) {
+fn read(space: &SourceSpace, request: &Request, tools: &mut Tools) {
     const MOST: usize = FETCH_PAGES_MAX as usize;
     let start = request.get.index.saturating_mul(Mm::PAGE);
     let pages = u64::from(request.get.count.min(FETCH_PAGES_MAX));
+    let Tools { buffer, scratch } = tools;
+    let Ok(buffer) = <&mut [u8; PAGE_LEN]>::try_from(buffer.as_mut_slice()) else {
+        return;
+    };
     let peeked = space.mm().peek::<MOST>(start, pages, |offset, page| match page {
         Peeked::Data(page) => {
             page.copy_to(buffer);
             stats::SERVED_DATA.add(1);
             space.served.fetch_add(Mm::PAGE, Ordering::Relaxed);
-            reply(request, offset, PageStatus::Data, buffer);
+            reply(request, offset, (PageStatus::Data, buffer), scratch);
         }
         Peeked::Zero => {
             stats::SERVED_ZERO.add(1);
-            reply(request, offset, PageStatus::Zero, &[]);
+            reply(request, offset, (PageStatus::Zero, &[]), scratch);
         }
         Peeked::Gone => {
             stats::SERVED_GONE.add(1);
-            reply(request, offset, PageStatus::Gone, &[]);
+            reply(request, offset, (PageStatus::Gone, &[]), scratch);
         }
     });
     if let Err(errno) = peeked {

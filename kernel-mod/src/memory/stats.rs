@@ -30,6 +30,8 @@ pub(super) static PAGES_NOT_NEEDED: Counter = Counter::new(c"pages_not_needed");
 pub(super) static REQUESTS_AGAIN: Counter = Counter::new(c"requests_again");
 /// Answers that nobody waited for (any more).
 pub(super) static ANSWERS_STRAY: Counter = Counter::new(c"answers_stray");
+/// Answers whose content did not fit its checksum.
+pub(super) static ANSWERS_DAMAGED: Counter = Counter::new(c"answers_damaged");
 /// Pages sent.
 pub(super) static SERVED_DATA: Counter = Counter::new(c"served_data");
 /// Pages answered as zeros.
@@ -44,7 +46,7 @@ pub(super) static SERVE_REFUSED: Counter = Counter::new(c"serve_refused");
 pub(super) static SERVE_DROPPED: Counter = Counter::new(c"serve_dropped");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 15] = [
+pub(super) static ALL: [&Counter; 16] = [
     &PAGES_INSERTED,
     &PAGES_FETCHED_FAULT,
     &PAGES_FETCHED_STREAM,
@@ -54,6 +56,7 @@ pub(super) static ALL: [&Counter; 15] = [
     &PAGES_NOT_NEEDED,
     &REQUESTS_AGAIN,
     &ANSWERS_STRAY,
+    &ANSWERS_DAMAGED,
     &SERVED_DATA,
     &SERVED_ZERO,
     &SERVED_GONE,

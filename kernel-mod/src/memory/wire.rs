@@ -1,16 +1,18 @@
 //! Page requests and replies out. For the self-test there is a peer that is this node itself.
 
-use kapi::Result;
+use kapi::{udp::Scratch, Result};
 use netproto::{
     msg::{
         page::{PageData, PageGet},
         space::Done,
     },
+    page::Get,
+    piece::Subject,
     Class, Kind, SendError, Slot,
 };
 
 use super::target::TargetSpace;
-use crate::port::net;
+use crate::port::net::{self, Answer};
 
 /// The slot that stands for this node in the self-test: the last one.
 #[cfg(feature = "selftest")]
@@ -25,17 +27,35 @@ pub(super) fn send_get(to: Slot, get: &PageGet) -> Result {
         super::selftest::looped_get(get);
         return Ok(());
     }
-    net::send_page_get(to, get)
+    net::send_get(to, &Get::Page(*get))
 }
 
-/// Answers.
-pub(super) fn send_data(to: Slot, class: Class, data: &PageData, content: &[u8]) -> Result {
+/// Answers what no task waits for.
+pub(super) fn send_data(to: Slot, data: &PageData, content: &[u8]) -> Result {
     #[cfg(feature = "selftest")]
     if Some(to) == loop_slot() {
         super::selftest::looped_data(data, content);
         return Ok(());
     }
-    net::send_page_data(to, class, data, content)
+    net::send_page_data(to, data, content)
+}
+
+/// Answers what a task waits for; `again` if it had to ask once more.
+pub(super) fn send_now(
+    to: Slot,
+    again: bool,
+    data: &PageData,
+    content: &[u8],
+    scratch: &mut Scratch,
+) -> Result {
+    #[cfg(feature = "selftest")]
+    if Some(to) == loop_slot() {
+        super::selftest::looped_data(data, content);
+        return Ok(());
+    }
+    let &PageData { request, space, index, status, page_crc } = data;
+    let subject = Subject::Space { space, index, status };
+    net::send_answer(to, &Answer { request, subject, page_crc, again, content }, scratch)
 }
 
 /// Tells a source that its space is not needed any more.

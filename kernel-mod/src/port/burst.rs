@@ -111,5 +111,5 @@ fn burst(
     segment_len: usize,
 ) -> Result {
     let segment_len = u16::try_from(segment_len).map_err(|_| Errno::EMSGSIZE)?;
-    socket.send_burst(scratch, to, data, segment_len)
+    socket.send_burst(scratch, to, &[data], segment_len)
 }

@@ -8,10 +8,7 @@ use core::{
 };
 
 use kapi::{clock, thread, udp::Received, wait::Mode};
-use netproto::{
-    page::{self, Path},
-    Event, Instant, Kind, Message, Slot,
-};
+use netproto::{Event, Instant, Kind, Message, Slot};
 
 use super::{
     net::{now, recycle, urgent_of, Down, Line, Net, Why},
@@ -86,13 +83,8 @@ fn receive_one(net: &Net, now: Instant, datagram: &[u8], from: SocketAddrV4) {
         stats::RX_WRONG_ADDRESS.add(1);
         return;
     }
-    match page::classify(datagram) {
-        Path::Page => pages::receive(net, datagram),
-        Path::Link | Path::Bad => {
-            // The transport counts what it refuses.
-            let _ = net.inner.lock().transport.handle_datagram(now, datagram);
-        }
-    }
+    // The transport counts what it refuses.
+    let _ = net.inner.lock().transport.handle_datagram(now, datagram);
 }
 
 /// The slot that a datagram claims to come from.

@@ -9,3 +9,4 @@ mod paths;
 #[cfg(feature = "selftest")]
 pub(crate) mod selftest;
 mod stock;
+mod urgent;

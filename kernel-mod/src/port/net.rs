@@ -20,8 +20,10 @@ use kapi::{
     Errno, Global, Mutex, Result, SpinLock, WaitQueue,
 };
 use netproto::{
-    limits::SLOT_COUNT, page::Addresses, Class, Config, DownReason, Incarnation, Instant, Kind,
-    Lane, PeerError, PeerInfo, PeerState, SendError, Slot, Transport,
+    limits::{MTU_PAYLOAD_MIN, SLOT_COUNT},
+    page::Addresses,
+    Class, Config, DownReason, Incarnation, Instant, Kind, Lane, PeerError, PeerInfo, PeerState,
+    SendError, Slot, Transport,
 };
 
 use super::{
@@ -32,8 +34,9 @@ use super::{
 };
 use crate::control::stats;
 
-pub(crate) use super::pages::{
-    page_checksum, send_page_data, send_page_get, set_page_handler, PageDatagram,
+pub(crate) use super::{
+    pages::{page_checksum, send_page_data, set_page_handler},
+    urgent::{send_answer, send_get, set_takers, Answer, Content, Takers},
 };
 
 /// Bytes of a node's name.
@@ -81,6 +84,8 @@ pub(crate) struct Line {
     pub(crate) address: SocketAddrV4,
     /// Set while a session lasts.
     pub(crate) up: Option<Addresses>,
+    /// The longest datagram that the way there takes, as far as is known.
+    pub(crate) payload: u16,
 }
 
 /// Where the node itself is reached.
@@ -187,6 +192,7 @@ pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result
         threads: Mutex::new(lock_class!(c"holon-driver"), [None, None])?,
     })?;
     net.urgent.mark_urgent();
+    net.urgent.offer_to_inlet(true)?;
     let stock = stock::start(net)?;
     let driver = KThread::spawn(c"holon-net", move || driver::run(net, rx))?;
     // Heartbeats and other nodes' faults must not wait for this node's own work.
@@ -220,14 +226,17 @@ pub(crate) fn leave() {
 pub(crate) fn stop() {
     let Some(net) = NET.get() else { return };
     leave();
+    // Switching it off can't fail.
+    let _ = net.urgent.offer_to_inlet(false);
     let threads = core::mem::take(&mut *net.threads.lock());
     drop(threads);
 }
 
 /// Closes the socket.
 pub(crate) fn clear(token: &Unloading) {
-    super::pages::clear(token);
     NET.clear(token);
+    super::pages::clear(token);
+    super::urgent::clear(token);
 }
 
 /// Makes a node known: it will be talked to from now on.
@@ -247,7 +256,7 @@ pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]
         PeerError::NoMemory => Errno::ENOMEM,
     })?;
     inner.names[slot.index()] = name;
-    net.lines.lock()[slot.index()] = Some(Line { address, up: None });
+    net.lines.lock()[slot.index()] = Some(Line { address, up: None, payload: MTU_PAYLOAD_MIN });
     net.look_at_path(&mut inner, slot, ip);
     net.transmit(&mut inner);
     Ok(())
@@ -389,6 +398,13 @@ impl Net {
     /// The peer in a slot. From any context.
     pub(super) fn line(&self, slot: Slot) -> Option<Line> {
         self.lines.lock()[slot.index()]
+    }
+
+    /// Notes how long a datagram to a peer may be.
+    pub(super) fn set_payload(&self, slot: Slot, payload: u16) {
+        if let Some(line) = &mut self.lines.lock()[slot.index()] {
+            line.payload = payload;
+        }
     }
 
     /// Notes whether there is a session.

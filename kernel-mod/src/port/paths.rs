@@ -41,6 +41,7 @@ impl Net {
         let known = &mut inner.paths[slot.index()];
         if *known != payload && inner.transport.set_mtu(slot, payload).is_ok() {
             *known = payload;
+            self.set_payload(slot, payload);
         }
     }
 }

@@ -40,9 +40,7 @@ impl Link {
                     Err(DatagramError::StaleIncarnation)
                 }
             }
-            (DatagramKind::Bye | DatagramKind::Link | DatagramKind::PageGet, _) => {
-                Err(DatagramError::WrongPath)
-            }
+            _ => Err(DatagramError::WrongPath),
         }
     }
 

@@ -11,7 +11,7 @@ where
 }
 
 /// Takes a payload that is a `W` and nothing else.
-pub(super) fn exact<W>(bytes: &[u8]) -> Result<&W, DecodeError>
+pub(crate) fn exact<W>(bytes: &[u8]) -> Result<&W, DecodeError>
 where
     W: zerocopy::FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
 {
@@ -36,7 +36,7 @@ pub(super) fn check_piece(total: u32, offset: u32, piece: &[u8]) -> Result<(), D
 }
 
 /// Checks that reserved bytes are zero.
-pub(super) fn check_zero(bytes: &[u8]) -> Result<(), DecodeError> {
+pub(crate) fn check_zero(bytes: &[u8]) -> Result<(), DecodeError> {
     if bytes.iter().all(|byte| *byte == 0) {
         Ok(())
     } else {

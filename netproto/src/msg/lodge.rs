@@ -13,16 +13,20 @@ use crate::error::DecodeError;
 use crate::id::RequestId;
 use crate::limits::{LODGE_CONTENTS_MAX, LODGE_PAGES_MAX, PAGE_LEN};
 
+mod get;
 mod limit;
 
+pub use get::LodgeGet;
 pub use limit::{HandBack, HandBackReason, Limit, Offer};
 
 bitflags! {
     /// More about a batch.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct BatchFlags: u16 {
-        /// In FETCH: a task waits for the first page. It is answered alone, and first.
+        /// A task waits for the first page. It is asked for by a [`LodgeGet`].
         const FAULT = 1;
+        /// It was sent before: long datagrams may not get through.
+        const AGAIN = 2;
     }
 }
 
@@ -66,7 +70,7 @@ pub enum Status {
 }
 
 impl Status {
-    const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Ask => 0,
             Self::Done => 1,
@@ -78,7 +82,7 @@ impl Status {
         }
     }
 
-    const fn from_number(number: u8) -> Option<Self> {
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             0 => Self::Ask,
             1 => Self::Done,

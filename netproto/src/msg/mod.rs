@@ -19,5 +19,6 @@ pub mod surrogate;
 
 pub use kind::Kind;
 
-use check::{check_piece, check_zero, exact, split};
+use check::{check_piece, split};
+pub(crate) use check::{check_zero, exact};
 use process::ProcessWire;

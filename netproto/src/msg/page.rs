@@ -17,6 +17,8 @@ bitflags! {
         const FAULT = 1;
         /// The background stream.
         const STREAM = 2;
+        /// It was sent before: long datagrams may not get through.
+        const AGAIN = 4;
     }
 }
 
@@ -47,7 +49,7 @@ struct GetWire {
 }
 
 /// Page numbers of a 64-bit address space: an address has at most 64 - 12 bits above the page's.
-const INDEX_END: u64 = 1 << 52;
+pub(crate) const INDEX_END: u64 = 1 << 52;
 
 impl PageGet {
     /// Length on the wire.
@@ -104,6 +106,27 @@ pub enum PageStatus {
     Busy,
 }
 
+impl PageStatus {
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Data => 1,
+            Self::Zero => 2,
+            Self::Gone => 3,
+            Self::Busy => 4,
+        }
+    }
+
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Data,
+            2 => Self::Zero,
+            3 => Self::Gone,
+            4 => Self::Busy,
+            _ => return None,
+        })
+    }
+}
+
 /// One page, or why there is none. With [`PageStatus::Data`] the page follows the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageData {
@@ -142,12 +165,7 @@ impl PageData {
             space: U64::new(self.space.0),
             index: U64::new(self.index),
             page_crc: U32::new(self.page_crc),
-            status: match self.status {
-                PageStatus::Data => 1,
-                PageStatus::Zero => 2,
-                PageStatus::Gone => 3,
-                PageStatus::Busy => 4,
-            },
+            status: self.status.number(),
             zero: [0; 3],
         })
     }
@@ -160,13 +178,8 @@ impl PageData {
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
         let (wire, content): (&DataWire, _) = split(bytes)?;
         check_zero(&wire.zero)?;
-        let (status, len) = match wire.status {
-            1 => (PageStatus::Data, PAGE_LEN),
-            2 => (PageStatus::Zero, 0),
-            3 => (PageStatus::Gone, 0),
-            4 => (PageStatus::Busy, 0),
-            _ => return Err(DecodeError::value("status")),
-        };
+        let status = PageStatus::from_number(wire.status).ok_or(DecodeError::value("status"))?;
+        let len = if status == PageStatus::Data { PAGE_LEN } else { 0 };
         if content.len() < len {
             return Err(DecodeError::Truncated);
         }

@@ -4,7 +4,7 @@
 //!  0 magic "HOLN"   4 version   5 kind   6 source slot   7 destination slot
 //!  8 source session (4)   12 destination session (4)   16 packet number (8)
 //! 24 body length (2)   26 flags (2)   28 CRC-32C (4)
-//! then in a session:  32 tag (8)
+//! then in a session and in pieces:  32 tag (8)
 //! and outside of one: 32 source incarnation (16)   48 destination (16, zero: not known yet)
 //! ```
 //! Little endian. The checksum covers all but itself. The tag has 32 random bits of each
@@ -23,7 +23,7 @@ use crate::wire::writer::Full;
 pub const MAGIC: [u8; 4] = *b"HOLN";
 
 /// The protocol's version. Datagrams of another one are refused.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Where in the header the checksum is.
 const CHECKSUM_OFFSET: usize = FRONT_LEN - 4;
@@ -42,6 +42,10 @@ pub enum DatagramKind {
     Bye,
     /// Asks for pages; outside of any session.
     PageGet,
+    /// Asks for a lodged page; outside of any session.
+    LodgeGet,
+    /// A part of a page, in answer to either; outside of any session.
+    Piece,
 }
 
 impl DatagramKind {
@@ -53,6 +57,8 @@ impl DatagramKind {
             Self::Link => 2,
             Self::Bye => 3,
             Self::PageGet => 4,
+            Self::LodgeGet => 6,
+            Self::Piece => 7,
         }
     }
 
@@ -64,6 +70,8 @@ impl DatagramKind {
             2 => Some(Self::Link),
             3 => Some(Self::Bye),
             4 => Some(Self::PageGet),
+            6 => Some(Self::LodgeGet),
+            7 => Some(Self::Piece),
             _ => None,
         }
     }
@@ -72,9 +80,20 @@ impl DatagramKind {
     #[must_use]
     pub const fn header_len(self) -> usize {
         match self {
-            Self::Link => LINK_HEADER_LEN,
-            Self::Hello | Self::Bye | Self::PageGet => HEADER_LEN,
+            Self::Link | Self::Piece => LINK_HEADER_LEN,
+            Self::Hello | Self::Bye | Self::PageGet | Self::LodgeGet => HEADER_LEN,
         }
+    }
+
+    /// Whether its lives are a tag.
+    const fn is_tagged(self) -> bool {
+        matches!(self, Self::Link | Self::Piece)
+    }
+
+    /// Whether it goes from asker to answerer and back without a link.
+    #[must_use]
+    pub const fn is_outside(self) -> bool {
+        matches!(self, Self::PageGet | Self::LodgeGet | Self::Piece)
     }
 }
 
@@ -144,7 +163,7 @@ pub struct Header {
     pub source: Slot,
     /// The receiver.
     pub destination: Slot,
-    /// Of which lives; a tag in [`DatagramKind::Link`] and names in all others.
+    /// Of which lives; a tag in [`DatagramKind::Link`] and [`DatagramKind::Piece`], else names.
     pub lives: Lives,
     /// The sender's session number; zero in page datagrams.
     pub source_session: u32,
@@ -236,10 +255,10 @@ impl Header {
         raw.write_to_prefix(datagram).map_err(|_| Full)?;
         let place = datagram.get_mut(FRONT_LEN..).ok_or(Full)?;
         match (self.lives, self.kind) {
-            (Lives::Tag(tag), DatagramKind::Link) => {
+            (Lives::Tag(tag), kind) if kind.is_tagged() => {
                 U64::new(tag).write_to_prefix(place).map_err(|_| Full)?;
             }
-            (Lives::Named { source, destination }, kind) if kind != DatagramKind::Link => {
+            (Lives::Named { source, destination }, kind) if !kind.is_tagged() => {
                 let names = RawNames { source: source.0, destination: destination.0 };
                 names.write_to_prefix(place).map_err(|_| Full)?;
             }
@@ -253,7 +272,7 @@ impl Header {
 }
 
 fn decode_lives(kind: DatagramKind, rest: &[u8]) -> Result<(Lives, &[u8]), DatagramError> {
-    if kind == DatagramKind::Link {
+    if kind.is_tagged() {
         let (tag, body) = U64::ref_from_prefix(rest).map_err(|_| DatagramError::TooShort)?;
         return Ok((Lives::Tag(tag.get()), body));
     }

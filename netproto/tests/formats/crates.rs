@@ -2,7 +2,7 @@
 //! and the message as the crate writes it.
 
 use netproto::msg::file::{Cancel, Event, Ref, Reply, Request, Status};
-use netproto::msg::lodge::{Batch, HandBack, HandBackReason, Limit, Offer};
+use netproto::msg::lodge::{self, Batch, HandBack, HandBackReason, Limit, LodgeGet, Offer};
 use netproto::msg::member::Hello;
 use netproto::msg::migrate::{
     Abort, Cas, CasOutcome, CasResult, Committed, Final, Prepare, Prepared, Refused,
@@ -10,9 +10,12 @@ use netproto::msg::migrate::{
 use netproto::msg::page::{PageData, PageGet, PageStatus};
 use netproto::msg::space::{Done, Lost, LostReason};
 use netproto::msg::surrogate::{Continued, Exited, ExitedAck, Gone, GoneReason, Signal, Stopped};
-use netproto::{GlobalPid, Kind};
+use netproto::page::Addresses;
+use netproto::piece::{self, Part, Piece, Subject};
+use netproto::wire::checksum::crc32c_update;
+use netproto::{GlobalPid, Incarnation, Kind, RequestId, Slot};
 
-use crate::plain::{HELLO, PAGE_GET, STATUS};
+use crate::plain::{HELLO, LODGE_GET, PAGE_GET, PIECE, STATUS};
 
 /// All numbers of messages.
 pub(crate) const KINDS: [u16; 33] = [
@@ -271,6 +274,12 @@ fn other(kind: u16, bytes: &[u8]) -> Read {
             let (count, flags) = (it.count.into(), it.flags.bits().into());
             Some((vec![it.request.0, it.space.0, it.index, count, flags], it.encode().to_vec()))
         }
+        LODGE_GET => {
+            let it = LodgeGet::decode(bytes).ok()?;
+            let (entry, flags) = (it.entry.into(), it.flags.bits().into());
+            Some((vec![it.request.0, it.generation, entry, flags], it.encode().to_vec()))
+        }
+        PIECE => piece(bytes),
         STATUS => {
             let (it, rest) = Status::decode(bytes).ok()?;
             let words = [it.kind, it.mode, it.uid, it.gid, it.rdev, it.dev, it.nlink, it.blksize];
@@ -279,5 +288,34 @@ fn other(kind: u16, bytes: &[u8]) -> Read {
             Some((values, [&it.encode(), rest].concat()))
         }
         other => panic!("{other:#06x}"),
+    }
+}
+
+/// A head in a good front, with a content as long as it says.
+fn piece(head: &[u8]) -> Read {
+    let subject = Subject::Lodged { entry: 0, generation: 1, status: lodge::Status::Gone };
+    let some = Piece { request: RequestId(9), subject, page_crc: 0, part: Part::NONE };
+    let mut front = piece::encode(&addresses(), &some, crc32c_update);
+    front[piece::FRONT_LEN - 32..].copy_from_slice(head.first_chunk::<32>()?);
+    crate::good::reseal(&mut front, true);
+    let part = Part { number: head[22], count: head[23] };
+    let (_, it) = piece::decode(&front, part.range().len(), crc32c_update).ok()?;
+    let (name, number, sort) = match it.subject {
+        Subject::Space { space, index, .. } => (space.0, index, 1),
+        Subject::Lodged { entry, generation, .. } => (entry.into(), generation, 2),
+    };
+    let (status, count) = (head[21].into(), it.part.count.into());
+    let values = vec![name, number, it.page_crc.into(), sort, status, it.part.number.into(), count];
+    let again = piece::encode(&addresses(), &it, crc32c_update);
+    (head.len() == 32).then(|| (values, again[piece::FRONT_LEN - 32..].to_vec()))
+}
+
+fn addresses() -> Addresses {
+    let life = |byte| Incarnation([byte; 16]);
+    Addresses {
+        source: Slot::new(1).expect("a slot"),
+        source_incarnation: life(1),
+        destination: Slot::new(2).expect("a slot"),
+        destination_incarnation: life(2),
     }
 }

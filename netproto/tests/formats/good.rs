@@ -35,6 +35,18 @@ pub(crate) fn message(kind: u16, format: &Format, rng: &mut Rng) -> Vec<u8> {
             put(&mut head, 40, 4, status);
             Vec::new()
         }
+        "piece" => {
+            let (sort, status) = [(1, 1), (1, 3), (2, 1), (2, 4)][rng.index(4)];
+            let count = if status == 1 { 1 + rng.below(4) } else { 0 };
+            put(&mut head, 0, 8, rng.below(1 << 32));
+            put(&mut head, 8, 8, 1 + rng.below(1 << 40));
+            put(&mut head, 16, 4, if count == 0 { 0 } else { rng.below(1 << 32) });
+            put(&mut head, 20, 1, sort);
+            put(&mut head, 21, 1, status);
+            put(&mut head, 22, 1, if count == 0 { 0 } else { rng.below(count) });
+            put(&mut head, 23, 1, count);
+            Vec::new()
+        }
         "page get" => {
             let index = rng.below((1 << 52) - 32);
             put(&mut head, 16, 8, index);
@@ -96,12 +108,20 @@ fn items(kind: u16, head: &mut [u8], rng: &mut Rng) -> Vec<u8> {
     rest
 }
 
+fn header_len(kind: u64) -> usize {
+    if [2, 7].contains(&kind) {
+        40
+    } else {
+        64
+    }
+}
+
 /// A datagram of any kind.
 pub(crate) fn datagram(rng: &mut Rng) -> Vec<u8> {
-    let kind = 1 + rng.below(4);
-    let (header_len, body_len) = (if kind == 2 { 40 } else { 64 }, rng.index(200));
+    let kind = [1, 2, 3, 4, 6, 7][rng.index(6)];
+    let (header_len, body_len) = (header_len(kind), rng.index(200));
     let mut bytes = noise(header_len + body_len, rng);
-    bytes[..5].copy_from_slice(b"HOLN\x02");
+    bytes[..5].copy_from_slice(b"HOLN\x03");
     let source = rng.below(64);
     put(&mut bytes, 5, 1, kind);
     put(&mut bytes, 6, 1, source);
@@ -116,7 +136,7 @@ pub(crate) fn reseal(bytes: &mut [u8], and_length: bool) {
     if bytes.len() < 40 {
         return;
     }
-    let header_len = if number(bytes, 5, 1) == 2 { 40 } else { 64 };
+    let header_len = header_len(number(bytes, 5, 1));
     if let Some(body_len) = bytes.len().checked_sub(header_len).filter(|_| and_length) {
         put(bytes, 24, 2, u64::try_from(body_len).expect("small"));
     }

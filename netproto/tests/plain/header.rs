@@ -30,13 +30,13 @@ pub(crate) struct HeaderFields {
 
 /// A datagram's header and body, if all is right.
 pub(crate) fn header(bytes: &[u8]) -> Option<HeaderFields> {
-    if bytes.len() < 40 || bytes.len() > 8952 || bytes[..5] != *b"HOLN\x02" {
+    if bytes.len() < 40 || bytes.len() > 8952 || bytes[..5] != *b"HOLN\x03" {
         return None;
     }
     let kind = number(bytes, 5, 1);
     let len = match kind {
-        1 | 3 | 4 => 64,
-        2 => 40,
+        1 | 3 | 4 | 6 => 64,
+        2 | 7 => 40,
         _ => return None,
     };
     let (source, destination) = (number(bytes, 6, 1), number(bytes, 7, 1));
@@ -48,7 +48,7 @@ pub(crate) fn header(bytes: &[u8]) -> Option<HeaderFields> {
         && destination < 64
         && source != destination
         && flags < 2
-        && (kind == 2 || bytes[32..48] != [0; 16]);
+        && (len == 40 || bytes[32..48] != [0; 16]);
     is_right.then(|| HeaderFields {
         kind,
         slots: (source, destination),

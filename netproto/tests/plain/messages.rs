@@ -103,7 +103,7 @@ const BATCH_COUNT: Field = field(16, 2, From(1, 32));
 const BATCH_ASKS: &[Field] =
     &[field(0, 8, Any), field(8, 8, Any), BATCH_COUNT, field(18, 2, Zero), field(20, 4, Zero)];
 const BATCH_FETCHES: &[Field] =
-    &[field(0, 8, Any), field(8, 8, Any), BATCH_COUNT, field(18, 2, Bits(1)), field(20, 4, Zero)];
+    &[field(0, 8, Any), field(8, 8, Any), BATCH_COUNT, field(18, 2, Bits(3)), field(20, 4, Zero)];
 const BATCH_TELLS: &[Field] =
     &[field(0, 8, Any), field(8, 8, Zero), BATCH_COUNT, field(18, 2, Zero), field(20, 4, Zero)];
 const REASON: &[Field] = &[field(0, 8, Any), field(8, 2, Any), field(10, 6, Zero)];
@@ -316,10 +316,40 @@ pub(crate) const MESSAGES: &[(u16, Format)] = &[
             field(8, 8, Any),
             field(16, 8, Any),
             field(24, 2, From(1, 32)),
-            field(26, 2, Bits(3)),
+            field(26, 2, Bits(7)),
             field(28, 4, Zero),
         ],
         page_get,
+    ),
+    message(
+        LODGE_GET,
+        "lodge get",
+        32,
+        &[
+            field(0, 8, Any),
+            field(8, 8, NotZero),
+            field(16, 4, Any),
+            field(20, 2, Bits(3)),
+            field(22, 8, Zero),
+            field(30, 2, Zero),
+        ],
+        nothing,
+    ),
+    message(
+        PIECE,
+        "piece",
+        32,
+        &[
+            field(0, 8, Any),
+            field(8, 8, Any),
+            field(16, 4, Any),
+            field(20, 1, From(1, 2)),
+            field(21, 1, From(1, 6)),
+            field(22, 1, From(0, 3)),
+            field(23, 1, From(0, 4)),
+            field(24, 8, Zero),
+        ],
+        part,
     ),
     message(STATUS, "file status", 48, FILE_STATUS, anything),
 ];
@@ -328,6 +358,23 @@ pub(crate) const MESSAGES: &[(u16, Format)] = &[
 pub(crate) const HELLO: u16 = 1;
 pub(crate) const PAGE_GET: u16 = 2;
 pub(crate) const STATUS: u16 = 3;
+pub(crate) const LODGE_GET: u16 = 4;
+pub(crate) const PIECE: u16 = 5;
+
+/// Status 1 says of either sort of page that its content follows.
+fn part(head: &[u8], rest: &[u8]) -> bool {
+    let (name, index) = (number(head, 0, 8), number(head, 8, 8));
+    let is_page = match number(head, 20, 1) {
+        1 => index < 1 << 52 && number(head, 21, 1) <= 4,
+        _ => index != 0 && name < 1 << 32,
+    };
+    let (part, count) = (number(head, 22, 1), number(head, 23, 1));
+    let is_part = match number(head, 21, 1) {
+        1 => part < count,
+        _ => part == 0 && count == 0 && number(head, 16, 4) == 0,
+    };
+    is_page && is_part && rest.is_empty()
+}
 
 /// What a file is: the beginning of some replies' data.
 const FILE_STATUS: &[Field] = &[

@@ -72,6 +72,14 @@ impl Items {
         }
     }
 
+    /// Takes the first one out.
+    pub fn pop_first(&mut self) -> Option<Item> {
+        let first = self.list.first().copied().filter(|_| self.count > 0)?;
+        self.list.copy_within(1.., 0);
+        self.count = self.count.saturating_sub(1);
+        Some(first)
+    }
+
     /// How many.
     #[must_use]
     pub const fn len(&self) -> u16 {

@@ -96,18 +96,13 @@ fn release(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
 
 fn fetch(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
     let mut list = PageList::new();
-    let mut is_first = head.flags.contains(BatchFlags::FAULT);
     for (item, _) in parts.iter() {
         list.add(state, from, &item);
-        if is_first {
-            // A task waits for this one: no other page is between it and its page.
-            list.send(state, from, head.request, Class::Fault);
-            is_first = false;
-        } else if list.is_full() {
-            list.send(state, from, head.request, Class::Bulk);
+        if list.is_full() {
+            list.send(state, from, head.request);
         }
     }
-    list.send(state, from, head.request, Class::Bulk);
+    list.send(state, from, head.request);
 }
 
 /// The items of a PAGES, and the frames of those that have a content.
@@ -138,7 +133,7 @@ impl PageList {
     }
 
     /// Sends what there is; the transport copies out of the frames.
-    fn send(&mut self, state: &State, to: Peer, request: RequestId, class: Class) {
+    fn send(&mut self, state: &State, to: Peer, request: RequestId) {
         if self.items.is_empty() {
             return;
         }
@@ -151,7 +146,7 @@ impl PageList {
             *part = state.frames.bytes(*frame).map_or(&[], |bytes| bytes.as_slice());
         }
         // If it gets lost, the owner asks again.
-        let _ = wire::send(to, class, Kind::LODGE_PAGES, &parts[..self.count + 2]);
+        let _ = wire::send(to, Class::Bulk, Kind::LODGE_PAGES, &parts[..self.count + 2]);
         *self = Self::new();
     }
 }

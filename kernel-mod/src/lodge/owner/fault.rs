@@ -3,7 +3,10 @@
 use holon_uapi::memory as uapi;
 use kapi::{clock, page::Page, thread::current_process, wait::Mode, Errno, Result};
 use netproto::{msg::lodge::BatchFlags, Instant};
-use vm_remote::lodge::owner::{EntryId, FetchRefused, Loss, OpId, Stage};
+use vm_remote::{
+    gather::Gather,
+    lodge::owner::{EntryId, FetchRefused, Loss, OpId, Stage},
+};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -87,7 +90,14 @@ impl State {
         self.serial += 1;
         let serial = self.serial;
         if let Some(batch) = self.batches.get_mut(usize::from(op.0)) {
-            *batch = Batch::In(Fetch { serial, pages, came: 0, over: false, lead });
+            *batch = Batch::In(Fetch {
+                serial,
+                pages,
+                came: 0,
+                gather: Gather::new(),
+                over: false,
+                lead,
+            });
         }
         serial
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use kapi::{lodge::LODGE_MAX, page::PAGE_LEN, wait::Mode};
 use netproto::{
     limits::LODGE_CONTENTS_MAX,
-    msg::lodge::{Batch as Head, ITEM_LEN},
+    msg::lodge::{Batch as Head, BatchFlags, ITEM_LEN},
     Kind, SendError,
 };
 use vm_remote::lodge::{
@@ -15,7 +15,7 @@ use vm_remote::lodge::{
 
 use super::{
     state::{Owning, PAGES},
-    stats,
+    stats, urgent,
 };
 use crate::{lodge::wire, port::net};
 
@@ -81,7 +81,18 @@ impl Owning {
                     wire::send(to, kind.class(), *kind, parts)
                 }),
             Body::Batch { kind, head, items, .. } => {
-                let list = encoded(items);
+                let (mut head, mut items) = (*head, *items);
+                if head.flags.contains(BatchFlags::FAULT) {
+                    if let Some(item) = items.pop_first() {
+                        urgent::ask(to, head.request, &item, head.flags);
+                    }
+                    if items.is_empty() {
+                        return Ok(());
+                    }
+                    head.flags.remove(BatchFlags::FAULT);
+                    head.count = items.len();
+                }
+                let list = encoded(&items);
                 let list = &list[..usize::from(items.len()) * ITEM_LEN];
                 wire::send(to, kind.class(), *kind, &[&head.encode(), list])
             }

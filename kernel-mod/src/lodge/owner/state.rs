@@ -11,6 +11,7 @@ use kapi::{
 };
 use netproto::{Instant, RequestId};
 use vm_remote::{
+    gather::Gather,
     latency::Histogram,
     lodge::owner::{EntryId, OpId, OpKind, Owner},
 };
@@ -29,6 +30,8 @@ pub(super) struct Fetch {
     pub(super) pages: [Option<Page>; PAGES],
     /// A bit for each page that is filled.
     pub(super) came: u32,
+    /// What of the first page is there.
+    pub(super) gather: Gather,
     /// Nothing more comes.
     pub(super) over: bool,
     /// A task waits for the first page and ends the batch; else the thread does.

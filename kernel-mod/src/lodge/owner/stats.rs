@@ -5,6 +5,8 @@ use core::fmt::Write;
 use super::owning;
 use crate::control::stats::Counter;
 
+/// Parts of a page that nobody waited for (any more).
+pub(super) static PIECES_STRAY: Counter = Counter::new(c"pieces_stray");
 /// Pages that a fault brought home.
 pub(super) static FETCHED_FAULT: Counter = Counter::new(c"fetched_fault");
 /// Pages that were brought home without one.
@@ -34,7 +36,8 @@ pub(super) static ROUNDS: Counter = Counter::new(c"sample_rounds");
 pub(super) static LAST_CALLS: Counter = Counter::new(c"last_calls");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 13] = [
+pub(super) static ALL: [&Counter; 14] = [
+    &PIECES_STRAY,
     &FETCHED_FAULT,
     &FETCHED_AHEAD,
     &JOINED,

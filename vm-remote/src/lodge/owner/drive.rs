@@ -146,7 +146,8 @@ impl Owner {
         let request = op.request;
         // The task has its page, or this holder does not: what is left is nobody's fault.
         let is_first = items.iter().next().is_some_and(|item| item.position == 0);
-        let flags = if is_first { op.flags } else { BatchFlags::empty() };
+        let mut flags = if is_first { op.flags } else { BatchFlags::empty() };
+        flags.set(BatchFlags::AGAIN, op.is_reading() && op.retry.sendings() > 1);
         let lane = self.op_mut(id)?.lanes.get_mut(at)?;
         // What has no holder any more is not sent to anybody.
         lane.unsent &= if taken == 0 { 0 } else { !taken };

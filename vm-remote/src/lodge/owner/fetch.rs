@@ -127,6 +127,29 @@ impl Owner {
         accepted
     }
 
+    /// The batch that waits for this page from this holder, if there is one: for who has only a
+    /// part of the content.
+    #[must_use]
+    pub fn awaits(&mut self, from: Peer, request: RequestId, item: &Item) -> Option<OpId> {
+        self.find_page(from, request, item).map(|(id, ..)| id)
+    }
+
+    fn find_page(
+        &mut self,
+        from: Peer,
+        request: RequestId,
+        item: &Item,
+    ) -> Option<(OpId, usize, EntryId)> {
+        self.lenders.known(from)?;
+        let id = self.op_of(request)?;
+        let op = self.op(id).filter(|op| op.is_reading())?;
+        let lane = op.lane_for(from.slot, item.position)?;
+        let entry_id = op.entry(item.position)?;
+        let entry = self.entry(entry_id)?;
+        let is_it = entry_id == EntryId(item.entry) && entry.generation == item.generation;
+        is_it.then_some((id, lane, entry_id))
+    }
+
     fn match_page(
         &mut self,
         now: Instant,
@@ -135,19 +158,11 @@ impl Owner {
         item: &Item,
         crc: Option<u32>,
     ) -> Option<Accepted> {
-        let found = self.lenders.known(from).is_some().then(|| self.op_of(request)).flatten();
-        let found = found.filter(|id| self.op(*id).is_some_and(Op::is_reading));
-        let lane = found.and_then(|id| self.op(id)?.lane_for(from.slot, item.position));
-        let entry_id = found.and_then(|id| self.op(id)?.entry(item.position));
-        let (Some(id), Some(lane), Some(entry_id)) = (found, lane, entry_id) else {
+        let Some((id, lane, entry_id)) = self.find_page(from, request, item) else {
             self.stats.stray = self.stats.stray.saturating_add(1);
             return None;
         };
         let entry = self.entry(entry_id)?;
-        if entry_id != EntryId(item.entry) || entry.generation != item.generation {
-            self.stats.stray = self.stats.stray.saturating_add(1);
-            return None;
-        }
         let is_right = item.page_crc == entry.crc && crc == Some(entry.crc);
         match item.status {
             Status::Done if is_right => {

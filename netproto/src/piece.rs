@@ -1,0 +1,346 @@
+//! A page that a task waits for: in datagrams of its own, outside of the links.
+//!
+//! Whoever asks repeats its request until it is answered, so an answer needs no acknowledgement, no
+//! order and no queue. It is cut into [`Part`]s of one length that fit the path, each of which says
+//! what it belongs to. A head has the datagram's checksum; the content behind it has the page's own
+//! ([`Piece::page_crc`]), which whoever gathers the parts compares when all are there.
+
+use core::ops::Range;
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::error::{DatagramError, DecodeError};
+use crate::id::{RequestId, SpaceId};
+use crate::limits::{LINK_HEADER_LEN, PAGE_LEN, PARTS_MAX};
+use crate::msg::lodge::Status;
+use crate::msg::page::{PageStatus, INDEX_END};
+use crate::msg::{check_zero, exact};
+use crate::page::Addresses;
+use crate::wire::checksum::ChecksumFn;
+use crate::wire::header::{tag, DatagramKind, Header, Lives};
+
+/// The head, behind the header.
+const HEAD_LEN: usize = 32;
+
+/// What comes before the content.
+pub const FRONT_LEN: usize = LINK_HEADER_LEN + HEAD_LEN;
+
+// On the narrowest path, less what IP and UDP put before it.
+const _: () = assert!(FRONT_LEN + PAGE_LEN.div_ceil(PARTS_MAX) <= 1280 - 48);
+
+/// One of the parts that a page's content is cut into: all of one length, but for the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which, `0..count`; zero without content.
+    pub number: u8,
+    /// How many there are; zero without content.
+    pub count: u8,
+}
+
+impl Part {
+    /// Of an answer without content.
+    pub const NONE: Self = Self { number: 0, count: 0 };
+
+    /// The parts of a page on a path that takes datagrams of at most `payload_max` bytes.
+    pub fn all(payload_max: usize) -> impl Iterator<Item = Self> {
+        let fits =
+            |count: &usize| FRONT_LEN.saturating_add(PAGE_LEN.div_ceil(*count)) <= payload_max;
+        let count = (1..=PARTS_MAX).find(fits).unwrap_or(PARTS_MAX);
+        let count = u8::try_from(count).unwrap_or(u8::MAX);
+        (0..count).map(move |number| Self { number, count })
+    }
+
+    /// Where in the page it is; empty without content.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        let len = match usize::from(self.count) {
+            0 => return 0..0,
+            count => PAGE_LEN.div_ceil(count),
+        };
+        let start = len.saturating_mul(self.number.into()).min(PAGE_LEN);
+        start..start.saturating_add(len).min(PAGE_LEN)
+    }
+
+    /// This part alone in a mask of parts.
+    #[must_use]
+    pub const fn bit(self) -> u8 {
+        if self.number < 8 {
+            1 << self.number
+        } else {
+            0
+        }
+    }
+}
+
+/// Which page it is, and what is said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A page of a space, in answer to a [`crate::msg::page::PageGet`].
+    Space {
+        /// The memory.
+        space: SpaceId,
+        /// The page's number.
+        index: u64,
+        /// A content follows with [`PageStatus::Data`].
+        status: PageStatus,
+    },
+    /// A lodged page, in answer to a [`crate::msg::lodge::LodgeGet`].
+    Lodged {
+        /// The owner's number of the page.
+        entry: u32,
+        /// The content's generation; never zero.
+        generation: u64,
+        /// A content follows with [`Status::Done`].
+        status: Status,
+    },
+}
+
+impl Subject {
+    const fn has_content(self) -> bool {
+        match self {
+            Self::Space { status, .. } => matches!(status, PageStatus::Data),
+            Self::Lodged { status, .. } => matches!(status, Status::Done),
+        }
+    }
+}
+
+/// What a part's head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// The request that is answered.
+    pub request: RequestId,
+    /// The page.
+    pub subject: Subject,
+    /// CRC-32C of the whole content; zero if none follows.
+    pub page_crc: u32,
+    /// Which part of it follows.
+    pub part: Part,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct Wire {
+    name: U64,
+    number: U64,
+    page_crc: U32,
+    sort: u8,
+    status: u8,
+    part: u8,
+    count: u8,
+    zero: [u8; 8],
+}
+
+const _: () = assert!(size_of::<Wire>() == HEAD_LEN);
+
+const SPACE: u8 = 1;
+const LODGED: u8 = 2;
+
+/// What comes before a part's content.
+#[must_use]
+pub fn encode(addresses: &Addresses, piece: &Piece, update: ChecksumFn) -> [u8; FRONT_LEN] {
+    let (name, number, sort, status) = match piece.subject {
+        Subject::Space { space, index, status } => (space.0, index, SPACE, status.number()),
+        Subject::Lodged { entry, generation, status } => {
+            (u64::from(entry), generation, LODGED, status.number())
+        }
+    };
+    let head: [u8; HEAD_LEN] = transmute!(Wire {
+        name: U64::new(name),
+        number: U64::new(number),
+        page_crc: U32::new(piece.page_crc),
+        sort,
+        status,
+        part: piece.part.number,
+        count: piece.part.count,
+        zero: [0; 8],
+    });
+    let mut front = [0; FRONT_LEN];
+    if let Some(place) = front.last_chunk_mut::<HEAD_LEN>() {
+        *place = head;
+    }
+    let header = Header {
+        kind: DatagramKind::Piece,
+        source: addresses.source,
+        destination: addresses.destination,
+        lives: Lives::Tag(tag(addresses.source_incarnation, addresses.destination_incarnation)),
+        source_session: 0,
+        destination_session: 0,
+        packet: piece.request.0,
+        is_urgent: true,
+    };
+    // Can't fail: the buffer holds header and head, and the lengths are constants.
+    let encoded = header.encode(&mut front, update);
+    debug_assert!(encoded.is_ok());
+    front
+}
+
+/// Checks what comes before a part's content: form, checksum and values. `content_len` is the
+/// length of what follows, which is compared with what the head says.
+///
+/// # Errors
+/// The first check that fails; [`DatagramError::WrongPath`] if it is no piece.
+pub fn decode(
+    front: &[u8; FRONT_LEN],
+    content_len: usize,
+    update: ChecksumFn,
+) -> Result<(Header, Piece), DatagramError> {
+    let (header, body) = Header::decode(front, update)?;
+    if header.kind != DatagramKind::Piece {
+        return Err(DatagramError::WrongPath);
+    }
+    if header.source_session != 0 || header.destination_session != 0 {
+        return Err(DatagramError::BadField);
+    }
+    let request = RequestId(header.packet);
+    let piece = decode_head(request, body).map_err(|_| DatagramError::Malformed)?;
+    if piece.part.range().len() != content_len {
+        return Err(DatagramError::BadLength);
+    }
+    Ok((header, piece))
+}
+
+fn decode_head(request: RequestId, body: &[u8]) -> Result<Piece, DecodeError> {
+    let wire: &Wire = exact(body)?;
+    check_zero(&wire.zero)?;
+    let (name, number) = (wire.name.get(), wire.number.get());
+    let subject = match wire.sort {
+        SPACE if number < INDEX_END => Subject::Space {
+            space: SpaceId(name),
+            index: number,
+            status: PageStatus::from_number(wire.status).ok_or(DecodeError::value("status"))?,
+        },
+        LODGED if number != 0 => Subject::Lodged {
+            entry: u32::try_from(name).map_err(|_| DecodeError::value("entry"))?,
+            generation: number,
+            status: Status::from_number(wire.status)
+                .filter(|status| *status != Status::Ask)
+                .ok_or(DecodeError::value("status"))?,
+        },
+        SPACE | LODGED => return Err(DecodeError::value("number")),
+        _ => return Err(DecodeError::value("sort")),
+    };
+    let part = Part { number: wire.part, count: wire.count };
+    let is_part = part.number < part.count && usize::from(part.count) <= PARTS_MAX;
+    if (subject.has_content() && !is_part) || (!subject.has_content() && part != Part::NONE) {
+        return Err(DecodeError::value("part"));
+    }
+    let page_crc = wire.page_crc.get();
+    if !subject.has_content() && page_crc != 0 {
+        return Err(DecodeError::value("page_crc"));
+    }
+    Ok(Piece { request, subject, page_crc, part })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use super::*;
+    use crate::id::{Incarnation, Slot};
+    use crate::wire::checksum::crc32c_update;
+
+    fn addresses() -> Addresses {
+        Addresses {
+            source: Slot::new(1).expect("slot"),
+            source_incarnation: Incarnation([3; 16]),
+            destination: Slot::new(2).expect("slot"),
+            destination_incarnation: Incarnation([5; 16]),
+        }
+    }
+
+    fn piece() -> Piece {
+        let subject = Subject::Lodged { entry: 7, generation: 9, status: Status::Done };
+        let part = Part { number: 1, count: 3 };
+        Piece { request: RequestId(77), subject, page_crc: 0xdead_beef, part }
+    }
+
+    #[test]
+    fn parts_cover_the_page_once_and_fit() {
+        for (payload, count) in [(8952, 1), (4168, 1), (4167, 2), (1472, 3), (1392, 4), (1232, 4)] {
+            let parts: Vec<Part> = Part::all(payload).collect();
+            assert_eq!(parts.len(), count, "{payload}");
+            let mut end = 0;
+            for part in parts {
+                let range = part.range();
+                assert_eq!(range.start, end);
+                assert!(FRONT_LEN + range.len() <= payload && !range.is_empty());
+                end = range.end;
+            }
+            assert_eq!(end, PAGE_LEN);
+        }
+        // Narrower than any path may be.
+        assert_eq!(Part::all(0).count(), PARTS_MAX);
+    }
+
+    #[test]
+    fn comes_back_as_it_was() {
+        let space = |status| Subject::Space { space: SpaceId(4), index: INDEX_END - 1, status };
+        let lodged = |status| Subject::Lodged { entry: u32::MAX, generation: 1, status };
+        let mut pieces = vec![piece()];
+        for status in [PageStatus::Zero, PageStatus::Gone, PageStatus::Busy] {
+            pieces.push(Piece { subject: space(status), page_crc: 0, part: Part::NONE, ..piece() });
+        }
+        for status in [Status::Gone, Status::Stale, Status::Busy, Status::NoRoom] {
+            pieces.push(Piece {
+                subject: lodged(status),
+                page_crc: 0,
+                part: Part::NONE,
+                ..piece()
+            });
+        }
+        pieces.push(Piece { subject: space(PageStatus::Data), ..piece() });
+        for piece in pieces {
+            let front = encode(&addresses(), &piece, crc32c_update);
+            let len = piece.part.range().len();
+            let (header, back) = decode(&front, len, crc32c_update).expect("good");
+            assert_eq!(back, piece);
+            assert_eq!(
+                (header.source, header.destination),
+                (addresses().source, addresses().destination)
+            );
+            assert_eq!(decode(&front, len + 1, crc32c_update), Err(DatagramError::BadLength));
+        }
+    }
+
+    #[test]
+    fn each_damaged_byte_is_seen() {
+        let front = encode(&addresses(), &piece(), crc32c_update);
+        let len = piece().part.range().len();
+        for at in 0..front.len() {
+            let mut bad = front;
+            if let Some(byte) = bad.get_mut(at) {
+                *byte ^= 0x20;
+            }
+            assert!(decode(&bad, len, crc32c_update).is_err(), "byte {at}");
+        }
+    }
+
+    /// A field changed by whoever can make a good checksum.
+    #[test]
+    fn wrong_values_are_refused() {
+        let is_good = |piece: Piece| {
+            let front = encode(&addresses(), &piece, crc32c_update);
+            decode(&front, piece.part.range().len(), crc32c_update).is_ok()
+        };
+        assert!(is_good(piece()));
+        for (number, count) in [(0, 0), (3, 3), (255, 3), (0, 5), (4, 5), (1, 0), (255, 255)] {
+            assert!(
+                !is_good(Piece { part: Part { number, count }, ..piece() }),
+                "{number} {count}"
+            );
+        }
+        let lodged = |generation, status| Piece {
+            subject: Subject::Lodged { entry: 7, generation, status },
+            ..piece()
+        };
+        assert!(!is_good(lodged(0, Status::Done)));
+        assert!(!is_good(lodged(1, Status::Ask)));
+        assert!(!is_good(lodged(1, Status::Gone)), "a content that can't be");
+        let gone = Piece { part: Part::NONE, ..lodged(1, Status::Gone) };
+        assert!(!is_good(gone), "a checksum of nothing");
+        assert!(is_good(Piece { page_crc: 0, ..gone }));
+        let far = Subject::Space { space: SpaceId(1), index: INDEX_END, status: PageStatus::Data };
+        assert!(!is_good(Piece { subject: far, ..piece() }));
+    }
+}
