@@ -189,6 +189,8 @@ long kpi_mm_populated(struct mm_struct *mm, u64 start, u64 end,
 		      struct kpi_run *out, u64 max, u64 *next);
 /* One bit per page: an anonymous page is there.  At most KPI_MM_BATCH_MAX. */
 int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits);
+/* For each page the tag of the page of the pool that stands there, or 0. */
+int kpi_mm_tags(struct mm_struct *mm, u64 start, u64 pages, u64 *tag);
 /* Nonzero if some of its pages are in swap. */
 int kpi_mm_swapped(struct mm_struct *mm);
 

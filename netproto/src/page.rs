@@ -13,7 +13,7 @@ use crate::limits::{HEADER_LEN, LINK_HEADER_LEN, PAGE_HEAD_LEN};
 use crate::msg::lodge::LodgeGet;
 use crate::msg::page::{PageData, PageGet, PageStatus};
 #[cfg(doc)]
-use crate::msg::Kind;
+use crate::msg::{page::HeldPage, Kind};
 use crate::wire::checksum::{checksum, ChecksumFn};
 use crate::wire::header::{tag, DatagramKind, Header, Lives, MAGIC, VERSION};
 
@@ -171,7 +171,8 @@ pub fn content_checksum(content: &[u8], update: ChecksumFn) -> u32 {
 }
 
 /// Checks a [`Kind::PAGE_DATA`] message's payload: form, values and the content's own checksum. The
-/// content is a whole page with [`PageStatus::Data`], else nothing.
+/// content is a whole page with [`PageStatus::Data`], a [`HeldPage`] with [`PageStatus::Held`],
+/// else nothing.
 ///
 /// # Errors
 /// The first check that fails.

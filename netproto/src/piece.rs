@@ -208,7 +208,9 @@ fn decode_head(request: RequestId, body: &[u8]) -> Result<Piece, DecodeError> {
         SPACE if number < INDEX_END => Subject::Space {
             space: SpaceId(name),
             index: number,
-            status: PageStatus::from_number(wire.status).ok_or(DecodeError::value("status"))?,
+            status: PageStatus::from_number(wire.status)
+                .filter(|status| *status != PageStatus::Held)
+                .ok_or(DecodeError::value("status"))?,
         },
         LODGED if number != 0 => Subject::Lodged {
             entry: u32::try_from(name).map_err(|_| DecodeError::value("entry"))?,

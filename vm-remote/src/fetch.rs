@@ -35,6 +35,7 @@ pub struct Fetch {
     request: RequestId,
     open: u32,
     gone: u32,
+    whole: bool,
 }
 
 impl Fetch {
@@ -44,7 +45,7 @@ impl Fetch {
         }
         ask.first.checked_add(u64::from(ask.count))?;
         let open = u32::MAX >> (FETCH_PAGES_MAX - ask.count);
-        Some(Self { ask, request, open, gone: 0 })
+        Some(Self { ask, request, open, gone: 0, whole: false })
     }
 
     /// Whether every page was answered.
@@ -67,7 +68,8 @@ impl Fetch {
 
     /// The request to send: from the first to the last page that is still open.
     #[must_use]
-    pub fn get(&self, flags: GetFlags) -> PageGet {
+    pub fn get(&self, mut flags: GetFlags) -> PageGet {
+        flags.set(GetFlags::WHOLE, self.whole);
         let skipped = if self.open == 0 { 0 } else { self.open.trailing_zeros() };
         let width = u32::BITS.saturating_sub(self.open.leading_zeros()).saturating_sub(skipped);
         PageGet {
@@ -198,6 +200,15 @@ impl<P> Table<P> {
         self.entry(request).map(|entry| &entry.fetch)
     }
 
+    /// A [`PageStatus::Held`] came, and the page could not be read here: from now on the request
+    /// asks for contents.
+    pub fn want_whole(&mut self, from: Slot, data: &PageData) {
+        let entry = self.entries.get_mut(entry_of(data.request)).and_then(Option::as_mut);
+        if let Some(entry) = entry.filter(|entry| entry.fetch.offset_of(from, data).is_some()) {
+            entry.fetch.whole = true;
+        }
+    }
+
     /// What the asker gave along with the request that an answer is for, if its page is open still,
     /// and which of the request's pages it is: for who has only a part of the answer.
     pub fn open_page(&mut self, from: Slot, data: &PageData) -> Option<(&mut P, u16)> {
@@ -215,7 +226,8 @@ impl<P> Table<P> {
             PageStatus::Data => What::Content,
             PageStatus::Zero => What::Zeros,
             PageStatus::Gone => What::Gone,
-            PageStatus::Busy => return None,
+            // One that is held here is a content once it was read from there.
+            PageStatus::Busy | PageStatus::Held => return None,
         };
         entry.fetch.close(offset, what == What::Gone);
         let finished = entry.fetch.is_finished();

@@ -104,3 +104,22 @@ fn full_tables_and_wrong_asks_give_the_payload_back() {
     }
     assert_eq!(table.begin(ask(1, 1), vec![4]), Err(vec![4]));
 }
+
+#[test]
+fn a_page_that_is_not_held_here_is_asked_for_whole() {
+    let mut table = table();
+    let request = table.begin(ask(10, 3), Vec::new()).expect("room");
+    let held = data(request, 11, PageStatus::Held);
+    assert!(table.accept(slot(1), &held).is_none(), "no content yet");
+    assert!(matches!(table.open_page(slot(1), &held), Some((_, 1))));
+    let flags = |table: &Table<Vec<u64>>| {
+        table.fetch(request).expect("under way").get(GetFlags::STREAM).flags
+    };
+    table.want_whole(slot(2), &held);
+    assert_eq!(flags(&table), GetFlags::STREAM, "a stranger's word");
+    table.want_whole(slot(1), &held);
+    assert_eq!(flags(&table), GetFlags::STREAM | GetFlags::WHOLE);
+    let content = PageData { status: PageStatus::Data, ..held };
+    assert!(table.accept(slot(1), &content).is_some());
+    assert!(table.open_page(slot(1), &held).is_none());
+}

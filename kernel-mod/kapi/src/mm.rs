@@ -235,6 +235,20 @@ impl Mm {
         Ok(bits)
     }
 
+    /// For each of up to `N` pages from address `start` on: the tag of the page of the pool that
+    /// stands there, or 0.
+    pub fn tags<const N: usize>(&self, start: u64, pages: u64) -> Result<[u64; N]> {
+        let mut tags = [0; N];
+        if usize::try_from(pages).map_or(true, |pages| pages > N) {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: a live address space; the array has `pages` entries at least.
+        Errno::check(unsafe {
+            raw::kpi_mm_tags(self.raw.as_ptr(), start, pages, tags.as_mut_ptr())
+        })?;
+        Ok(tags)
+    }
+
     /// Whether some of its pages are in swap.
     pub fn has_swapped(&self) -> bool {
         // SAFETY: a live address space.

@@ -23,7 +23,14 @@ use kapi::{
     udp::Scratch,
     Global, Mutex, Result, WaitQueue,
 };
-use netproto::{limits::SLOT_COUNT, Class, Duration, Kind, Message, Slot};
+use netproto::{
+    limits::SLOT_COUNT,
+    msg::{
+        lodge::{Item, Status},
+        page::HeldPage,
+    },
+    Class, Duration, Kind, Message, Slot,
+};
 use vm_remote::lodge::{
     holder::{Config, Frame, Holder},
     lending::{Gate, Lending},
@@ -174,6 +181,13 @@ pub(crate) fn gate() -> Gate {
     KEEPER.get().map_or(Gate::Open, Keeper::gate)
 }
 
+/// Shows a page that an owner has here to `read` and gives what that says; false if it is not here.
+pub(crate) fn with_held(owner: Slot, page: &HeldPage, read: impl FnOnce(&[u8]) -> bool) -> bool {
+    let peer = net::incarnation_of(owner).map(|incarnation| Peer { slot: owner, incarnation });
+    let (Some(keeper), Some(peer)) = (KEEPER.get(), peer) else { return false };
+    keeper.with(|state| state.read(peer, page, read)).unwrap_or(false)
+}
+
 /// RESERVE, STORE, FETCH or RELEASE.
 pub(super) fn message(from: Peer, message: &Message) {
     let Some(keeper) = KEEPER.get() else { return };
@@ -319,6 +333,14 @@ impl State {
         let bytes = self.frames.bytes_mut(frame)?;
         *bytes = *content;
         Some(bytes)
+    }
+
+    fn read(&mut self, from: Peer, page: &HeldPage, read: impl FnOnce(&[u8]) -> bool) -> bool {
+        let &HeldPage { entry, generation } = page;
+        let item = Item { position: 0, status: Status::Ask, entry, page_crc: 0, generation };
+        let frame = self.machine.fetch(from, &item);
+        let bytes = frame.ok().and_then(|(frame, _)| self.frames.bytes(frame));
+        bytes.is_some_and(|bytes| read(bytes))
     }
 
     /// Lends one page more. False if it can't be.

@@ -40,7 +40,10 @@ use kapi::{
 use netproto::{Class, Message, Slot};
 use vm_remote::{
     latency::Histogram,
-    lodge::{owner::Owner, Peer},
+    lodge::{
+        owner::{EntryId, Owner},
+        Peer,
+    },
 };
 
 pub(crate) use fault::{page_freed, page_wanted};
@@ -61,6 +64,11 @@ struct Base {
 
 static BASE: Global<Base> = Global::new();
 static OWNING: Global<Owning> = Global::new();
+
+/// The generation and checksum of a page that lodges with this node, if that can be read there.
+pub(crate) fn kept_by(entry: u32, holder: Slot) -> Option<(u64, u32)> {
+    owning()?.state.lock().owner.kept_by(EntryId(entry), holder)
+}
 
 /// The machine and what belongs to it, once there is one.
 fn owning() -> Option<&'static Owning> {

@@ -12,7 +12,7 @@ use kapi::{
 };
 use netproto::{
     msg::{
-        page::{PageData, PageGet},
+        page::{HeldPage, PageData, PageGet, PageStatus},
         space::Done,
     },
     piece::Piece,
@@ -22,7 +22,7 @@ use vm_remote::target::Loss;
 
 #[cfg(feature = "selftest")]
 use super::selftest;
-use super::{fault, fetch, knobs, serve, source, stream, target};
+use super::{fault, fetch, knobs, serve, source, stats, stream, target};
 use crate::{
     areas::Area,
     port::net::{self, Content, Down},
@@ -109,8 +109,22 @@ fn held() -> u64 {
 
 /// On the driver thread: never blocks.
 fn page_came(from: Slot, data: &PageData, content: &[u8]) {
-    if let Some(memory) = MEMORY.get() {
+    let Some(memory) = MEMORY.get() else { return };
+    if data.status != PageStatus::Held {
         memory.fetches.answered(from, data, content);
+        return;
+    }
+    let Ok(held) = HeldPage::decode(content) else { return stats::ANSWERS_STRAY.add(1) };
+    let is_read = crate::lodge::with_held(from, &held, |content| {
+        let is_right = net::page_checksum(content) == data.page_crc;
+        let data = PageData { status: PageStatus::Data, ..*data };
+        if is_right && memory.fetches.answered(from, &data, content) {
+            stats::PAGES_HELD.add(1);
+        }
+        is_right
+    });
+    if !is_read {
+        memory.fetches.not_held(from, data);
     }
 }
 

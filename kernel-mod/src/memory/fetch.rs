@@ -175,7 +175,8 @@ impl Fetches {
         let &Piece { request, page_crc, part, .. } = piece;
         let data = PageData { request, space, index, status, page_crc };
         if status != PageStatus::Data {
-            return self.answered(from, &data, &[]);
+            self.answered(from, &data, &[]);
+            return;
         }
         let Some(shard) = self.shards.get(usize::from(shard_of(request))) else {
             return stats::ANSWERS_STRAY.add(1);
@@ -191,16 +192,23 @@ impl Fetches {
         }
     }
 
-    /// An answer came. Never blocks: copies under the shard's lock.
-    pub(super) fn answered(&self, from: Slot, data: &PageData, content: &[u8]) {
+    /// A page that should be held here can't be had here.
+    pub(super) fn not_held(&self, from: Slot, data: &PageData) {
+        if let Some(shard) = self.shards.get(usize::from(shard_of(data.request))) {
+            shard.table.lock().want_whole(from, data);
+        }
+    }
+
+    /// An answer came: whether it was waited for. Never blocks: copies under the shard's lock.
+    pub(super) fn answered(&self, from: Slot, data: &PageData, content: &[u8]) -> bool {
         let Some(shard) = self.shards.get(usize::from(shard_of(data.request))) else {
             stats::ANSWERS_STRAY.add(1);
-            return;
+            return false;
         };
         let mut table = shard.table.lock();
         let Some(accepted) = table.accept(from, data) else {
             stats::ANSWERS_STRAY.add(1);
-            return;
+            return false;
         };
         let page = accepted.payload.pages.get_mut(usize::from(accepted.offset));
         fill(page.and_then(Option::as_mut), accepted.what, content);
@@ -209,6 +217,7 @@ impl Fetches {
         if finished {
             shard.queue.wake_all();
         }
+        true
     }
 }
 

@@ -11,16 +11,16 @@ use kapi::{
     thread::{self, KThread},
     udp::Scratch,
     wait::Mode,
-    Result, SpinLock, WaitQueue,
+    Errno, Result, SpinLock, WaitQueue,
 };
 use netproto::{
-    msg::page::{GetFlags, PageData, PageGet, PageStatus},
-    Slot,
+    msg::page::{GetFlags, HeldPage, PageData, PageGet, PageStatus},
+    Class, Slot,
 };
-use vm_remote::{limits::FETCH_PAGES_MAX, source::Verdict};
+use vm_remote::{limits::FETCH_PAGES_MAX, source::Verdict, tag::lodged_entry};
 
 use super::{source::SourceSpace, stats, wire, Memory};
-use crate::port::net::page_checksum;
+use crate::{lodge::kept_by, port::net::page_checksum};
 
 /// One thread for faults only, one for all.
 pub(super) const THREADS: usize = 2;
@@ -168,7 +168,7 @@ fn reply(
         let again = flags.contains(GetFlags::AGAIN);
         wire::send_now(request.from, again, &data, content, scratch)
     } else {
-        wire::send_data(request.from, &data, content)
+        wire::send_data(request.from, Class::Bulk, &data, content)
     };
 }
 
@@ -178,28 +178,78 @@ fn reply_all(request: &Request, status: PageStatus, scratch: &mut Scratch) {
     }
 }
 
+/// Tells the asker which of the pages lodge with itself: their content need not travel. Gives these
+/// as bits. What it can't find there it asks for again.
+fn name_held(space: &SourceSpace, request: &Request) -> u32 {
+    let get = &request.get;
+    let pages = get.count.min(FETCH_PAGES_MAX);
+    let tags = if get.flags.contains(GetFlags::WHOLE) {
+        Err(Errno::EAGAIN)
+    } else {
+        space.mm().tags::<MOST>(get.index.saturating_mul(Mm::PAGE), pages.into())
+    };
+    let class = if get.flags.contains(GetFlags::FAULT) { Class::Fault } else { Class::Bulk };
+    let mut held = 0;
+    for (offset, tag) in (0..pages).zip(tags.unwrap_or([0; MOST])) {
+        let kept = lodged_entry(tag).and_then(|entry| Some((entry, kept_by(entry, request.from)?)));
+        let Some((entry, (generation, page_crc))) = kept else { continue };
+        let data = PageData {
+            request: get.request,
+            space: get.space,
+            index: get.index + u64::from(offset),
+            status: PageStatus::Held,
+            page_crc,
+        };
+        let content = HeldPage { entry, generation }.encode();
+        if wire::send_data(request.from, class, &data, &content).is_ok() {
+            stats::SERVED_HELD.add(1);
+            held |= 1 << offset;
+        }
+    }
+    held
+}
+
+const MOST: usize = FETCH_PAGES_MAX as usize;
+
 fn read(space: &SourceSpace, request: &Request, tools: &mut Tools) {
-    const MOST: usize = FETCH_PAGES_MAX as usize;
-    let start = request.get.index.saturating_mul(Mm::PAGE);
-    let pages = u64::from(request.get.count.min(FETCH_PAGES_MAX));
+    let held = name_held(space, request);
+    let count = request.get.count.min(FETCH_PAGES_MAX);
+    let mut at = 0;
+    while at < count {
+        if held & 1 << at != 0 {
+            at += 1;
+            continue;
+        }
+        let mut end = at + 1;
+        while end < count && held & 1 << end == 0 {
+            end += 1;
+        }
+        read_run(space, request, (at.into(), end.into()), tools);
+        at = end;
+    }
+}
+
+/// Reads the pages of a request from `first` to `end`.
+fn read_run(space: &SourceSpace, request: &Request, (first, end): (u64, u64), tools: &mut Tools) {
+    let start = request.get.index.saturating_add(first).saturating_mul(Mm::PAGE);
     let Tools { buffer, scratch } = tools;
     let Ok(buffer) = <&mut [u8; PAGE_LEN]>::try_from(buffer.as_mut_slice()) else {
         return;
     };
-    let peeked = space.mm().peek::<MOST>(start, pages, |offset, page| match page {
+    let peeked = space.mm().peek::<MOST>(start, end - first, |offset, page| match page {
         Peeked::Data(page) => {
             page.copy_to(buffer);
             stats::SERVED_DATA.add(1);
             space.served.fetch_add(Mm::PAGE, Ordering::Relaxed);
-            reply(request, offset, (PageStatus::Data, buffer), scratch);
+            reply(request, first + offset, (PageStatus::Data, buffer), scratch);
         }
         Peeked::Zero => {
             stats::SERVED_ZERO.add(1);
-            reply(request, offset, (PageStatus::Zero, &[]), scratch);
+            reply(request, first + offset, (PageStatus::Zero, &[]), scratch);
         }
         Peeked::Gone => {
             stats::SERVED_GONE.add(1);
-            reply(request, offset, (PageStatus::Gone, &[]), scratch);
+            reply(request, first + offset, (PageStatus::Gone, &[]), scratch);
         }
     });
     if let Err(errno) = peeked {

@@ -34,6 +34,10 @@ pub(super) static ANSWERS_STRAY: Counter = Counter::new(c"answers_stray");
 pub(super) static ANSWERS_DAMAGED: Counter = Counter::new(c"answers_damaged");
 /// Pages sent.
 pub(super) static SERVED_DATA: Counter = Counter::new(c"served_data");
+/// Pages that the asker was told it keeps itself.
+pub(super) static SERVED_HELD: Counter = Counter::new(c"served_held");
+/// Of pages brought home: those that lodged here, and did not travel.
+pub(super) static PAGES_HELD: Counter = Counter::new(c"pages_held");
 /// Pages answered as zeros.
 pub(super) static SERVED_ZERO: Counter = Counter::new(c"served_zero");
 /// Pages answered as gone.
@@ -46,7 +50,7 @@ pub(super) static SERVE_REFUSED: Counter = Counter::new(c"serve_refused");
 pub(super) static SERVE_DROPPED: Counter = Counter::new(c"serve_dropped");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 16] = [
+pub(super) static ALL: [&Counter; 18] = [
     &PAGES_INSERTED,
     &PAGES_FETCHED_FAULT,
     &PAGES_FETCHED_STREAM,
@@ -58,6 +62,8 @@ pub(super) static ALL: [&Counter; 16] = [
     &ANSWERS_STRAY,
     &ANSWERS_DAMAGED,
     &SERVED_DATA,
+    &SERVED_HELD,
+    &PAGES_HELD,
     &SERVED_ZERO,
     &SERVED_GONE,
     &SERVED_BUSY,

@@ -224,10 +224,13 @@ impl Worker {
             }
             match flight.retry.poll(now()) {
                 Step::Send => {
-                    stats::REQUESTS_AGAIN.add(u64::from(flight.retry.sendings() > 1));
+                    let is_again = flight.retry.sendings() > 1;
+                    stats::REQUESTS_AGAIN.add(u64::from(is_again));
+                    let mut flags = GetFlags::STREAM;
+                    flags.set(GetFlags::AGAIN, is_again);
                     self.sendings += 1;
                     flight.sent = self.sendings;
-                    shard.send(space.source, flight.request, GetFlags::STREAM);
+                    shard.send(space.source, flight.request, flags);
                     next = next.min(knobs::policy().first);
                 }
                 Step::Wait(time) => next = next.min(time),

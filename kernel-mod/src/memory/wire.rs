@@ -30,14 +30,14 @@ pub(super) fn send_get(to: Slot, get: &PageGet) -> Result {
     net::send_get(to, &Get::Page(*get))
 }
 
-/// Answers what no task waits for.
-pub(super) fn send_data(to: Slot, data: &PageData, content: &[u8]) -> Result {
+/// Answers by a message.
+pub(super) fn send_data(to: Slot, class: Class, data: &PageData, content: &[u8]) -> Result {
     #[cfg(feature = "selftest")]
     if Some(to) == loop_slot() {
         super::selftest::looped_data(data, content);
         return Ok(());
     }
-    net::send_page_data(to, data, content)
+    net::send_page_data(to, class, data, content)
 }
 
 /// Answers what a task waits for; `again` if it had to ask once more.

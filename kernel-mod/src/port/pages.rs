@@ -1,17 +1,13 @@
-//! Pages that no task waits for, as messages.
+//! Pages as messages.
 
 use kapi::{module::Unloading, udp::crc32c_update, Errno, Global, Result};
-use netproto::{
-    limits::PAGE_LEN,
-    msg::page::{PageData, PageStatus},
-    page, Class, Message, SendError, Slot,
-};
+use netproto::{msg::page::PageData, page, Class, Message, SendError, Slot};
 
 use super::net;
 use crate::control::stats;
 
-/// Takes a good reply, on the driver thread: must not block. The content is a whole page with
-/// [`PageStatus::Data`], else nothing.
+/// Takes a good reply, on the driver thread: must not block. The content has the length that the
+/// status says.
 pub(crate) type PageHandler = fn(Slot, &PageData, &[u8]);
 
 static HANDLER: Global<PageHandler> = Global::new();
@@ -30,17 +26,16 @@ pub(crate) fn page_checksum(content: &[u8]) -> u32 {
     page::content_checksum(content, crc32c_update)
 }
 
-/// Answers a request that no task waits for. May sleep for the transport's lock, never for the
-/// peer: `EAGAIN` if the queue is full, and then the peer will ask again. `content` is a whole page
-/// with [`PageStatus::Data`], else nothing.
-pub(crate) fn send_page_data(slot: Slot, data: &PageData, content: &[u8]) -> Result {
-    let whole = if data.status == PageStatus::Data { PAGE_LEN } else { 0 };
-    if content.len() != whole {
+/// Answers a request by a message; a page that a task waits for has a faster way. May sleep for the
+/// transport's lock, never for the peer: `EAGAIN` if the queue is full, and then the peer will ask
+/// again. The content has the length that the status says.
+pub(crate) fn send_page_data(slot: Slot, class: Class, data: &PageData, content: &[u8]) -> Result {
+    if content.len() != data.status.content_len() {
         return Err(Errno::EINVAL);
     }
     let net = net::get().ok_or(Errno::ENOTCONN)?;
     let mut inner = net.inner.lock();
-    let sent = inner.transport.send_page(net::now(), slot, Class::Bulk, data, content);
+    let sent = inner.transport.send_page(net::now(), slot, class, data, content);
     sent.map_err(|error| match error {
         SendError::UnknownPeer => Errno::ENOENT,
         SendError::Down => Errno::EHOSTDOWN,

@@ -19,6 +19,8 @@ bitflags! {
         const STREAM = 2;
         /// It was sent before: long datagrams may not get through.
         const AGAIN = 4;
+        /// A [`PageStatus::Held`] was of no use.
+        const WHOLE = 8;
     }
 }
 
@@ -104,15 +106,29 @@ pub enum PageStatus {
     Gone,
     /// Not now; ask again.
     Busy,
+    /// The asker itself keeps it for the answerer: a [`HeldPage`] follows. Never in answer to a
+    /// request that says so ([`GetFlags::WHOLE`]).
+    Held,
 }
 
 impl PageStatus {
+    /// What follows the head.
+    #[must_use]
+    pub const fn content_len(self) -> usize {
+        match self {
+            Self::Data => PAGE_LEN,
+            Self::Held => HeldPage::LEN,
+            Self::Zero | Self::Gone | Self::Busy => 0,
+        }
+    }
+
     pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Data => 1,
             Self::Zero => 2,
             Self::Gone => 3,
             Self::Busy => 4,
+            Self::Held => 5,
         }
     }
 
@@ -122,6 +138,7 @@ impl PageStatus {
             2 => Self::Zero,
             3 => Self::Gone,
             4 => Self::Busy,
+            5 => Self::Held,
             _ => return None,
         })
     }
@@ -138,7 +155,7 @@ pub struct PageData {
     pub index: u64,
     /// What follows.
     pub status: PageStatus,
-    /// CRC-32C of the page's content; zero when none follows.
+    /// CRC-32C of the page's content; zero when there is none.
     pub page_crc: u32,
 }
 
@@ -171,7 +188,7 @@ impl PageData {
     }
 
     /// Reads and checks the head, and gives the page's content, which is not compared with its
-    /// checksum here. The content is [`PAGE_LEN`] bytes with [`PageStatus::Data`], else nothing.
+    /// checksum here. The content has the length that the status says.
     ///
     /// # Errors
     /// The first field that is wrong.
@@ -179,7 +196,7 @@ impl PageData {
         let (wire, content): (&DataWire, _) = split(bytes)?;
         check_zero(&wire.zero)?;
         let status = PageStatus::from_number(wire.status).ok_or(DecodeError::value("status"))?;
-        let len = if status == PageStatus::Data { PAGE_LEN } else { 0 };
+        let len = status.content_len();
         if content.len() < len {
             return Err(DecodeError::Truncated);
         }
@@ -200,5 +217,50 @@ impl PageData {
             page_crc: wire.page_crc.get(),
         };
         Ok((head, content))
+    }
+}
+
+/// A page that lodges with who asks for it: what follows a head with [`PageStatus::Held`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldPage {
+    /// The answerer's number of the page.
+    pub entry: u32,
+    /// The content's generation; never zero.
+    pub generation: u64,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct HeldWire {
+    generation: U64,
+    entry: U32,
+    zero: [u8; 4],
+}
+
+impl HeldPage {
+    /// Length on the wire.
+    pub const LEN: usize = 16;
+
+    /// The bytes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        transmute!(HeldWire {
+            generation: U64::new(self.generation),
+            entry: U32::new(self.entry),
+            zero: [0; 4],
+        })
+    }
+
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let wire: &HeldWire = exact(bytes)?;
+        check_zero(&wire.zero)?;
+        if wire.generation.get() == 0 {
+            return Err(DecodeError::value("generation"));
+        }
+        Ok(Self { entry: wire.entry.get(), generation: wire.generation.get() })
     }
 }

@@ -7,7 +7,7 @@ use netproto::msg::member::Hello;
 use netproto::msg::migrate::{
     Abort, Cas, CasOutcome, CasResult, Committed, Final, Prepare, Prepared, Refused,
 };
-use netproto::msg::page::{PageData, PageGet, PageStatus};
+use netproto::msg::page::{HeldPage, PageData, PageGet, PageStatus};
 use netproto::msg::space::{Done, Lost, LostReason};
 use netproto::msg::surrogate::{Continued, Exited, ExitedAck, Gone, GoneReason, Signal, Stopped};
 use netproto::page::Addresses;
@@ -15,7 +15,7 @@ use netproto::piece::{self, Part, Piece, Subject};
 use netproto::wire::checksum::crc32c_update;
 use netproto::{GlobalPid, Incarnation, Kind, RequestId, Slot};
 
-use crate::plain::{HELLO, LODGE_GET, PAGE_GET, PIECE, STATUS};
+use crate::plain::{HELD, HELLO, LODGE_GET, PAGE_GET, PIECE, STATUS};
 
 /// All numbers of messages.
 pub(crate) const KINDS: [u16; 33] = [
@@ -261,6 +261,7 @@ fn other(kind: u16, bytes: &[u8]) -> Read {
                 PageStatus::Zero => 2,
                 PageStatus::Gone => 3,
                 PageStatus::Busy => 4,
+                PageStatus::Held => 5,
             };
             let values = vec![it.request.0, it.space.0, it.index, it.page_crc.into(), status];
             Some((values, [&it.encode(), content].concat()))
@@ -273,6 +274,10 @@ fn other(kind: u16, bytes: &[u8]) -> Read {
             let it = PageGet::decode(bytes).ok()?;
             let (count, flags) = (it.count.into(), it.flags.bits().into());
             Some((vec![it.request.0, it.space.0, it.index, count, flags], it.encode().to_vec()))
+        }
+        HELD => {
+            let it = HeldPage::decode(bytes).ok()?;
+            Some((vec![it.generation, it.entry.into()], it.encode().to_vec()))
         }
         LODGE_GET => {
             let it = LodgeGet::decode(bytes).ok()?;

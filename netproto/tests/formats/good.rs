@@ -53,6 +53,7 @@ pub(crate) fn message(kind: u16, format: &Format, rng: &mut Rng) -> Vec<u8> {
             Vec::new()
         }
         "page data" if head[28] == 1 => noise(4096, rng),
+        "page data" if head[28] == 5 => noise(16, rng),
         "page data" => {
             put(&mut head, 24, 4, 0);
             Vec::new()

@@ -47,10 +47,10 @@ fn page_get(head: &[u8], rest: &[u8]) -> bool {
 }
 
 fn page_data(head: &[u8], rest: &[u8]) -> bool {
-    if head[28] == 1 {
-        rest.len() == PAGE_LEN
-    } else {
-        rest.is_empty() && number(head, 24, 4) == 0
+    match head[28] {
+        1 => rest.len() == PAGE_LEN,
+        5 => rest.len() == 16,
+        _ => rest.is_empty() && number(head, 24, 4) == 0,
     }
 }
 
@@ -300,7 +300,7 @@ pub(crate) const MESSAGES: &[(u16, Format)] = &[
             field(8, 8, Any),
             field(16, 8, From(0, (1 << 52) - 1)),
             field(24, 4, Any),
-            field(28, 1, From(1, 4)),
+            field(28, 1, From(1, 5)),
             field(29, 3, Zero),
         ],
         page_data,
@@ -316,10 +316,17 @@ pub(crate) const MESSAGES: &[(u16, Format)] = &[
             field(8, 8, Any),
             field(16, 8, Any),
             field(24, 2, From(1, 32)),
-            field(26, 2, Bits(7)),
+            field(26, 2, Bits(15)),
             field(28, 4, Zero),
         ],
         page_get,
+    ),
+    message(
+        HELD,
+        "held page",
+        16,
+        &[field(0, 8, NotZero), field(8, 4, Any), field(12, 4, Zero)],
+        nothing,
     ),
     message(
         LODGE_GET,
@@ -360,6 +367,7 @@ pub(crate) const PAGE_GET: u16 = 2;
 pub(crate) const STATUS: u16 = 3;
 pub(crate) const LODGE_GET: u16 = 4;
 pub(crate) const PIECE: u16 = 5;
+pub(crate) const HELD: u16 = 6;
 
 /// Status 1 says of either sort of page that its content follows.
 fn part(head: &[u8], rest: &[u8]) -> bool {

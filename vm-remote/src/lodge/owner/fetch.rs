@@ -5,7 +5,7 @@ use netproto::limits::LODGE_PAGES_MAX;
 use netproto::msg::lodge::{BatchFlags, Item, Status};
 use netproto::{Instant, RequestId, Slot};
 
-use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, Stage};
+use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, PageCopy, Stage};
 use crate::lodge::owner::op::{Op, OpId, OpKind};
 use crate::lodge::owner::{Link, Owner};
 use crate::lodge::{bit, Peer, PAGES_MAX};
@@ -107,6 +107,14 @@ impl Owner {
                 self.stats.other_copy = self.stats.other_copy.saturating_add(1);
             }
         }
+    }
+
+    /// The content's generation and checksum if a page lodges, and can be read at this holder.
+    #[must_use]
+    pub fn kept_by(&self, id: EntryId, holder: Slot) -> Option<(u64, u32)> {
+        let entry = self.entry(id).filter(|entry| entry.stage == Stage::Lodged)?;
+        let is_there = |copy: &PageCopy| copy.slot == holder && copy.is_readable();
+        entry.copies.iter().any(is_there).then_some((entry.generation, entry.crc))
     }
 
     /// A holder answered a FETCH. `crc` is the checksum of the content that came along, made here.
