@@ -26,9 +26,10 @@ pub(crate) fn page_checksum(content: &[u8]) -> u32 {
     page::content_checksum(content, crc32c_update)
 }
 
-/// Answers a request by a message of at most [`REPLY_PAGES_MAX`] pages; a page that a task waits for
-/// has a faster way. May sleep for the transport's lock, never for the peer: `EAGAIN` if the queue is
-/// full, and then the peer will ask again. Each content has the length that its status says.
+/// Answers a request by a message of at most [`REPLY_PAGES_MAX`] pages; a page that a task waits
+/// for has a faster way. May sleep for the transport's lock, never for the peer: `EAGAIN` if the
+/// queue is full, and then the peer will ask again. Each content has the length that its status
+/// says.
 ///
 /// [`REPLY_PAGES_MAX`]: netproto::limits::REPLY_PAGES_MAX
 pub(crate) fn send_page_data(slot: Slot, class: Class, pages: &[(PageData, &[u8])]) -> Result {
