@@ -298,3 +298,52 @@ fn an_encoder_refuses_what_a_decoder_would() {
     };
     assert!(last.encode().is_err(), "a deadline by a clock that does not go on");
 }
+
+/// An image's records, each whole.
+fn records(image: &[u8]) -> Vec<Vec<u8>> {
+    let (mut at, mut list) = (HEADER_LEN, Vec::new());
+    while let Some(len) = record_len(image, at) {
+        list.push(image[at..at + len].to_vec());
+        at += len;
+    }
+    list
+}
+
+fn with_records(image: &[u8], records: &[Vec<u8>]) -> Vec<u8> {
+    let mut made = [&image[..HEADER_LEN], &records.concat()].concat();
+    let count = u32::try_from(records.len()).expect("few");
+    made[12..16].copy_from_slice(&count.to_le_bytes());
+    seal(&mut made);
+    made
+}
+
+/// Whole records that are missing, there twice, or in another order, with every count and checksum
+/// right; and counts that are not.
+#[test]
+fn records_missing_doubled_and_swapped() {
+    for (number, image) in images(11).into_iter().enumerate() {
+        let all = records(&image);
+        assert!(decode_both(&with_records(&image, &all)) && all.len() > 2);
+        for at in 0..all.len() {
+            let kind = u16::from_le_bytes([all[at][0], all[at][1]]);
+            let mut fewer = all.clone();
+            let record = fewer.remove(at);
+            assert!(!decode_both(&with_records(&image, &fewer)), "{number} without {kind:#06x}");
+            let mut doubled = all.clone();
+            doubled.insert(at, record.clone());
+            assert!(!decode_both(&with_records(&image, &doubled)), "{number}, {kind:#06x} twice");
+            for to in (0..all.len()).filter(|to| *to != at) {
+                let mut moved = fewer.clone();
+                moved.insert(to, record.clone());
+                assert!(!decode_both(&with_records(&image, &moved)), "{number}, {kind:#06x} moved");
+            }
+        }
+        for count in [0, 1, all.len() - 1, all.len() + 1, 1 << 31] {
+            let mut told = image.clone();
+            let count = u32::try_from(count).expect("fits");
+            told[12..16].copy_from_slice(&count.to_le_bytes());
+            seal_header(&mut told);
+            assert!(!decode_both(&told), "{number} says {count} records");
+        }
+    }
+}
