@@ -1,7 +1,10 @@
 //! Whom a node lets in, and what it says to those that it does not.
 
+use holon_simkit::Rng;
 use netproto::id::{AttemptId, Epoch, GlobalPid, RequestId, Slot};
-use netproto::msg::migrate::{Cas, CasOutcome, CasResult, Committed, ImageKind, Prepared, Refused};
+use netproto::msg::migrate::{
+    Abort, Cas, CasOutcome, CasResult, Committed, ImageKind, Prepared, Refused,
+};
 use netproto::time::{Duration, Instant};
 use sched_migrate::{
     Config, Effect, Failure, Gate, Message, Mover, Offer, Request, Route, StartError, Timing, Work,
@@ -272,4 +275,60 @@ fn timing_scales() {
     let scaled = Timing::standard().scaled(20);
     assert_eq!(scaled.prepare, Duration::from_ms(200_000));
     assert_eq!(Timing::standard().scaled(0), Timing::standard());
+}
+
+/// What a node may say that has no part in a hand-off.
+fn meddling(rng: &mut Rng, of: AttemptId, process: GlobalPid) -> Message {
+    let attempt = AttemptId(of.0 ^ if rng.coin() { 0 } else { rng.below(4) });
+    let (slot, epoch) = (slot(u8::try_from(rng.below(4)).expect("small")), Epoch(rng.below(8)));
+    let reason = u16::try_from(rng.below(40)).expect("small");
+    let outcome = rng.pick(&[CasOutcome::Won, CasOutcome::Lost, CasOutcome::Unknown]);
+    match rng.below(6) {
+        0 => Message::Prepared(Prepared { attempt }),
+        1 => Message::Refused(Refused { attempt, reason }),
+        2 => Message::Abort(Abort { attempt, reason }),
+        3 => Message::Cas(Cas { attempt, process, expect_epoch: epoch, new_slot: slot }),
+        4 => Message::CasResult(CasResult { attempt, outcome, slot, epoch }),
+        _ => Message::Committed(Committed { attempt, epoch, fetch_bytes: rng.below(1 << 20) }),
+    }
+}
+
+/// A third node says anything about a hand-off from node 1 of a process of node 2, before and while
+/// it goes on: it is answered at most, and the hand-off comes to its end.
+#[test]
+fn a_third_node_changes_nothing() {
+    for seed in 0..300 {
+        let (mut rng, mut node) = (Rng::new(seed), mover());
+        node.handle_peer_up(slot(3));
+        let taken = offer(1 + seed, 10);
+        let mut meddle = |node: &mut Mover| {
+            for _ in 0..20 {
+                let message = meddling(&mut rng, taken.attempt, taken.process);
+                node.handle_message(NOW, slot(3), message);
+                let to_others = effects(node)
+                    .into_iter()
+                    .find(|effect| !matches!(effect, Effect::Send { to, .. } if *to == slot(3)));
+                assert_eq!(to_others, None, "{message:?}");
+            }
+        };
+        meddle(&mut node);
+        assert_eq!(refusal(&mut node, taken), None);
+        meddle(&mut node);
+        node.restored(NOW, taken.attempt);
+        let _ = effects(&mut node);
+        meddle(&mut node);
+        node.handle_final(NOW, slot(1), taken.attempt);
+        let _ = effects(&mut node);
+        meddle(&mut node);
+        node.applied(NOW, taken.attempt, 0);
+        let _ = effects(&mut node);
+        meddle(&mut node);
+        let (attempt, outcome) = (taken.attempt, CasOutcome::Won);
+        let won = CasResult { attempt, outcome, slot: slot(0), epoch: Epoch(6) };
+        node.handle_message(NOW, slot(2), Message::CasResult(won));
+        assert!(effects(&mut node).iter().any(|effect| matches!(effect, Effect::Release { .. })));
+        meddle(&mut node);
+        let body = Route::Body { origin: slot(2), epoch: Epoch(6) };
+        assert_eq!(node.route(taken.process), Some(body));
+    }
 }

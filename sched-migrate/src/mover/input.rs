@@ -4,6 +4,7 @@ use netproto::id::{AttemptId, Epoch, GlobalPid, Slot};
 use netproto::msg::migrate::{Abort, Cas, CasOutcome, CasResult, Committed, Prepared, Refused};
 use netproto::time::Instant;
 
+use super::state::attempt_slot;
 use super::{Mover, ABORTED_LEN};
 use crate::directory::{Entry, Swap};
 use crate::effect::Effect;
@@ -84,8 +85,9 @@ impl Mover {
         let attempt = message.attempt;
         match self.targets.get(attempt) {
             Some(target) if target.source() == from => self.with_target(attempt, Target::abort),
-            Some(_) => self.stats.stale += 1,
-            None => self.note_aborted(attempt),
+            // Nobody gives up what is not its own, not even before it is here.
+            None if attempt_slot(attempt) == u64::from(from.get()) => self.note_aborted(attempt),
+            Some(_) | None => self.stats.stale += 1,
         }
     }
 
