@@ -79,6 +79,22 @@ struct kpi_process {
 	u32 pad;
 };
 
+/* A fault on a page of the pool, while it is being answered. */
+struct kpi_fault {
+	u64 tag;	/* what the page carries */
+	u64 addr;	/* user address */
+	u64 mm;		/* a number of the address space */
+	void *vmf;	/* the shim's */
+};
+
+/* Pages that are put in beside one that was faulted on, in ascending addresses. */
+struct kpi_place {
+	u64 pages;	/* at most KPI_LODGE_MAX */
+	u64 addr[KPI_LODGE_MAX];
+	u64 tag[KPI_LODGE_MAX];
+	struct page *page[KPI_LODGE_MAX]; /* filled */
+};
+
 /* What the pool holds. */
 struct kpi_pool_stat {
 	u64 chunks;
@@ -169,7 +185,24 @@ void kpi_mm_drop(struct mm_struct *mm);
 bool kpi_mm_try_get(struct mm_struct *mm);
 struct mm_struct *kpi_mm_current(void);
 
+/* --- faults (mm_fault.c) --- */
+/* What the pages of the pool at other addresses of the same mapping carry; 0: there is none. */
+void kpi_fault_tags(const struct kpi_fault *fault, const u64 *addr, u64 *tag, u64 count);
+/*
+ * Of pages of this address space, at most KPI_LODGE_MAX: one bit for each that
+ * is here, and one for each of these that was touched since it was put in.
+ */
+void kpi_fault_touched(const struct kpi_fault *fault, const u64 *addr, u64 count, u32 *here,
+		       u32 *touched);
+/*
+ * Puts filled pages where pages of the pool with these tags are, in the mapping
+ * of the fault.  Gives how many; those are NULL in `page` then.
+ */
+long kpi_fault_place(const struct kpi_fault *fault, struct kpi_place *place);
+
 /* --- pages (mm_page.c) --- */
+/* NULL unless there is memory at once. */
+struct page *kpi_page_alloc_easily(void);
 struct page *kpi_page_alloc(void);
 /* Memory that nothing hangs on: others' is not paged out hard for it. */
 struct page *kpi_page_alloc_spare(void);
@@ -196,10 +229,10 @@ int kpi_mm_swapped(struct mm_struct *mm);
 
 /* --- called by the shim (kapi/src/mm.rs) --- */
 /*
- * A process needs the page with this tag now: fill dst.  0, or -errno: the
- * page is lost (-EIO) or the task is to die (-EINTR).  May sleep.
+ * A process needs this page now: fill dst.  0, or -errno: the page is lost
+ * (-EIO) or the task is to die (-EINTR).  May sleep.
  */
-int kapi_mm_page_wanted(u64 tag, struct page *dst);
+int kapi_mm_page_wanted(const struct kpi_fault *fault, struct page *dst);
 /* How many pages were made free; with none a process is killed.  May sleep. */
 u64 kapi_mm_oom(void);
 /* A pool page was given up by its last user.  Must not sleep. */

@@ -6,6 +6,9 @@
 //! If there is none, pages around the faulted one are. How many goes by how many of the last ones
 //! were touched: it doubles when they pay, halves when they don't, and at zero nothing is fetched
 //! ahead but a probe now and then, so that it can find out that it would pay again.
+//!
+//! Along a stride pages are asked for in *chunks*, each when the program reaches the one before it:
+//! so one chunk travels while the other is used, and no page is asked for twice.
 
 /// Distances that are remembered.
 const HISTORY: usize = 32;
@@ -13,8 +16,8 @@ const HISTORY: usize = 32;
 /// The first window that is voted on.
 const WINDOW_MIN: usize = 4;
 
-/// Pages ahead at most: a batch holds them and the faulted one.
-pub const AHEAD_MAX: u8 = 31;
+/// Pages in a chunk at most. Two chunks may be ahead of the program.
+pub const AHEAD_MAX: u8 = 64;
 
 /// Around a page: at most so many.
 const AROUND_MAX: u8 = 7;
@@ -42,6 +45,7 @@ pub enum Shape {
 /// The pages to fetch ahead of a fault.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
+    /// They lie beyond this page.
     page: u64,
     shape: Shape,
     count: u8,
@@ -85,10 +89,31 @@ impl Iterator for Plan {
     }
 }
 
+/// What was asked for along a stride, and not reached yet.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    stride: i64,
+    /// The last chunk's first and last page.
+    first: u64,
+    last: u64,
+}
+
+impl Run {
+    /// Steps from one page to another; `None` if it is not reached by steps, or is far off.
+    fn steps(&self, from: u64, to: u64) -> Option<i64> {
+        let distance = i64::from_le_bytes(to.wrapping_sub(from).to_le_bytes());
+        let steps = distance.checked_div(self.stride)?;
+        let is_on = steps.checked_mul(self.stride) == Some(distance);
+        let reach = 2 * i64::from(AHEAD_MAX);
+        (is_on && (-reach..=reach).contains(&steps)).then_some(steps)
+    }
+}
+
 /// One program's faults.
 #[derive(Debug, Clone, Copy)]
 pub struct Prefetch {
     last: Option<u64>,
+    run: Option<Run>,
     distances: [i64; HISTORY],
     at: usize,
     known: usize,
@@ -118,6 +143,7 @@ impl Prefetch {
     pub const fn new() -> Self {
         Self {
             last: None,
+            run: None,
             distances: [0; HISTORY],
             at: 0,
             known: 0,
@@ -162,8 +188,31 @@ impl Prefetch {
         None
     }
 
-    /// A page was faulted on: what to fetch along with it.
+    /// A page was faulted on that nothing brings yet: what to fetch along with it.
     pub fn fault(&mut self, page: u64) -> Plan {
+        self.step(page);
+        let shape = self.shape();
+        self.ask(page, shape)
+    }
+
+    /// A page was faulted on that was asked for ahead: what to ask for now.
+    pub fn reached(&mut self, page: u64) -> Plan {
+        self.step(page);
+        let shape = self.shape();
+        let run = self.run.filter(|run| shape == Shape::Stride(run.stride));
+        match run.and_then(|run| Some((run, run.steps(run.first, page)?))) {
+            // The last chunk; before it nothing is missing.
+            Some((run, past)) if past >= 0 => self.ask(run.last, shape),
+            _ => Plan { page, shape, count: 0, done: 0 },
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        self.stride().map_or(Shape::Around, Shape::Stride)
+    }
+
+    /// The program is at this page.
+    fn step(&mut self, page: u64) {
         if let Some(last) = self.last.replace(page) {
             let distance = i64::from_le_bytes(page.wrapping_sub(last).to_le_bytes());
             if let Some(place) = self.distances.get_mut(self.at) {
@@ -172,7 +221,10 @@ impl Prefetch {
             self.at = self.at.wrapping_add(1) % HISTORY;
             self.known = self.known.saturating_add(1).min(HISTORY);
         }
-        let shape = self.stride().map_or(Shape::Around, Shape::Stride);
+    }
+
+    /// Asks for what comes after a page.
+    fn ask(&mut self, page: u64, shape: Shape) -> Plan {
         let mut count = self.ahead.get(kind_of(shape)).copied().unwrap_or(0);
         if count == 0 {
             self.since_probe = self.since_probe.saturating_add(1);
@@ -181,7 +233,19 @@ impl Prefetch {
                 count = 2;
             }
         }
+        if let (Shape::Stride(stride), true) = (shape, count > 0) {
+            let step = |steps: u8| page.checked_add_signed(stride.checked_mul(steps.into())?);
+            let ends = step(1).zip(step(count));
+            self.run = ends.map(|(first, last)| Run { stride, first, last });
+        }
         Plan { page, shape, count, done: 0 }
+    }
+
+    /// Pages were put in beside one that was faulted on; with it they reach from `low` to `high`.
+    /// The program does not fault on them: the next fault's distance counts from where it is then.
+    pub fn placed(&mut self, low: u64, high: u64) {
+        let goes_down = self.known > 0 && self.distance(0) < 0;
+        self.last = Some(if goes_down { low } else { high });
     }
 
     /// A page that was fetched ahead was touched. If that was seen because it was faulted on (it is
@@ -292,5 +356,53 @@ mod tests {
         assert_eq!(plan.collect::<Vec<_>>(), [], "nothing past the last page");
         let (_, plan) = after((0..9).map(|step| 8 - step));
         assert_eq!(plan.collect::<Vec<_>>(), []);
+    }
+
+    /// Goes on from `page` by `stride`, faulting only on the first page of what was asked for at
+    /// the same time. Gives what was asked for at each fault.
+    fn scan(prefetch: &mut Prefetch, page: u64, stride: i64, faults: usize) -> Vec<Vec<u64>> {
+        let mut asked = Vec::new();
+        let mut at = page;
+        for _ in 0..faults {
+            let waiting: Vec<u64> = asked.iter().flatten().copied().collect();
+            let plan = if asked.is_empty() { prefetch.fault(at) } else { prefetch.reached(at) };
+            let plan: Vec<u64> = plan.collect();
+            let mut end = at;
+            while waiting.contains(&end.saturating_add_signed(stride)) && end.abs_diff(at) < 7 {
+                end = end.saturating_add_signed(stride);
+            }
+            prefetch.placed(at.min(end), at.max(end));
+            at = end.saturating_add_signed(stride);
+            asked.push(plan);
+        }
+        asked
+    }
+
+    #[test]
+    fn a_chunk_is_asked_for_when_the_one_before_it_is_reached() {
+        for stride in [1, -1] {
+            let faults = (1..=3).map(|step| 5_000_u64.saturating_add_signed(stride * step));
+            let (mut prefetch, plan) = after(faults);
+            assert_eq!(plan.shape(), Shape::Around, "too early to tell");
+            let from = 5_000_u64.saturating_add_signed(stride * 4);
+            let asked = scan(&mut prefetch, from, stride, 40);
+            assert_eq!(asked.iter().take(2).map(Vec::len).collect::<Vec<_>>(), [8, 8]);
+            let mut all: Vec<u64> = asked.into_iter().flatten().collect();
+            let count = all.len();
+            assert!(count >= 40, "{count}");
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "no page twice");
+            assert_eq!(all.last().zip(all.first()).map(|(a, b)| a - b + 1), Some(count as u64));
+        }
+    }
+
+    #[test]
+    fn a_program_that_goes_elsewhere_begins_anew() {
+        let (mut prefetch, _) = after((0..10).map(|step| 500 + step));
+        let plan = prefetch.fault(90_000);
+        assert_eq!((plan.shape(), plan.clone().next()), (Shape::Stride(1), Some(90_001)));
+        assert_eq!(prefetch.reached(90_001).next(), Some(90_009));
+        assert_eq!(prefetch.reached(90_002).count(), 0, "both chunks were asked for");
     }
 }

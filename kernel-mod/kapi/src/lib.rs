@@ -49,6 +49,7 @@ pub mod thread;
 pub mod uaccess;
 pub mod udp;
 pub mod wait;
+pub mod wanted;
 pub mod workqueue;
 
 pub use errno::{Errno, Result};

@@ -7,7 +7,9 @@ use rust_alloc::vec::Vec;
 use crate::{
     errno::{Errno, Result},
     module::Unloading,
-    raw, Global,
+    raw,
+    wanted::Wanted,
+    Global,
 };
 
 /// Bytes in a page.
@@ -41,6 +43,23 @@ impl Page {
         // SAFETY: no condition on the caller.
         let raw = unsafe { raw::kpi_page_alloc_spare() };
         NonNull::new(raw).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
+    }
+
+    /// A page, but only if there is one at once.
+    pub fn new_easily() -> Option<Self> {
+        // SAFETY: no condition on the caller.
+        NonNull::new(unsafe { raw::kpi_page_alloc_easily() }).map(|raw| Self { raw })
+    }
+
+    /// The page without its owner.
+    pub(crate) fn into_raw(self) -> *mut raw::page {
+        core::mem::ManuallyDrop::new(self).raw.as_ptr()
+    }
+
+    /// # Safety
+    /// `raw` is null, or came from [`Self::into_raw`] and is given up.
+    pub(crate) unsafe fn from_raw(raw: *mut raw::page) -> Option<Self> {
+        NonNull::new(raw).map(|raw| Self { raw })
     }
 
     /// Its content.
@@ -157,9 +176,9 @@ impl HomeBatch {
 
 /// What pages of the pool stand for; the one pager of the module.
 pub trait Pager: Sync {
-    /// A task needs the page with this tag: fill `page`. May sleep, but for a bounded time, and
-    /// not against a fatal signal. An error is SIGBUS to the task.
-    fn page_wanted(&self, tag: u64, page: Page) -> Result;
+    /// A task needs a page: fill `page`. May sleep, but for a bounded time, and not against a fatal
+    /// signal. An error is SIGBUS to the task.
+    fn page_wanted(&self, wanted: &Wanted<'_>, page: Page) -> Result;
     /// A page of the pool was given up by its last user. Any context: must not sleep.
     fn page_freed(&self, tag: u64);
 }
@@ -176,16 +195,23 @@ pub fn clear_pager(token: &Unloading) {
     PAGER.clear(token);
 }
 
+/// # Safety
+/// `fault` is the fault that the calling task is in, and lasts longer than the call.
 #[no_mangle]
-extern "C" fn kapi_mm_page_wanted(tag: u64, page: *mut raw::page) -> i32 {
-    let (Some(pager), Some(raw)) = (PAGER.get(), NonNull::new(page)) else {
+unsafe extern "C" fn kapi_mm_page_wanted(
+    fault: *const raw::kpi_fault,
+    page: *mut raw::page,
+) -> i32 {
+    // SAFETY: by the function's contract.
+    let fault = unsafe { fault.as_ref() };
+    let (Some(pager), Some(fault), Some(raw)) = (PAGER.get(), fault, NonNull::new(page)) else {
         return Errno::EIO.code();
     };
     // SAFETY: the shim holds a reference until we return.
     unsafe { raw::kpi_page_get(raw.as_ptr()) };
     // The shim doesn't look at the content before we return, and the pager has given the page up
     // by then.
-    crate::errno::to_code(pager.page_wanted(tag, Page { raw }))
+    crate::errno::to_code(pager.page_wanted(&Wanted::new(fault), Page { raw }))
 }
 
 #[no_mangle]

@@ -46,11 +46,17 @@ static bool fault_replace(struct vm_fault *vmf, struct page *fresh)
 vm_fault_t holon_mm_fault(struct vm_fault *vmf)
 {
 	struct page *fresh = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma, vmf->address);
+	struct kpi_fault fault = {
+		.tag = holon_pool_tag(vmf->page),
+		.addr = vmf->address & PAGE_MASK,
+		.mm = (unsigned long)vmf->vma->vm_mm,
+		.vmf = vmf,
+	};
 	int rc, tries;
 
 	if (!fresh)
 		return VM_FAULT_OOM;
-	rc = kapi_mm_page_wanted(holon_pool_tag(vmf->page), fresh);
+	rc = kapi_mm_page_wanted(&fault, fresh);
 	for (tries = 0; !rc && tries < REPLACE_TRIES; tries++) {
 		if (fault_replace(vmf, fresh))
 			break;

@@ -15,6 +15,12 @@ struct page *kpi_page_alloc_spare(void)
 	return alloc_page(GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN);
 }
 
+struct page *kpi_page_alloc_easily(void)
+{
+	return alloc_page((GFP_HIGHUSER_MOVABLE | __GFP_NOWARN | __GFP_NORETRY) &
+			  ~__GFP_DIRECT_RECLAIM);
+}
+
 void kpi_page_get(struct page *page)
 {
 	get_page(page);

@@ -14,6 +14,7 @@
 //! All functions but [`load`], [`unload`] and [`entries`] are called in process context and must
 //! not block; those about peers are called one after the other.
 
+mod ahead;
 mod answers;
 mod evict;
 mod fault;

@@ -6,6 +6,7 @@ use kapi::{
     clock,
     page::{Page, Pager},
     wait::Mode,
+    wanted::Wanted,
     Errno, Result,
 };
 use netproto::{msg::page::GetFlags, Duration, RequestId};
@@ -30,12 +31,12 @@ pub(super) struct Faults;
 pub(super) static FAULTS: Faults = Faults;
 
 impl Pager for Faults {
-    fn page_wanted(&self, tag: u64, page: Page) -> Result {
-        if let Some(entry) = lodged_entry(tag) {
-            return crate::lodge::page_wanted(entry, page);
+    fn page_wanted(&self, wanted: &Wanted<'_>, page: Page) -> Result {
+        if let Some(entry) = lodged_entry(wanted.tag()) {
+            return crate::lodge::page_wanted(wanted, entry, page);
         }
         let memory = get()?;
-        let tag = Tag::from_word(tag).ok_or(Errno::EIO)?;
+        let tag = Tag::from_word(wanted.tag()).ok_or(Errno::EIO)?;
         let space = memory.targets.get(tag.handle()).ok_or(Errno::EIO)?;
         let began = clock::now_ns();
         memory.fetches.urgent_begin();

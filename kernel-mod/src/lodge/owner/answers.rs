@@ -6,7 +6,7 @@ use netproto::{
     Kind, Message, RequestId,
 };
 use vm_remote::lodge::{
-    owner::{Accepted, OpKind},
+    owner::{Accepted, OpId, OpKind},
     Peer,
 };
 
@@ -35,8 +35,13 @@ pub(super) fn message(from: Peer, message: &Message) {
         Kind::LODGE_HAND_BACK => HandBack::decode(&message.payload)
             .map(|back| owning.with(|owner, now| owner.handle_hand_back(now, from, &back))),
         kind => Head::decode(kind, &message.payload).map(|(head, parts)| {
+            let mut came = None;
             for (item, content) in parts.iter() {
-                one(owning, from, (kind, head.request), &item, content);
+                came = one(owning, from, (kind, head.request), &item, content).or(came);
+            }
+            // Once for all of a message.
+            if let Some(wait) = came.and_then(|op| owning.waits.get(usize::from(op.0))) {
+                wait.wake_all();
             }
             let woken = owning.look(&mut owning.state.lock());
             owning.wake(woken);
@@ -57,7 +62,7 @@ fn one(
     (kind, request): (Kind, RequestId),
     item: &Item,
     content: Option<&[u8]>,
-) {
+) -> Option<OpId> {
     match kind {
         Kind::LODGE_STORED => {
             owning.state.lock().owner.handle_stored(now(), from, request, item);
@@ -65,31 +70,38 @@ fn one(
         Kind::LODGE_RELEASED => {
             owning.state.lock().owner.handle_released(now(), from, request, item);
         }
-        _ => page(owning, from, request, item, content),
+        _ => return page(owning, from, request, item, content),
     }
+    None
 }
 
-/// A page came, or word of it.
+/// A page came, or word of it. Gives the batch that has it now.
 #[inline(never)]
-fn page(owning: &Owning, from: Peer, request: RequestId, item: &Item, content: Option<&[u8]>) {
+fn page(
+    owning: &Owning,
+    from: Peer,
+    request: RequestId,
+    item: &Item,
+    content: Option<&[u8]>,
+) -> Option<OpId> {
     let crc = content.map(page_checksum);
     let mut state = owning.state.lock();
     let accepted = state.owner.handle_page(now(), from, request, item, crc);
-    let (Some(accepted), Some(content)) = (accepted, content) else { return };
+    let (accepted, content) = (accepted?, content?);
     if accepted.kind == OpKind::MendRead {
         drop(state);
         keep(owning, accepted, content);
-        return;
+        return None;
     }
     let at = usize::from(accepted.position);
     let fetch = match state.batches.get_mut(usize::from(accepted.op.0)) {
         Some(Batch::In(fetch)) => fetch,
-        _ => return,
+        _ => return None,
     };
     // Whoever waits for it may give up meanwhile: then the page is ours alone.
     let (serial, page) = (fetch.serial, fetch.pages.get_mut(at).and_then(Option::take));
     drop(state);
-    let Some(mut page) = page else { return };
+    let mut page = page?;
     // The decoder gives content only as whole pages.
     if let Ok(content) = <&[u8; PAGE_LEN]>::try_from(content) {
         page.bytes_mut().copy_from_slice(content);
@@ -102,10 +114,7 @@ fn page(owning: &Owning, from: Peer, request: RequestId, item: &Item, content: O
             *place = page.take();
         }
     }
-    drop(state);
-    if let Some(wait) = owning.waits.get(usize::from(accepted.op.0)) {
-        wait.wake_all();
-    }
+    Some(accepted.op)
 }
 
 /// A page that is moved on: into the batch's buffer.

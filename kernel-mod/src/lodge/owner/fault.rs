@@ -1,7 +1,7 @@
 //! A process needs a page that is elsewhere. Runs in the process, with its address space locked.
 
 use holon_uapi::memory as uapi;
-use kapi::{clock, page::Page, thread::current_process, wait::Mode, Errno, Result};
+use kapi::{clock, page::Page, thread::current_process, wait::Mode, wanted::Wanted, Errno, Result};
 use netproto::{msg::lodge::BatchFlags, Instant};
 use vm_remote::{
     gather::Gather,
@@ -10,6 +10,7 @@ use vm_remote::{
 use zerocopy::IntoBytes;
 
 use super::{
+    ahead::Ahead,
     knobs, owning,
     send::Full,
     state::{Batch, Fetch, Owning, State, PAGES},
@@ -28,11 +29,11 @@ enum Failed {
 }
 
 /// Fills the page; `EIO` if it can't be had, `EINTR` if the task is to die.
-pub(crate) fn page_wanted(entry: u32, page: Page) -> Result {
+pub(crate) fn page_wanted(wanted: &Wanted<'_>, entry: u32, page: Page) -> Result {
     let owning = owning().ok_or(Errno::EIO)?;
     let began = clock::now_ns();
     let end = now().after(knobs::fetch_policy().give_up);
-    let result = owning.fetch(EntryId(entry), page, end);
+    let result = owning.fetch(wanted, EntryId(entry), page, end);
     match result {
         Ok(()) => {
             owning.state.lock().latency.record(clock::now_ns() - began);
@@ -79,52 +80,61 @@ fn wait_span(end: Instant) -> Option<core::time::Duration> {
 }
 
 impl State {
-    /// Notes a batch on its way home, and whether a task waits for its first page.
+    /// Notes a batch on its way home. A task waits for its first page and ends it, unless it was
+    /// begun by the thread or `ahead` of any fault.
     #[inline(never)]
     pub(super) fn begin_fetch(
         &mut self,
         op: OpId,
-        pages: [Option<Page>; PAGES],
+        pages: &mut [Option<Page>; PAGES],
+        ahead: Option<Ahead>,
+    ) -> u64 {
+        self.begin(op, pages, false, ahead)
+    }
+
+    fn begin(
+        &mut self,
+        op: OpId,
+        pages: &mut [Option<Page>; PAGES],
         lead: bool,
+        ahead: Option<Ahead>,
     ) -> u64 {
         self.serial += 1;
         let serial = self.serial;
+        let pages = core::mem::replace(pages, [const { None }; PAGES]);
         if let Some(batch) = self.batches.get_mut(usize::from(op.0)) {
-            *batch = Batch::In(Fetch {
-                serial,
-                pages,
-                came: 0,
-                gather: Gather::new(),
-                over: false,
-                lead,
-            });
+            let gather = Gather::new();
+            *batch = Batch::In(Fetch { serial, pages, came: 0, gather, over: false, lead, ahead });
         }
         serial
     }
 }
 
 impl Owning {
-    fn fetch(&self, entry: EntryId, page: Page, end: Instant) -> core::result::Result<(), Failed> {
-        let mut page = Some(page);
+    fn fetch(
+        &self,
+        wanted: &Wanted<'_>,
+        entry: EntryId,
+        page: Page,
+        end: Instant,
+    ) -> core::result::Result<(), Failed> {
+        let (mut page, mut asked) = (Some(page), false);
         loop {
-            let mut state = self.state.lock();
-            match state.owner.fetch(now(), entry, &[], BatchFlags::FAULT) {
-                Ok(op) => {
-                    let mut pages = [const { None }; PAGES];
-                    pages[0] = page.take();
-                    let serial = state.begin_fetch(op, pages, true);
-                    drop(state);
-                    self.send_all_of(op, Full::Leave);
-                    return self.lead(entry, op, serial, end);
-                }
+            let begun = self.begin_fault(entry, &mut page);
+            // First the page that is waited for is asked for, and before the wait what comes next.
+            let is_new = begun.is_ok();
+            let is_coming = matches!(begun, Ok(_) | Err(FetchRefused::UnderWay(_)));
+            if is_coming && !core::mem::replace(&mut asked, true) {
+                self.fetch_ahead(wanted, is_new);
+            }
+            match begun {
+                Ok((op, serial)) => return self.lead(entry, op, serial, end),
                 Err(FetchRefused::UnderWay(op)) => {
-                    drop(state);
-                    if self.join(entry, op, &mut page, end)? {
+                    if self.join(wanted, (entry, op), &mut page, end)? {
                         return Ok(());
                     }
                 }
                 Err(FetchRefused::NoBatch) => {
-                    drop(state);
                     stats::NO_BATCH.add(1);
                     let span = wait_span(end).ok_or(Failed::TooLong)?;
                     let is_room = || self.state.lock().owner.has_room();
@@ -138,6 +148,23 @@ impl Owning {
                 }
             }
         }
+    }
+
+    /// Begins a batch for a page that is waited for, and asks for it.
+    #[inline(never)]
+    fn begin_fault(
+        &self,
+        entry: EntryId,
+        page: &mut Option<Page>,
+    ) -> core::result::Result<(OpId, u64), FetchRefused> {
+        let mut state = self.state.lock();
+        let op = state.owner.fetch(now(), entry, &[], BatchFlags::FAULT)?;
+        let mut pages = [const { None }; PAGES];
+        pages[0] = page.take();
+        let serial = state.begin(op, &mut pages, true, None);
+        drop(state);
+        self.send_all_of(op, Full::Leave);
+        Ok((op, serial))
     }
 
     /// Waits for the first page of a batch, and ends it.
@@ -183,8 +210,8 @@ impl Owning {
     #[inline(never)]
     fn join(
         &self,
-        entry: EntryId,
-        op: OpId,
+        wanted: &Wanted<'_>,
+        (entry, op): (EntryId, OpId),
         page: &mut Option<Page>,
         end: Instant,
     ) -> core::result::Result<bool, Failed> {
@@ -208,6 +235,7 @@ impl Owning {
         drop(state);
         match (came, page) {
             (Some(mut came), Some(page)) => {
+                self.place_ahead(wanted, (op, serial), position);
                 page.bytes_mut().copy_from_slice(came.bytes_mut());
                 Ok(true)
             }

@@ -110,8 +110,10 @@ impl Home {
         match state.batches.get(usize::from(op.0)) {
             Some(Batch::In(fetch)) if !fetch.lead => {
                 // A page that is being copied is not here yet.
-                if !fetch.over || done & !fetch.came != 0 {
-                    return true;
+                let is_open = !fetch.over || done & !fetch.came != 0;
+                let waits = fetch.ahead.as_ref().is_some_and(|ahead| !ahead.is_old());
+                if is_open || waits {
+                    return fetch.ahead.is_none();
                 }
             }
             _ => return false,
@@ -125,6 +127,11 @@ impl Home {
         let ended = owning.end_fetch(&mut state, op);
         drop(state);
         let Batch::In(mut fetch) = ended else { return false };
+        if let Some(ahead) = &fetch.ahead {
+            owning.programs.wasted(ahead, fetch.left());
+            owning.room.wake_all();
+            return false;
+        }
         for (position, (entry, page)) in entries.iter().zip(&mut fetch.pages).enumerate() {
             let is_here = fetch.came >> position & 1 != 0;
             let frame = entry.and_then(|entry| owning.frame_of(entry));
@@ -173,7 +180,7 @@ fn begin(owning: &Owning, list: &[EntryId]) -> bool {
         // The machine offers those again that it wants home.
         return false;
     };
-    state.begin_fetch(op, pages, false);
+    state.begin_fetch(op, &mut pages, None);
     drop(state);
     owning.send_all_of(op, Full::Leave);
     true

@@ -23,6 +23,8 @@ static FORCE_PAGES: AtomicU64 = AtomicU64::new(0);
 static RESERVE_PAGES: AtomicU64 = AtomicU64::new(2048);
 /// All pages are to come home; falls to 0 when they have.
 static RECALL: AtomicU64 = AtomicU64::new(0);
+/// What a program is likely to touch next is fetched before it does.
+static PREFETCH: AtomicU64 = AtomicU64::new(1);
 static FETCH_FIRST_MS: AtomicU64 = AtomicU64::new(100);
 static GIVE_UP_MS: AtomicU64 = AtomicU64::new(30_000);
 
@@ -58,6 +60,11 @@ pub(super) fn copies() -> u8 {
 
 pub(super) fn reserve_pages() -> u32 {
     u32::try_from(RESERVE_PAGES.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+}
+
+/// Whether pages are fetched ahead.
+pub(super) fn prefetches() -> bool {
+    PREFETCH.load(Ordering::Relaxed) != 0
 }
 
 /// Whether all pages are to come home.
@@ -101,6 +108,7 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
         (c"force_pages", &FORCE_PAGES, 0, 1 << 32),
         (c"reserve_pages", &RESERVE_PAGES, 0, 1 << 24),
         (c"recall", &RECALL, 0, 1),
+        (c"prefetch", &PREFETCH, 0, 1),
         (c"fetch_first_ms", &FETCH_FIRST_MS, 1, 10_000),
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
     ];

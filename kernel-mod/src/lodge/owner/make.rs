@@ -18,6 +18,7 @@ use vm_remote::{
 };
 
 use super::{
+    ahead::Programs,
     freed::Freed,
     home::Home,
     knobs,
@@ -115,6 +116,7 @@ fn parts(owner: Owner, entries: u32) -> Result<Owning> {
         room: WaitQueue::new()?,
         stores: list(STORES, store)?,
         mends: list(usize::from(MENDS), mend)?,
+        programs: Programs::new()?,
         freed: Freed::new(entries)?,
         frames: list(entries as usize, || Ok(AtomicU64::new(0)))?,
         far: AtomicU64::new(0),

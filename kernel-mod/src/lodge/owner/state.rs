@@ -16,7 +16,11 @@ use vm_remote::{
     lodge::owner::{EntryId, OpId, OpKind, Owner},
 };
 
-use super::{freed::Freed, BASE};
+use super::{
+    ahead::{Ahead, Programs},
+    freed::Freed,
+    BASE,
+};
 use crate::port::net::now;
 
 /// Pages in a batch at most.
@@ -36,6 +40,21 @@ pub(super) struct Fetch {
     pub(super) over: bool,
     /// A task waits for the first page and ends the batch; else the thread does.
     pub(super) lead: bool,
+    /// Nobody has asked for its pages yet.
+    pub(super) ahead: Option<Ahead>,
+}
+
+impl Fetch {
+    /// Whether there are pages in it that came and nobody took.
+    pub(super) fn has_left(&self) -> bool {
+        self.left() != 0
+    }
+
+    /// How many there are.
+    pub(super) fn left(&self) -> u32 {
+        let is_here = |at: &(usize, &Option<Page>)| at.1.is_some() && self.came >> at.0 & 1 != 0;
+        self.pages.iter().enumerate().filter(is_here).count() as u32
+    }
 }
 
 /// What the driver knows of a batch.
@@ -95,6 +114,8 @@ pub(super) struct Owning {
     pub(super) room: WaitQueue,
     pub(super) stores: Vec<Mutex<Store>>,
     pub(super) mends: Vec<Mutex<Mend>>,
+    /// What is known of programs' faults.
+    pub(super) programs: Programs,
     /// Entries whose page was given up.
     pub(super) freed: Freed,
     /// By entry: the frame of the pool that stands for it.
@@ -132,7 +153,7 @@ impl Owning {
                 }
                 (OpKind::Fetch, Some(Batch::In(fetch))) => {
                     fetch.over = true;
-                    if fetch.lead {
+                    if fetch.lead || fetch.ahead.is_some() {
                         woken.waits |= 1 << (op.0 % 64);
                     } else {
                         woken.thread = true;

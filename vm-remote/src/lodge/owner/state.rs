@@ -248,6 +248,12 @@ impl Owner {
         self.entries.len().saturating_sub(self.free.len())
     }
 
+    /// The batch that fetches an entry, if one does.
+    #[must_use]
+    pub fn under_way(&self, id: EntryId) -> Option<OpId> {
+        self.entry(id)?.fetch
+    }
+
     /// Whether one more batch may begin.
     #[must_use]
     pub fn has_room(&self) -> bool {
