@@ -73,17 +73,23 @@ fn sender(slot: Slot) -> Option<Peer> {
 }
 
 fn message(message: Message) {
-    let Some(from) = sender(message.from) else { return };
+    if let Some(from) = sender(message.from) {
+        hand_on(from, &message);
+    }
+    net::recycle(message.payload);
+}
+
+fn hand_on(from: Peer, message: &Message) {
     match message.kind {
         Kind::LODGE_RESERVE | Kind::LODGE_STORE | Kind::LODGE_FETCH | Kind::LODGE_RELEASE => {
-            holder::message(from, &message);
+            holder::message(from, message);
         }
         Kind::LODGE_GRANT
         | Kind::LODGE_STORED
         | Kind::LODGE_PAGES
         | Kind::LODGE_RELEASED
         | Kind::LODGE_HAND_BACK
-        | Kind::LODGE_OFFER => owner::message(from, &message),
+        | Kind::LODGE_OFFER => owner::message(from, message),
         _ => stats::REFUSED_MESSAGES.add(1),
     }
 }

@@ -182,7 +182,8 @@ impl Regions {
         region.present = present;
         region.seen = present;
         for page in present.iter() {
-            let is_touched = touched.contains(page);
+            // What comes ahead of its first touch has a round for it.
+            let is_touched = touched.contains(page) || came.contains(page);
             let older = if region.once.contains(page) { ONCE_AGES } else { 1 };
             if let Some(age) = region.age_mut(page) {
                 *age = if is_touched { 0 } else { age.saturating_add(older) };

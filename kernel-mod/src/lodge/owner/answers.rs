@@ -31,7 +31,8 @@ pub(super) fn message(from: Peer, message: &Message) {
             owning.with(|owner, _| owner.set_spare(from.slot, make::spare(from.slot)));
         }),
         Kind::LODGE_GRANT => Limit::decode(&message.payload)
-            .map(|grant| owning.with(|owner, _| owner.handle_grant(from, &grant))),
+            .map(|grant| owning.with(|owner, _| owner.handle_grant(from, &grant)))
+            .inspect(|()| super::evict::poke()),
         Kind::LODGE_HAND_BACK => HandBack::decode(&message.payload)
             .map(|back| owning.with(|owner, now| owner.handle_hand_back(now, from, &back))),
         kind => Head::decode(kind, &message.payload).map(|(head, parts)| {
@@ -43,9 +44,12 @@ pub(super) fn message(from: Peer, message: &Message) {
             if let Some(wait) = came.and_then(|op| owning.waits.get(usize::from(op.0))) {
                 wait.wake_all();
             }
-            let woken = owning.look(&mut owning.state.lock());
+            let (woken, has_chores) = {
+                let mut state = owning.state.lock();
+                (owning.look(&mut state), state.owner.has_chores())
+            };
             owning.wake(woken);
-            if kind != Kind::LODGE_PAGES {
+            if has_chores {
                 owning.make_due();
             }
         }),

@@ -2,7 +2,10 @@
 //! when the holders have them it takes away those that are still the same.
 
 use alloc::boxed::Box;
-use core::{sync::atomic::Ordering, time::Duration};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use kapi::{
     alloc::NoReclaim,
@@ -27,7 +30,7 @@ use super::{
     sample::Sampler,
     send::Full,
     state::{Batch, Owning, State, Store, PAGES},
-    stats, Base,
+    stats, Base, BASE,
 };
 use crate::port::net::{now, page_checksum};
 
@@ -47,6 +50,17 @@ struct Evictor {
 /// Rounds of sampling for pages that are to go now: two tell who is idle.
 const FORCE_ROUNDS: u32 = 4;
 
+/// There is more room with a holder.
+static POKED: AtomicBool = AtomicBool::new(false);
+
+/// Has the thread go on.
+pub(super) fn poke() {
+    POKED.store(true, Ordering::Release);
+    if let Some(base) = BASE.get() {
+        base.evict.wake_all();
+    }
+}
+
 /// Runs until the thread is stopped.
 pub(super) fn run(base: &'static Base) {
     let mut evictor = None;
@@ -61,7 +75,7 @@ pub(super) fn run(base: &'static Base) {
         }
         let is_over = || {
             let is_over = owning().is_some_and(|owning| owning.has_over());
-            should_stop() || is_over || need::is_asked()
+            should_stop() || is_over || need::is_asked() || POKED.swap(false, Ordering::AcqRel)
         };
         // Its condition or its time ends this wait.
         let _ = base.evict.wait(Mode::Idle, Some(TICK), is_over);
@@ -134,7 +148,9 @@ impl Evictor {
     fn send_away(&mut self, owning: &'static Owning) {
         let reserve = u64::from(knobs::reserve_pages());
         let goal = u32::try_from(self.left.max(reserve)).unwrap_or(u32::MAX);
-        owning.with(|owner, _| owner.set_goal(goal));
+        if owning.state.lock().owner.set_goal(goal) {
+            owning.make_due();
+        }
         loop {
             while let Some((op, store)) = owning.next_over(false) {
                 self.finish(owning, op, store);
@@ -258,10 +274,14 @@ impl Evictor {
             need::made_free();
         }
         stats::STAYED.add(u64::from((stored & !gone).count_ones()));
+        let is_all = gone.count_ones() as usize == store.pages.len();
         self.kept(&mut store, gone);
         drop(store);
         drop(mm);
-        owning.make_due();
+        if !is_all {
+            // Copies of what stayed are to be let go.
+            owning.make_due();
+        }
     }
 
     /// Frees a buffer; those pages that are not `gone` stay.

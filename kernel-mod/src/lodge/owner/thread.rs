@@ -17,11 +17,14 @@ use super::{
 };
 use crate::port::net::now;
 
-/// Given-up pages are looked at by so many, or after so long.
+/// Given-up pages are looked at by so many: no fault wakes the thread for its own page.
 const FREED_MANY: u32 = 64;
-const FREED_WAIT: Duration = Duration::from_millis(20);
 
-/// Between two turns at most.
+/// Between two turns while pages come home.
+const BUSY: Duration = Duration::from_millis(20);
+/// While pages are elsewhere: so long a few that were given up stay with their holders.
+const FAR: Duration = Duration::from_millis(200);
+/// Else.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Runs until the thread is stopped.
@@ -31,10 +34,15 @@ pub(super) fn run(owning: &Owning, mut home: Home) {
         let next = owning.turn();
         let is_busy = home.turn(owning);
         let left = next.map_or(u64::MAX, |next| next.since(now()).as_ns());
-        let mut wait = Duration::from_nanos(left).min(IDLE);
-        if is_busy || !owning.freed.is_empty() {
-            wait = wait.min(FREED_WAIT);
-        }
+        let is_far = owning.far.load(Ordering::Acquire) != 0 || !owning.freed.is_empty();
+        let longest = if is_busy {
+            BUSY
+        } else if is_far {
+            FAR
+        } else {
+            IDLE
+        };
+        let wait = Duration::from_nanos(left).min(longest);
         if !wait.is_zero() {
             let due = || owning.due.load(Ordering::Acquire) || should_stop();
             // Its condition or its time ends this wait.
@@ -72,9 +80,9 @@ impl Owning {
 
     /// A page of the pool was given up. From any context.
     pub(super) fn gave_up(&self, entry: EntryId) {
-        self.far.fetch_sub(1, Ordering::AcqRel);
+        let is_last = self.far.fetch_sub(1, Ordering::AcqRel) == 1;
         let before = self.freed.add(entry.0);
-        if before == 0 || before == FREED_MANY {
+        if is_last || before == FREED_MANY {
             self.make_due();
         }
     }

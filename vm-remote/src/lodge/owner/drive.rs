@@ -71,6 +71,16 @@ impl Owner {
         }
     }
 
+    /// Whether there is something that [`Self::handle_timeout`] would begin now: copies to be let
+    /// go or made.
+    #[must_use]
+    pub fn has_chores(&self) -> bool {
+        let can_begin = |kind| !self.ops.iter().flatten().any(|op| op.kind == kind);
+        !self.leaving.is_empty() && can_begin(OpKind::Release)
+            || !self.mending.is_empty()
+            || self.ops.iter().flatten().any(|op| op.kind == OpKind::MendStore)
+    }
+
     /// When [`Self::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {

@@ -113,9 +113,11 @@ impl Owner {
     }
 
     /// How much room is to be kept reserved, in copies of pages. Reserve it before it is needed: a
-    /// batch for which no room is reserved is refused.
-    pub fn set_goal(&mut self, pages: u32) {
+    /// batch for which no room is reserved is refused. True if more has to be asked for.
+    pub fn set_goal(&mut self, pages: u32) -> bool {
+        let has_grown = pages > self.goal;
         self.goal = pages;
+        has_grown || self.unused() < pages
     }
 
     /// Room that is reserved and not used.
