@@ -136,9 +136,10 @@ pub(super) fn peek<R>(look: impl FnOnce(&Owner, &Histogram) -> R) -> Option<R> {
     Some(look(&state.owner, &state.latency))
 }
 
-/// Pages that faults waited for, and that came ahead of one.
+/// Pages that were faulted on, and that came home without that.
 pub(super) fn fetched() -> (u64, u64) {
-    (stats::FETCHED_FAULT.get(), stats::FETCHED_AHEAD.get())
+    let others = stats::FETCHED_AHEAD.get() + stats::FETCHED_HOME.get();
+    (stats::FETCHED_FAULT.get(), others)
 }
 
 /// A holder is reached.

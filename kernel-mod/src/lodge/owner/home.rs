@@ -154,7 +154,7 @@ impl Home {
         let placed =
             self.batch.run(&came.frames[..count], &came.tags[..count], &mut came.pages[..count]);
         match placed {
-            Ok(placed) => stats::FETCHED_AHEAD.add(placed as u64),
+            Ok(placed) => stats::FETCHED_HOME.add(placed as u64),
             Err(errno) => log::warn!("pages can't be brought home: {errno}"),
         }
     }

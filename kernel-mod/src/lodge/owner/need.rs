@@ -78,7 +78,8 @@ impl Need {
         }
         self.looked = now();
         let free = Memory::now().available / PAGE_LEN as u64;
-        let (went, returned) = (stats::EVICTED.get(), stats::FETCHED_FAULT.get());
+        let went = stats::EVICTED.get();
+        let returned = stats::FETCHED_FAULT.get() + stats::FETCHED_AHEAD.get();
         let reading = Reading {
             stall: stall::share(),
             free,

@@ -9,8 +9,10 @@ use crate::control::stats::Counter;
 pub(super) static PIECES_STRAY: Counter = Counter::new(c"pieces_stray");
 /// Pages that a fault brought home.
 pub(super) static FETCHED_FAULT: Counter = Counter::new(c"fetched_fault");
-/// Pages that were brought home without one.
+/// Pages that came along, since they were likely to be wanted next.
 pub(super) static FETCHED_AHEAD: Counter = Counter::new(c"fetched_ahead");
+/// Pages that were called home.
+pub(super) static FETCHED_HOME: Counter = Counter::new(c"fetched_home");
 /// Faults that waited for a page which was on its way already.
 pub(super) static JOINED: Counter = Counter::new(c"faults_joined");
 /// Faults that waited for room among the batches.
@@ -36,10 +38,11 @@ pub(super) static ROUNDS: Counter = Counter::new(c"sample_rounds");
 pub(super) static LAST_CALLS: Counter = Counter::new(c"last_calls");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 14] = [
+pub(super) static ALL: [&Counter; 15] = [
     &PIECES_STRAY,
     &FETCHED_FAULT,
     &FETCHED_AHEAD,
+    &FETCHED_HOME,
     &JOINED,
     &NO_BATCH,
     &LOST,

@@ -18,7 +18,7 @@ use super::{
 use crate::port::net::now;
 
 /// Given-up pages are looked at by so many: no fault wakes the thread for its own page.
-const FREED_MANY: u32 = 64;
+const FREED_MANY: u32 = 128;
 
 /// Between two turns while pages come home.
 const BUSY: Duration = Duration::from_millis(20);

@@ -75,8 +75,7 @@ impl Owner {
     /// go or made.
     #[must_use]
     pub fn has_chores(&self) -> bool {
-        let can_begin = |kind| !self.ops.iter().flatten().any(|op| op.kind == kind);
-        !self.leaving.is_empty() && can_begin(OpKind::Release)
+        !self.leaving.is_empty()
             || !self.mending.is_empty()
             || self.ops.iter().flatten().any(|op| op.kind == OpKind::MendStore)
     }

@@ -13,20 +13,29 @@ use crate::retry::Policy;
 /// Entries looked at for one batch.
 const VISITS_MAX: u32 = 512;
 
+/// Batches to one holder under way at most; one, when all of them have a quarter of all batches.
+const BATCHES_MAX: usize = 4;
+
 impl Owner {
-    /// Holders that a release is under way to: a bit each.
-    fn releasing(&self) -> u64 {
-        let releases = self.ops.iter().flatten().filter(|op| op.kind == OpKind::Release);
-        let slots = releases.filter_map(|op| op.lanes.first().and_then(|lane| lane.holder));
-        slots.fold(0, |mask, slot| mask | 1 << slot.get())
+    /// Whether as many releases are under way to a holder as may be.
+    fn is_releasing(&self, slot: Slot) -> bool {
+        let releases = || self.ops.iter().flatten().filter(|op| op.kind == OpKind::Release);
+        let to_it = |op: &&Op| op.lanes.first().is_some_and(|lane| lane.holder == Some(slot));
+        let has_room = releases().count() < self.ops.len() / 4;
+        releases().filter(to_it).count() >= if has_room { BATCHES_MAX } else { 1 }
     }
 
-    /// Begins batches for what is to leave: one at a time for each holder.
+    /// Begins batches for what is to leave.
     pub(super) fn release(&mut self, now: Instant) {
-        let mut busy = self.releasing();
+        if self.leaving.is_empty() {
+            return;
+        }
+        let mut busy = 0_u64;
         // A silent holder's turn comes when it is heard of.
-        for lender in self.lenders.iter().filter(|lender| lender.link != Link::Up) {
-            busy |= 1 << lender.peer.slot.get();
+        for lender in self.lenders.iter() {
+            if lender.link != Link::Up || self.is_releasing(lender.peer.slot) {
+                busy |= 1 << lender.peer.slot.get();
+            }
         }
         while !self.leaving.is_empty() {
             let Some(id) = self.free_op() else {
@@ -51,7 +60,6 @@ impl Owner {
             let Some(holder) = holder else {
                 return;
             };
-            busy |= 1 << holder.get();
             let list = list.get(..count).unwrap_or_default();
             for entry_id in list {
                 if let Some(copy) =
@@ -66,6 +74,9 @@ impl Owner {
             let mut op = Op::new(OpKind::Release, request, list, (forever, now));
             op.open_lane(0, Some(holder));
             self.put_op(id, op);
+            if self.is_releasing(holder) {
+                busy |= 1 << holder.get();
+            }
         }
     }
 
