@@ -340,3 +340,27 @@ fn copies_that_leave_make_room_for_those_that_replace_them() {
     assert_eq!(stages(&world), [CopyStage::Held; 2]);
     assert_eq!(world.fetch_all(&entries), 1);
 }
+
+/// Damage on a way that does not see it is not the holder's: however often it comes, the page is
+/// not lost, and is asked for by another way.
+#[test]
+fn damage_on_the_way_is_not_the_holders() {
+    let mut world = World::new(&[64]);
+    let entries = world.evict(1, 1);
+    let op = world.owner.fetch(at(2), entries[0], &[], BatchFlags::FAULT).expect("fetches");
+    world.owner.handle_timeout(at(2));
+    for _ in 0..5 {
+        let transmit = world.owner.poll_transmit().expect("asked for");
+        let Body::Batch { head, items, .. } = transmit.body else { panic!("a fetch") };
+        let item =
+            Item { status: Status::Done, page_crc: 100, ..*items.iter().next().expect("one") };
+        world.owner.came_damaged(at(3), transmit.to, head.request, &item);
+        assert_eq!(world.owner.stage(entries[0]), Stage::Lodged);
+    }
+    let transmit = world.owner.poll_transmit().expect("asked for again");
+    let Body::Batch { head, .. } = transmit.body else { panic!("a fetch") };
+    assert!(!head.flags.contains(BatchFlags::FAULT), "by the same way");
+    world.owner.end_fetch(op);
+    assert_eq!((world.owner.stats().damaged, world.owner.stats().misread), (5, 0));
+    assert_eq!(world.fetch_all(&entries), 1);
+}

@@ -33,7 +33,12 @@ pub(in crate::lodge) fn piece_came(from: Peer, piece: &Piece, content: &Content<
     let mut state = owning.state.lock();
     let crc = match status {
         Status::Done => match state.put(from, (piece, &item), content) {
-            Some(crc) => Some(crc),
+            Some(crc) if crc == piece.page_crc => Some(crc),
+            Some(_) => {
+                state.owner.came_damaged(now(), from, piece.request, &item);
+                drop(state);
+                return owning.make_due();
+            }
             None => return,
         },
         _ => None,

@@ -135,6 +135,22 @@ impl Owner {
         accepted
     }
 
+    /// A content came by a way that does not see damage to it, and does not fit the checksum that
+    /// came along. No copy is blamed for that: the page is asked for once more, as one that no task
+    /// waits for, which comes by a way that does.
+    pub fn came_damaged(&mut self, now: Instant, from: Peer, request: RequestId, item: &Item) {
+        let Some((id, ..)) = self.find_page(from, request, item) else {
+            self.stats.stray = self.stats.stray.saturating_add(1);
+            return;
+        };
+        self.stats.damaged = self.stats.damaged.saturating_add(1);
+        if let Some(op) = self.op_mut(id) {
+            op.flags.remove(BatchFlags::FAULT);
+            op.send_again(item.position);
+            op.retry.progress(now);
+        }
+    }
+
     /// The batch that waits for this page from this holder, if there is one: for who has only a
     /// part of the content.
     #[must_use]

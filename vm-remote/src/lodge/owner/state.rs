@@ -42,6 +42,8 @@ pub struct Stats {
     pub released: u64,
     pub mended: u64,
     pub misread: u64,
+    /// On the way, so that another way was taken.
+    pub damaged: u64,
     pub other_copy: u64,
     pub sent_home: u64,
     /// Messages, and answers about pages, that nobody waited for.
