@@ -61,6 +61,14 @@ impl MmName {
     }
 }
 
+impl Clone for MmName {
+    fn clone(&self) -> Self {
+        // SAFETY: by the invariant; the new value's own reference.
+        unsafe { raw::kpi_mm_grab(self.raw.as_ptr()) };
+        Self { raw: self.raw }
+    }
+}
+
 impl Drop for MmName {
     fn drop(&mut self) {
         // SAFETY: our reference is given up.
@@ -245,28 +253,36 @@ pub struct Process {
     pub ns: u64,
 }
 
-/// The processes of this machine, but for the kernel's, inits, and those that must not be killed
-/// for memory; `most` at most.
-pub fn processes(most: usize) -> Result<Vec<Process>> {
-    let none = raw::kpi_process {
-        mm: core::ptr::null_mut(),
-        pid_ns: core::ptr::null_mut(),
-        pid: 0,
-        pad: 0,
-    };
-    let (mut found, mut list) = (Vec::new(), Vec::new());
-    found.try_reserve_exact(most)?;
-    found.resize(most, none);
-    list.try_reserve_exact(most)?;
-    // SAFETY: `found` has that many entries.
-    let count = Errno::check_len(unsafe { raw::kpi_processes(found.as_mut_ptr(), most as u64) })?;
-    for process in found.iter().take(count) {
-        if let Some(raw) = NonNull::new(process.mm) {
-            let ns = process.pid_ns as u64;
-            list.push(Process { mm: MmName { raw }, pid: process.pid, ns });
-        }
+/// Looks at the processes of this machine, in room that was made once.
+pub struct Processes(Vec<raw::kpi_process>);
+
+const NO_PROCESS: raw::kpi_process =
+    raw::kpi_process { mm: core::ptr::null_mut(), pid_ns: core::ptr::null_mut(), pid: 0, pad: 0 };
+
+impl Processes {
+    /// For `most` processes.
+    pub fn new(most: usize) -> Result<Self> {
+        let mut room = Vec::new();
+        room.try_reserve_exact(most)?;
+        room.resize(most, NO_PROCESS);
+        Ok(Self(room))
     }
-    Ok(list)
+
+    /// Gives each to `take`, but for the kernel's, inits, and those that must not be killed for
+    /// memory; as many as there is room for. Allocates nothing.
+    pub fn each(&mut self, mut take: impl FnMut(Process)) -> Result {
+        let most = self.0.len() as u64;
+        // SAFETY: there are that many entries.
+        let count = Errno::check_len(unsafe { raw::kpi_processes(self.0.as_mut_ptr(), most) })?;
+        for process in self.0.iter_mut().take(count) {
+            let process = core::mem::replace(process, NO_PROCESS);
+            if let Some(raw) = NonNull::new(process.mm) {
+                let ns = process.pid_ns as u64;
+                take(Process { mm: MmName { raw }, pid: process.pid, ns });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Makes memory free before a process is killed for it: gives how many pages. In the context of any

@@ -6,7 +6,7 @@
 //!    └─ what is still the same goes; its place is taken by a page of the pool
 //!  fault (the task) ──> Owner::fetch ── get ──> holder ── pieces ──> urgent ─> the task
 //!                                   └─ FETCH ──> holder ── PAGES ──> answers
-//!  thread: what time demands, releases, pages to come home
+//!  thread: what time demands, releases, pages to come home; another: the pool's growth
 //! ```
 //! The machine is under one spin lock, which is never held while something is sent or copied. It
 //! is made when this node first has something to lodge, with all the memory that it needs.
@@ -84,7 +84,7 @@ pub(super) fn load() -> Result {
         last_call: Mutex::new(lock_class!(c"holon-lodge-oom"), None)?,
     })?;
     let mut threads = base.threads.lock();
-    threads.try_reserve_exact(2)?;
+    threads.try_reserve_exact(3)?;
     threads.push(KThread::spawn(c"holon-evict", move || evict::run(base))?);
     drop(threads);
     match OutOfMemory::begin(need::out_of_memory) {

@@ -160,12 +160,19 @@ fn note(places: &mut Placed, frames: &[u64], first: u64, far: &mut RunSet) -> Re
 /// Pages that are kept free for those that go out, where nothing may be allocated.
 const AHEAD: u64 = 8192;
 
-/// Has the pool grow before it is empty. May sleep and allocate.
+/// Whether the pool is to grow before it is empty.
+pub(crate) fn pool_is_short() -> bool {
+    let stat = pool_stat();
+    stat.pages.saturating_sub(stat.used) < AHEAD
+}
+
+/// Has the pool grow before it is empty. May sleep and allocate, so it may wait for pages to go:
+/// not for the thread that has them go.
 pub(crate) fn pool_ahead() -> Result {
     let memory = super::get()?;
     let _one_at_a_time = memory.pool.lock();
     let stat = pool_stat();
-    if stat.pages - stat.used >= AHEAD {
+    if !pool_is_short() {
         return Ok(());
     }
     let bytes = knobs::next_chunk(stat).ok_or(Errno::ENOMEM)?;

@@ -15,7 +15,6 @@ mod fetch;
 mod insert;
 mod knobs;
 pub(crate) mod places;
-mod reply;
 #[cfg(feature = "selftest")]
 mod selftest;
 mod serve;
@@ -28,4 +27,4 @@ mod wire;
 
 use area::{get, Memory};
 pub(crate) use area::{page_get, space_piece, AREA};
-pub(crate) use insert::pool_ahead;
+pub(crate) use insert::{pool_ahead, pool_is_short};

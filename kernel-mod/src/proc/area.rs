@@ -153,12 +153,17 @@ pub(super) fn with_own<T>(call: impl FnOnce(&Own) -> Result<T>) -> Result<T> {
     own::in_control_call(call)
 }
 
-/// The pid namespaces of this node's jobs, as [`kapi::task::PidNs::number`] has them.
-pub(crate) fn job_spaces() -> Result<Vec<u64>> {
-    let Ok(state) = state::get() else { return Ok(Vec::new()) };
-    let tables = state.tables.lock();
-    let mut list = Vec::new();
-    list.try_reserve_exact(tables.jobs.len())?;
-    list.extend(tables.jobs.spaces());
-    Ok(list)
+/// Whether this node has any job.
+pub(crate) fn has_jobs() -> bool {
+    state::get().is_ok_and(|state| state.tables.lock().jobs.len() != 0)
+}
+
+/// Puts the pid namespaces of this node's jobs, as [`kapi::task::PidNs::number`] has them, into a
+/// list: as many as it has room for.
+pub(crate) fn put_job_spaces(list: &mut Vec<u64>) {
+    list.clear();
+    if let Ok(state) = state::get() {
+        let room = list.capacity();
+        list.extend(state.tables.lock().jobs.spaces().take(room));
+    }
 }

@@ -41,4 +41,4 @@ mod state;
 mod surrogate;
 mod survey;
 
-pub(crate) use area::{job_spaces, AREA, SURROGATES};
+pub(crate) use area::{has_jobs, put_job_spaces, AREA, SURROGATES};

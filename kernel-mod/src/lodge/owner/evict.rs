@@ -88,7 +88,7 @@ pub(super) fn run(base: &'static Base) {
 fn is_anybody_watched() -> bool {
     match knobs::scope() {
         Scope::None => false,
-        Scope::Jobs => crate::proc::job_spaces().is_ok_and(|jobs| !jobs.is_empty()),
+        Scope::Jobs => crate::proc::has_jobs(),
         Scope::All => true,
     }
 }
@@ -125,11 +125,11 @@ impl Owning {
 impl Evictor {
     #[inline(never)]
     fn turn(&mut self, owning: &'static Owning, forced: u64) {
-        if let Err(errno) = crate::memory::pool_ahead() {
-            log::debug!("no room for pages elsewhere: {errno}");
-        }
-        // From here on memory may be all gone.
+        // Memory may be all gone: nothing here allocates, or waits for who does.
         let _reserves = NoReclaim::enter();
+        if crate::memory::pool_is_short() {
+            owning.want_pool();
+        }
         if let Some(demand) = self.need.look(forced) {
             if demand.at_once != 0 {
                 (self.left, self.rounds) = (demand.at_once, FORCE_ROUNDS);

@@ -77,8 +77,12 @@ pub(super) fn make(base: &'static Base) -> Result<&'static Owning> {
         }
         Ok(owning)
     })?;
-    let thread = KThread::spawn(c"holon-lodge", move || thread::run(owning, home))?;
-    base.threads.lock().push(thread);
+    for thread in [
+        KThread::spawn(c"holon-lodge", move || thread::run(owning, home)),
+        KThread::spawn(c"holon-pool", move || thread::grow_pool(owning)),
+    ] {
+        base.threads.lock().push(thread?);
+    }
     log::info!("up to {entries} pages of this node may lodge elsewhere");
     Ok(owning)
 }
@@ -122,6 +126,8 @@ fn parts(owner: Owner, entries: u32) -> Result<Owning> {
         far: AtomicU64::new(0),
         due: AtomicBool::new(false),
         work: WaitQueue::new()?,
+        is_pool_wanted: AtomicBool::new(true),
+        pool: WaitQueue::new()?,
         sendable: AtomicU64::new(0),
         sending: WaitQueue::new()?,
     })

@@ -1,10 +1,13 @@
 //! Which pages are cold: drives `vm_remote::cold` with what page tables say.
+//!
+//! All room is made at the start, for this runs when memory is gone: what there is no room for is
+//! not watched.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 
 use kapi::{
     alloc::Memory,
-    lodge::{LodgeBatch, MmName, Region, NO_REGION},
+    lodge::{LodgeBatch, MmName, Process, Region, NO_REGION},
     page::PAGE_LEN,
     thread::{cond_resched, should_stop},
     Errno, Result,
@@ -14,7 +17,11 @@ use vm_remote::cold::{
     regions::{RegionId, Regions},
 };
 
-use super::{state::Whose, stats, watch};
+use super::{
+    state::Whose,
+    stats,
+    watch::{self, Watch},
+};
 
 /// Bytes of a region.
 const REGION_LEN: u64 = (REGION_PAGES * PAGE_LEN) as u64;
@@ -22,11 +29,15 @@ const REGION_LEN: u64 = (REGION_PAGES * PAGE_LEN) as u64;
 /// Regions that page tables are asked for at once.
 const LOOK: usize = 32;
 
+/// Processes watched at most.
+const WATCHED_MAX: usize = 2048;
+
 /// A process that is watched.
 struct Watched {
-    whose: Whose,
-    /// Its regions, by address.
-    regions: Vec<(u64, RegionId)>,
+    mm: MmName,
+    pid: u32,
+    /// Its first region; the others follow by address.
+    first: Option<RegionId>,
     /// It was there in the last round.
     is_seen: bool,
 }
@@ -37,17 +48,62 @@ struct Place {
     /// The address space's number; zero for a place that is not used.
     mm: u64,
     start: u64,
+    /// The next region of the same process.
+    next: Option<RegionId>,
+}
+
+const NO_PLACE: Place = Place { mm: 0, start: 0, next: None };
+
+/// The regions that there may be.
+struct Known {
+    regions: Regions,
+    places: Vec<Place>,
+    free: Vec<RegionId>,
 }
 
 /// Everything that is watched.
 pub(super) struct Sampler {
+    watch: Watch,
     watched: Vec<Watched>,
-    regions: Regions,
-    places: Vec<Place>,
-    free: Vec<RegionId>,
+    known: Known,
     look: Vec<Region>,
     /// What was chosen last: the regions of the pages.
     last: [Option<(RegionId, u16)>; 32],
+}
+
+impl Known {
+    fn place(&self, id: RegionId) -> Place {
+        self.places.get(id.0 as usize).copied().unwrap_or(NO_PLACE)
+    }
+
+    fn set_place(&mut self, id: RegionId, place: Place) {
+        if let Some(known) = self.places.get_mut(id.0 as usize) {
+            *known = place;
+        }
+    }
+
+    /// Says which region comes after one.
+    fn link(&mut self, id: RegionId, next: Option<RegionId>) {
+        let place = self.place(id);
+        self.set_place(id, Place { next, ..place });
+    }
+
+    /// Forgets a region; gives the one after it.
+    fn forget(&mut self, id: RegionId) -> Option<RegionId> {
+        let next = self.place(id).next;
+        self.regions.remove(id);
+        self.set_place(id, NO_PLACE);
+        // Its room was made at the start.
+        self.free.push(id);
+        next
+    }
+
+    fn forget_all(&mut self, first: Option<RegionId>) {
+        let mut first = first;
+        while let Some(id) = first {
+            first = self.forget(id);
+        }
+    }
 }
 
 impl Sampler {
@@ -58,13 +114,16 @@ impl Sampler {
         let count = u32::try_from(count).map_err(|_| Errno::ENOMEM)?;
         let (mut places, mut free, mut look) = (Vec::new(), Vec::new(), Vec::new());
         places.try_reserve_exact(count as usize)?;
-        places.resize(count as usize, Place { mm: 0, start: 0 });
+        places.resize(count as usize, NO_PLACE);
         free.try_reserve_exact(count as usize)?;
         free.extend((0..count).rev().map(RegionId));
         look.try_reserve_exact(LOOK)?;
         look.resize(LOOK, NO_REGION);
         let regions = Regions::new(count).map_err(|_| Errno::ENOMEM)?;
-        Ok(Self { watched: Vec::new(), regions, places, free, look, last: [None; 32] })
+        let mut watched = Vec::new();
+        watched.try_reserve_exact(WATCHED_MAX)?;
+        let known = Known { regions, places, free };
+        Ok(Self { watch: Watch::new()?, watched, known, look, last: [None; 32] })
     }
 
     /// Looks at all processes once.
@@ -79,31 +138,28 @@ impl Sampler {
             }
             self.look_at(at);
         }
-        self.regions.end_round();
+        self.known.regions.end_round();
         stats::ROUNDS.add(1);
     }
 
     /// Brings the list of processes up to date.
     #[inline(never)]
     fn watch(&mut self) -> Result {
-        let list = watch::list()?;
-        self.watched.iter_mut().for_each(|watched| watched.is_seen = false);
-        for process in list {
-            let known =
-                self.watched.iter_mut().find(|it| watch::is_same(&it.whose.mm, &process.mm));
-            match known {
-                Some(watched) => (watched.is_seen, watched.whose.pid) = (true, process.pid),
-                None => {
-                    self.watched.try_reserve(1)?;
-                    let whose = Whose { mm: shared(process.mm)?, pid: process.pid };
-                    self.watched.push(Watched { whose, regions: Vec::new(), is_seen: true });
+        let Self { watch, watched, known, .. } = self;
+        watched.iter_mut().for_each(|watched| watched.is_seen = false);
+        watch.each(|Process { mm, pid, .. }| {
+            let has_room = watched.len() < WATCHED_MAX;
+            match watched.iter_mut().find(|it| watch::is_same(&it.mm, &mm)) {
+                Some(watched) => (watched.is_seen, watched.pid) = (true, pid),
+                None if has_room => {
+                    watched.push(Watched { mm, pid, first: None, is_seen: true });
                 }
+                None => {}
             }
-        }
-        let Self { watched, regions, places, free, .. } = self;
+        })?;
         watched.retain(|watched| {
             if !watched.is_seen {
-                watched.regions.iter().for_each(|(_, id)| forget(regions, places, free, *id));
+                known.forget_all(watched.first);
             }
             watched.is_seen
         });
@@ -114,44 +170,48 @@ impl Sampler {
     #[inline(never)]
     fn look_at(&mut self, at: usize) {
         let Some(watched) = self.watched.get_mut(at) else { return };
-        let Some(mm) = watched.whose.mm.get() else { return };
-        let mut seen = Vec::new();
-        core::mem::swap(&mut seen, &mut watched.regions);
-        let (mut old, mut start) = (seen.into_iter().peekable(), Some(0));
+        let Some(mm) = watched.mm.get() else { return };
+        let known = &mut self.known;
+        let (mut old, mut last, mut start) = (watched.first.take(), None::<RegionId>, Some(0));
         while let Some(from) = start {
             let (count, next) = match mm.regions(from, &mut self.look) {
                 Ok(found) => found,
                 Err(errno) => {
                     stats::BUSY_SPACES.add(u64::from(errno == Errno::EAGAIN));
-                    break;
+                    // What was known of the rest stays.
+                    match last {
+                        Some(last) => known.link(last, old),
+                        None => watched.first = old,
+                    }
+                    return;
                 }
             };
             for found in &self.look[..count] {
-                while let Some((_, id)) = old.next_if(|(addr, _)| *addr < found.start) {
-                    forget(&mut self.regions, &mut self.places, &mut self.free, id);
+                while let Some(id) = old.filter(|id| known.place(*id).start < found.start) {
+                    old = known.forget(id);
                 }
-                let known = old.next_if(|(addr, _)| *addr == found.start).map(|(_, id)| id);
-                let id = known.or_else(|| self.free.pop());
-                let (Some(id), Ok(())) = (id, watched.regions.try_reserve(1)) else {
-                    self.free.extend(id);
-                    continue;
-                };
-                if known.is_none() {
-                    self.regions.add(id);
-                    let place = Place { mm: watched.whose.mm.number(), start: found.start };
-                    self.places[id.0 as usize] = place;
+                let same = old.filter(|id| known.place(*id).start == found.start);
+                let Some(id) = same.or_else(|| known.free.pop()) else { continue };
+                if same.is_some() {
+                    old = known.place(id).next;
+                } else {
+                    known.regions.add(id);
                 }
-                watched.regions.push((found.start, id));
+                let mm = watched.mm.number();
+                known.set_place(id, Place { mm, start: found.start, next: None });
+                match last {
+                    Some(last) => known.link(last, Some(id)),
+                    None => watched.first = Some(id),
+                }
+                last = Some(id);
                 let (here, touched) =
                     (Bits::from_words(found.here), Bits::from_words(found.touched));
-                self.regions.sample(id, here, touched);
+                known.regions.sample(id, here, touched);
             }
             start = next;
             cond_resched();
         }
-        for (_, id) in old {
-            forget(&mut self.regions, &mut self.places, &mut self.free, id);
-        }
+        known.forget_all(old);
     }
 
     /// Puts the addresses of the coldest pages, all of one process, into the batch: as many as fit,
@@ -159,15 +219,15 @@ impl Sampler {
     #[inline(never)]
     pub(super) fn choose(&mut self, batch: &mut LodgeBatch, most: u64) -> Option<Whose> {
         self.last = [None; 32];
-        let (id, cold) = self.regions.next_cold()?;
-        let place = *self.places.get(id.0 as usize)?;
-        let watched = self.watched.iter().find(|it| it.whose.mm.number() == place.mm);
+        let (id, cold) = self.known.regions.next_cold()?;
+        let place = self.known.place(id);
+        let watched = self.watched.iter().find(|it| it.mm.number() == place.mm);
         let Some(watched) = watched else {
             // Its process is no more.
-            cold.iter().for_each(|page| self.regions.kept(id, page));
+            cold.iter().for_each(|page| self.known.regions.kept(id, page));
             return self.choose(batch, most);
         };
-        let whose = watched.whose.clone();
+        let whose = Whose { mm: watched.mm.clone(), pid: watched.pid, region: id };
         for page in cold.iter() {
             let at = batch.len();
             if at as u64 >= most || !batch.push(place.start + u64::from(page) * PAGE_LEN as u64) {
@@ -181,46 +241,33 @@ impl Sampler {
     /// Which of the pages last chosen were copied; the others can't go.
     pub(super) fn chosen(&mut self, batch: &LodgeBatch, any: bool) {
         for (id, page) in self.last.into_iter().flatten() {
-            let start = self.places[id.0 as usize].start;
+            let start = self.known.place(id).start;
             let addr = start + u64::from(page) * PAGE_LEN as u64;
             let is_copied = any && (0..batch.len()).any(|at| batch.address(at) == addr);
             if is_copied {
                 // On its way: not to be offered again before it is known how it ends.
-                self.regions.leaving(id, page);
+                self.known.regions.leaving(id, page);
             } else {
-                self.regions.kept(id, page);
+                self.known.regions.kept(id, page);
             }
         }
     }
 
     /// How a batch ended: those in `gone` went, the others stay.
     pub(super) fn went(&mut self, whose: &Whose, batch: &LodgeBatch, gone: u32) {
-        let watched = self.watched.iter().find(|it| watch::is_same(&it.whose.mm, &whose.mm));
-        let Some(watched) = watched else { return };
+        let (id, place) = (whose.region, self.known.place(whose.region));
         for at in 0..batch.len() {
             let addr = batch.address(at);
-            let start = addr & !(REGION_LEN - 1);
-            let found = watched.regions.binary_search_by_key(&start, |(addr, _)| *addr);
-            let Some((_, id)) = found.ok().and_then(|at| watched.regions.get(at)) else { continue };
-            let page = ((addr - start) / PAGE_LEN as u64) as u16;
+            // It may stand for something else by now.
+            if place.mm != whose.mm.number() || place.start != addr & !(REGION_LEN - 1) {
+                continue;
+            }
+            let page = ((addr - place.start) / PAGE_LEN as u64) as u16;
             if gone & 1 << at != 0 {
-                self.regions.evicted(*id, page);
+                self.known.regions.evicted(id, page);
             } else {
-                self.regions.kept(*id, page);
+                self.known.regions.kept(id, page);
             }
         }
     }
-}
-
-fn forget(regions: &mut Regions, places: &mut [Place], free: &mut Vec<RegionId>, id: RegionId) {
-    regions.remove(id);
-    if let Some(place) = places.get_mut(id.0 as usize) {
-        *place = Place { mm: 0, start: 0 };
-    }
-    // Its room was made at the start.
-    free.push(id);
-}
-
-fn shared(mm: MmName) -> Result<Arc<MmName>> {
-    Ok(Arc::new(mm))
 }

@@ -11,6 +11,7 @@ use kapi::{
 };
 use netproto::{Instant, RequestId};
 use vm_remote::{
+    cold::regions::RegionId,
     gather::Gather,
     latency::Histogram,
     lodge::owner::{EntryId, OpId, OpKind, Owner},
@@ -95,8 +96,10 @@ pub(super) struct Store {
 /// A process whose pages go.
 #[derive(Clone)]
 pub(super) struct Whose {
-    pub(super) mm: alloc::sync::Arc<MmName>,
+    pub(super) mm: MmName,
     pub(super) pid: u32,
+    /// The region that all of them are in.
+    pub(super) region: RegionId,
 }
 
 /// A buffer of pages that are moved from holder to holder.
@@ -125,6 +128,9 @@ pub(super) struct Owning {
     /// For the thread: something is to be done now.
     pub(super) due: AtomicBool,
     pub(super) work: WaitQueue,
+    /// For the pool to grow, on a thread that may wait for memory.
+    pub(super) is_pool_wanted: AtomicBool,
+    pub(super) pool: WaitQueue,
     /// For who sends long messages: grows when a link's queue has room again.
     pub(super) sendable: AtomicU64,
     pub(super) sending: WaitQueue,
@@ -185,6 +191,13 @@ impl Owning {
     pub(super) fn make_due(&self) {
         if !self.due.swap(true, Ordering::AcqRel) {
             self.work.wake_one();
+        }
+    }
+
+    /// Has the pool grow.
+    pub(super) fn want_pool(&self) {
+        if !self.is_pool_wanted.swap(true, Ordering::AcqRel) {
+            self.pool.wake_one();
         }
     }
 

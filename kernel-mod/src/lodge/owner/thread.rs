@@ -52,6 +52,21 @@ pub(super) fn run(owning: &Owning, mut home: Home) {
     }
 }
 
+/// Grows the pool when it is wanted, until the thread is stopped. Growing takes memory: it may have
+/// to wait until pages have gone, so it is not for the thread that has them go.
+pub(super) fn grow_pool(owning: &Owning) {
+    while !should_stop() {
+        let is_wanted = || owning.is_pool_wanted.load(Ordering::Acquire) || should_stop();
+        // Its condition ends this wait.
+        let _ = owning.pool.wait(Mode::Idle, None, is_wanted);
+        if owning.is_pool_wanted.swap(false, Ordering::AcqRel) {
+            if let Err(errno) = crate::memory::pool_ahead() {
+                log::debug!("no room for pages elsewhere: {errno}");
+            }
+        }
+    }
+}
+
 impl Owning {
     /// Does all that is due. Gives when the next turn is.
     #[inline(never)]

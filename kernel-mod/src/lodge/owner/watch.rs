@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use kapi::{
-    lodge::{processes, MmName, Process},
+    lodge::{MmName, Process, Processes},
     Result,
 };
 
@@ -11,25 +11,42 @@ use super::knobs::{self, Scope};
 
 /// Processes looked at, at most.
 const PROCESSES_MAX: usize = 4096;
+/// Jobs that there is room for from the start.
+const JOBS: usize = 256;
 
-/// Those processes of this node whose pages may go now.
-pub(super) fn list() -> Result<Vec<Process>> {
-    let scope = knobs::scope();
-    if scope == Scope::None {
-        return Ok(Vec::new());
+/// Tells whose. Its room is made once: memory may be all gone when it is used.
+pub(super) struct Watch {
+    processes: Processes,
+    jobs: Vec<u64>,
+}
+
+impl Watch {
+    pub(super) fn new() -> Result<Self> {
+        let mut jobs = Vec::new();
+        jobs.try_reserve_exact(JOBS)?;
+        Ok(Self { processes: Processes::new(PROCESSES_MAX)?, jobs })
     }
-    let own = crate::control::daemon::pid();
-    let jobs = crate::proc::job_spaces()?;
-    let mut list = processes(PROCESSES_MAX)?;
-    list.retain(|process| {
-        let is_wanted = match scope {
-            Scope::None => false,
-            Scope::Jobs => jobs.contains(&process.ns),
-            Scope::All => true,
-        };
-        is_wanted && Some(process.pid) != own
-    });
-    Ok(list)
+
+    /// Gives those processes of this node to `take` whose pages may go now.
+    pub(super) fn each(&mut self, mut take: impl FnMut(Process)) -> Result {
+        let scope = knobs::scope();
+        if scope == Scope::None {
+            return Ok(());
+        }
+        let own = crate::control::daemon::pid();
+        let Self { processes, jobs } = self;
+        crate::proc::put_job_spaces(jobs);
+        processes.each(|process| {
+            let is_wanted = match scope {
+                Scope::None => false,
+                Scope::Jobs => jobs.contains(&process.ns),
+                Scope::All => true,
+            };
+            if is_wanted && Some(process.pid) != own {
+                take(process);
+            }
+        })
+    }
 }
 
 /// The same address space?
