@@ -29,7 +29,7 @@ impl Capture {
     pub(crate) fn create(path: &Path) -> Result<Self> {
         match fs::remove_file(rotated(path)) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(e).with_context(|| format!("remove the old {}", path.display()));
+                Err(e).with_context(|| format!("remove the old {}", path.display()))
             }
             _ => Self::begin(path),
         }
