@@ -11,7 +11,19 @@ use crate::switch::Faults;
 /// Programs that go on over a bad link take their time.
 const RUN: Duration = Duration::from_secs(400);
 
-fn between(cluster: &mut Cluster, a: usize, b: usize, faults: Faults) -> Result<()> {
+/// All that a link can do to what passes.
+pub(super) const BAD: Faults = Faults {
+    down: false,
+    loss: 0.05,
+    delay_ms: 3,
+    dup: 0.05,
+    reorder: 0.1,
+    corrupt: 0.02,
+    rate_mbit: 0,
+};
+
+/// Sets what a link does, both ways.
+pub(super) fn between(cluster: &mut Cluster, a: usize, b: usize, faults: Faults) -> Result<()> {
     cluster.instance().link(a, b, faults)?;
     cluster.instance().link(b, a, faults)
 }
@@ -24,15 +36,7 @@ pub(crate) fn bad(cluster: &mut Cluster) -> Result<()> {
     eventually("the first round", SOON, || {
         Ok(cluster.sh(1, "cat /root/bad.out")?.contains("round 0").then_some(()))
     })?;
-    let faults = Faults {
-        loss: 0.05,
-        delay_ms: 3,
-        dup: 0.05,
-        reorder: 0.1,
-        corrupt: 0.02,
-        ..Faults::default()
-    };
-    between(cluster, 1, 2, faults)?;
+    between(cluster, 1, 2, BAD)?;
     for to in [2, 1] {
         cluster.migrate(&id, to)?;
         eventually(&format!("all memory of {id}"), RUN, || {

@@ -11,61 +11,66 @@ use super::drains::finished;
 /// Of the program that is evicted, and pages of it that are to go.
 const MIB: u64 = 8;
 const PAGES: u64 = 2048;
-/// At least so much of that must have gone: what is in use stays.
-const GONE_MIN: u64 = 4 << 20;
 /// Until all of it came back by faults: one took 55 ms where three guests shared two busy cores.
-const BACK: Duration = Duration::from_secs(300);
+pub(super) const BACK: Duration = Duration::from_secs(300);
 /// A node is given up after 15 s, here times 4, and its processes' faults are answered then.
 const GIVEN_UP: Duration = Duration::from_secs(180);
 
 /// A job on node1 whose memory is known to the byte.
-struct Lodged {
-    job: u32,
-    id: String,
-    output: &'static str,
+pub(super) struct Lodged {
+    pub(super) job: u32,
+    pub(super) id: String,
+    pub(super) output: &'static str,
+    /// At least so much of it must have gone: what is in use stays.
+    gone_min: u64,
 }
 
 impl Lodged {
-    fn begin(cluster: &Cluster, output: &'static str) -> Result<Self> {
-        let command = format!("-- sh -c 'exec {PROGRAMS}/touch {MIB} >{output}'");
+    pub(super) fn begin(cluster: &Cluster, output: &'static str) -> Result<Self> {
+        Self::begin_of(cluster, output, MIB)
+    }
+
+    /// With so much memory.
+    pub(super) fn begin_of(cluster: &Cluster, output: &'static str, mib: u64) -> Result<Self> {
+        let command = format!("-- sh -c 'exec {PROGRAMS}/touch {mib} >{output}'");
         let job = cluster.run(1, &command)?;
         let id = cluster.find(1, job, "touch")?;
-        let lodged = Self { job, id, output };
+        let lodged = Self { job, id, output, gone_min: mib << 19 };
         lodged.said(cluster, "ready", SOON)?;
         Ok(lodged)
     }
 
-    fn said(&self, cluster: &Cluster, word: &str, limit: Duration) -> Result<()> {
+    pub(super) fn said(&self, cluster: &Cluster, word: &str, limit: Duration) -> Result<()> {
         eventually(&format!("{word:?} from {}", self.id), limit, || {
             Ok(cluster.sh(1, &format!("cat {}", self.output))?.contains(word).then_some(()))
         })
     }
 
     /// Its memory goes to those nodes that lend.
-    fn evict(&self, cluster: &Cluster) -> Result<()> {
+    pub(super) fn evict(&self, cluster: &Cluster) -> Result<()> {
         eventually("its memory to lodge elsewhere", SOON, || {
             // Asked again each time: room is reserved, and coldness measured, on the way.
             cluster.sh(1, &format!("sysctl -qw holon.lodge.force_pages={PAGES}"))?;
-            Ok((cluster.memory(1, 1)?.lodged_bytes >= GONE_MIN).then_some(()))
+            Ok((cluster.memory(1, 1)?.lodged_bytes >= self.gone_min).then_some(()))
         })?;
         cluster.sh(1, "sysctl -qw holon.lodge.force_pages=0")?;
         Ok(())
     }
 
     /// It looks at all of its memory.
-    fn is_intact(&self, cluster: &Cluster) -> Result<()> {
+    pub(super) fn is_intact(&self, cluster: &Cluster) -> Result<()> {
         cluster.sh(1, &format!(": >{}; clusterctl job kill {} -s USR1", self.output, self.job))?;
         self.said(cluster, "intact", BACK)
     }
 
-    fn end(&self, cluster: &Cluster) -> Result<()> {
+    pub(super) fn end(&self, cluster: &Cluster) -> Result<()> {
         cluster.sh(1, &format!("clusterctl job kill {} -s KILL", self.job))?;
         cluster.ended(1, self.job, SOON)
     }
 }
 
 /// Only these nodes lend.
-fn lenders(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
+pub(super) fn lenders(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
     for node in 2..=cluster.len() {
         let mib = if nodes.contains(&node) { 64 } else { 0 };
         cluster.sh(node, &format!("sysctl -qw holon.lodge.lend_max_mb={mib}"))?;
@@ -99,13 +104,18 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     ensure!(blast_names(cluster, 3, 2, &lodged.id)?, "blast node2 does not name {}", lodged.id);
     ensure!(!blast_names(cluster, 2, 3, &lodged.id)?, "blast node3 names {}", lodged.id);
     let shown = cluster.process(2, &lodged.id)?.context("it is gone")?;
-    ensure!(shown.remote_bytes >= GONE_MIN, "ps shows {} remote bytes", shown.remote_bytes);
+    ensure!(shown.remote_bytes >= lodged.gone_min, "ps shows {} remote bytes", shown.remote_bytes);
     lodged.is_intact(cluster)?;
     let lost = cluster.event(1, "memory-lost", &lodged.id)?;
     ensure!(lost.is_none(), "it has lost memory: {lost:?}");
     lodged.end(cluster)?;
-    eventually("node2 to hold nothing", SOON, || {
-        Ok((cluster.memory(1, 2)?.held_bytes == 0).then_some(()))
+    holds_nothing(cluster, 2)
+}
+
+/// Waits until a node has no pages of others.
+pub(super) fn holds_nothing(cluster: &Cluster, node: usize) -> Result<()> {
+    eventually(&format!("node{node} to hold nothing"), SOON, || {
+        Ok((cluster.memory(1, node)?.held_bytes == 0).then_some(()))
     })
 }
 

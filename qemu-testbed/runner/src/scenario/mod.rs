@@ -4,11 +4,13 @@
 //! one area. A group shares one cluster, in order; a scenario leaves it as it found it (all nodes
 //! up, nothing of its own running).
 
+mod afar;
 mod builds;
 pub(crate) mod checks;
 pub(crate) mod cluster;
 mod deaths;
 mod drains;
+mod full;
 mod hostile;
 mod kills;
 mod links;
@@ -59,6 +61,11 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "build", run: builds::build },
     Scenario { name: "drain", run: drains::drain },
     Scenario { name: "lodge-round-trip", run: lodges::round_trip },
+    Scenario { name: "lodge-moved", run: afar::moved },
+    Scenario { name: "lodge-bad-link", run: afar::bad_link },
+    Scenario { name: "lodge-cut-heals", run: afar::cut_heals },
+    Scenario { name: "lodge-cut-stays", run: afar::cut_stays },
+    Scenario { name: "memory-full", run: full::memory },
     Scenario { name: "lodge-drained", run: lodges::drained },
     Scenario { name: "lodge-two-copies", run: lodges::two_copies },
     Scenario { name: "lodge-holder-killed", run: lodges::holder_killed },

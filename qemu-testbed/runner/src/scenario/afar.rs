@@ -1,0 +1,109 @@
+//! Pages that lodge elsewhere while their process moves, while the link to their holder is bad, and
+//! while there is none. Each time the process looks at all of its memory.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::drains::finished;
+use super::links::{between, BAD};
+use super::lodges::{holds_nothing, lenders, Lodged, BACK};
+use crate::switch::Faults;
+
+/// What a fault waits for its page when the holder is not reached; the module takes it times 4.
+const GIVE_UP_MS: u64 = 2_000;
+/// Of the program whose link is bad: each page that gets lost is waited for.
+const BAD_MIB: u64 = 1;
+/// Until such a process is dead, and its job over.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// A process with pages on node2 moves to node3, and home: each is fetched from where it is. Then
+/// it moves to node2 itself.
+pub(crate) fn moved(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/afar-moved.out")?;
+    for to in [3, 2] {
+        lodged.evict(cluster)?;
+        cluster.migrate(&lodged.id, to)?;
+        lodged.is_intact(cluster)?;
+        cluster.migrate(&lodged.id, 1)?;
+        lodged.is_intact(cluster)?;
+    }
+    no_loss(cluster, &lodged)?;
+    lodged.end(cluster)?;
+    holds_nothing(cluster, 2)
+}
+
+/// Pages go and come back over a link that loses, doubles, overtakes and damages.
+pub(crate) fn bad_link(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin_of(cluster, "/root/afar-bad.out", BAD_MIB)?;
+    between(cluster, 1, 2, BAD)?;
+    lodged.evict(cluster)?;
+    lodged.is_intact(cluster)?;
+    cluster.instance().link_clear()?;
+    no_loss(cluster, &lodged)?;
+    lodged.end(cluster)?;
+    holds_nothing(cluster, 2)
+}
+
+/// The holder is cut off for longer than a session lasts: the process waits, and goes on.
+pub(crate) fn cut_heals(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/afar-heals.out")?;
+    lodged.evict(cluster)?;
+    let look = look(cluster)?;
+    cut(cluster)?;
+    cluster.sh(1, &format!(": >{}; {look}", lodged.output))?;
+    cluster.sees_up(1, 2)?;
+    let said = cluster.sh(1, &format!("cat {}", lodged.output))?;
+    ensure!(!said.contains("intact"), "it has its pages, though nobody could bring them");
+    cluster.instance().link_clear()?;
+    lodged.said(cluster, "intact", BACK)?;
+    cluster.sees_up(1, 3)?;
+    no_loss(cluster, &lodged)?;
+    lodged.end(cluster)?;
+    holds_nothing(cluster, 2)
+}
+
+/// It stays cut off: whoever needs a page from there gets an error in time, others nothing. When it
+/// is back it keeps nothing of theirs.
+pub(crate) fn cut_stays(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/afar-stays.out")?;
+    lodged.evict(cluster)?;
+    let bystander =
+        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/afar-by.out 10000 300000"))?;
+    let knob = "/proc/sys/holon/lodge/give_up_ms";
+    let usual = cluster.sh(1, &format!("cat {knob}; echo {GIVE_UP_MS} >{knob}"))?;
+    let look = look(cluster)?;
+    cut(cluster)?;
+    cluster.sh(1, &look)?;
+    let ended = cluster.ended(1, lodged.job, GIVEN_UP);
+    cluster.sh(1, &format!("echo {usual} >{knob}"))?;
+    ended?;
+    cluster.instance().link_clear()?;
+    cluster.event(1, "memory-lost", &lodged.id)?.context("no event says that it lost memory")?;
+    cluster.sees_up(1, 3)?;
+    holds_nothing(cluster, 2)?;
+    finished(cluster, 1, bystander, "/root/afar-by.out", 10_000)
+}
+
+/// What has the process look at all of its memory. It is found beforehand: who looks for it by name
+/// reads its command line, which may be elsewhere, too.
+fn look(cluster: &Cluster) -> Result<String> {
+    Ok(format!("kill -USR1 {}", cluster.sh(1, "pgrep -x touch")?))
+}
+
+/// Nothing passes between node1 and node2.
+fn cut(cluster: &mut Cluster) -> Result<()> {
+    between(cluster, 1, 2, Faults { down: true, ..Faults::default() })
+}
+
+fn no_loss(cluster: &Cluster, lodged: &Lodged) -> Result<()> {
+    let lost = cluster.event(1, "memory-lost", &lodged.id)?;
+    ensure!(lost.is_none(), "it has lost memory: {lost:?}");
+    let killed = eventually("the process in ps", SOON, || cluster.process(1, &lodged.id));
+    killed.map(drop)
+}
