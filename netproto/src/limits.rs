@@ -52,6 +52,11 @@ pub const PAGE_LEN: usize = 4096;
 /// The head of a page request or reply.
 pub const PAGE_HEAD_LEN: usize = 32;
 
+/// Pages in one reply that is a message.
+pub const REPLY_PAGES_MAX: usize = 15;
+
+const _: () = assert!(REPLY_PAGES_MAX * (PAGE_HEAD_LEN + PAGE_LEN) <= MESSAGE_LEN_MAX);
+
 /// Datagrams that a page's content is cut into at most, when a task waits for it.
 pub const PARTS_MAX: usize = 4;
 

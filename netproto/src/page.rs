@@ -4,7 +4,7 @@
 //! caller keeps the [`Addresses`] of each peer that is up (from [`crate::Event::Up`]), sends
 //! [`encode_get`]'s datagram itself, and repeats it by request id. What a task waits for is
 //! answered the same way ([`crate::piece`]). Other replies are messages of kind
-//! [`Kind::PAGE_DATA`] ([`crate::Transport::send_page`]): fragmented to the path, paced, repeated
+//! [`Kind::PAGE_DATA`] ([`crate::Transport::send_pages`]): fragmented to the path, paced, repeated
 //! when lost, and in no order with any other.
 
 use crate::error::{DatagramError, DecodeError};
@@ -170,18 +170,21 @@ pub fn content_checksum(content: &[u8], update: ChecksumFn) -> u32 {
     checksum(update, &[content])
 }
 
-/// Checks a [`Kind::PAGE_DATA`] message's payload: form, values and the content's own checksum. The
-/// content is a whole page with [`PageStatus::Data`], a [`HeldPage`] with [`PageStatus::Held`],
-/// else nothing.
+/// Checks the first page of a [`Kind::PAGE_DATA`] message's payload: form, values and the content's
+/// own checksum. The content is a whole page with [`PageStatus::Data`], a [`HeldPage`] with
+/// [`PageStatus::Held`], else nothing. Gives what follows it: nothing after the last page.
 ///
 /// # Errors
 /// The first check that fails.
-pub fn decode_data(payload: &[u8], update: ChecksumFn) -> Result<(PageData, &[u8]), DecodeError> {
-    let (data, content) = PageData::decode(payload)?;
+pub fn decode_data(payload: &[u8], update: ChecksumFn) -> Result<Taken<'_>, DecodeError> {
+    let (data, content, rest) = PageData::decode_first(payload)?;
     let is_whole =
         data.status != PageStatus::Data || content_checksum(content, update) == data.page_crc;
     if !is_whole {
         return Err(DecodeError::value("page_crc"));
     }
-    Ok((data, content))
+    Ok((data, content, rest))
 }
+
+/// A page's head and content, and the pages behind it.
+pub type Taken<'a> = (PageData, &'a [u8], &'a [u8]);

@@ -18,7 +18,10 @@ use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, PeerError, SendError};
 use crate::id::Slot;
 use crate::lane::Lane;
-use crate::limits::{EVENTS_MAX, EVENTS_SPARE, MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN, SLOT_COUNT};
+use crate::limits::{
+    EVENTS_MAX, EVENTS_SPARE, MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN, PAGE_HEAD_LEN, REPLY_PAGES_MAX,
+    SLOT_COUNT,
+};
 use crate::link::{Context, Link, Outgoing};
 use crate::msg::page::PageData;
 use crate::msg::Kind;
@@ -215,26 +218,40 @@ impl Transport {
         self.queue(slot, class, &out)
     }
 
-    /// Queues a page for who asked for it: at once with [`Class::Fault`] if somebody waits, with
-    /// [`Class::Bulk`] if not, in no order. While an answer is under way the same again is not
-    /// queued: a repeated request needs no second one. Memory is the pool's.
+    /// Queues pages of one request for who asked for them, at most [`REPLY_PAGES_MAX`], in no order
+    /// with other messages. While an answer that begins with the same page is under way it is not
+    /// queued again: a repeated request needs no second one. Memory is the pool's.
     ///
     /// # Errors
     /// Nothing was queued; see [`SendError`].
-    pub fn send_page(
+    pub fn send_pages(
         &mut self,
-        _now: Instant,
         slot: Slot,
         class: Class,
-        data: &PageData,
-        content: &[u8],
+        pages: &[(PageData, &[u8])],
     ) -> Result<(), SendError> {
-        let pieces = [&data.encode()[..], content];
+        let Some((first, _)) = pages.first() else {
+            return Ok(());
+        };
+        if pages.len() > REPLY_PAGES_MAX {
+            return Err(SendError::TooLong);
+        }
+        let mut heads = [[0; PAGE_HEAD_LEN]; REPLY_PAGES_MAX];
+        let mut pieces: [&[u8]; 2 * REPLY_PAGES_MAX] = [&[]; 2 * REPLY_PAGES_MAX];
+        for (head, (data, _)) in heads.iter_mut().zip(pages) {
+            *head = data.encode();
+        }
+        let places = pieces.chunks_exact_mut(2).zip(&heads).zip(pages);
+        for ((place, head), (_, content)) in places {
+            if let [first, second] = place {
+                (*first, *second) = (head, content);
+            }
+        }
         let out = Outgoing {
             kind: Kind::PAGE_DATA,
             lane: Lane::Free,
             purpose: Purpose::Page,
-            answers: Some((data.request.0, data.index)),
+            answers: Some((first.request.0, first.index)),
             pieces: &pieces,
         };
         self.queue(slot, class, &out)

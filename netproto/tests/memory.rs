@@ -86,8 +86,7 @@ fn paging_allocates_nothing() {
             status: PageStatus::Data,
             page_crc: 0,
         };
-        let now = Instant::from_ns(now_ns);
-        match nodes[0].send_page(now, slot(1), class, &data, &content) {
+        match nodes[0].send_pages(slot(1), class, &[(data, &content)]) {
             Ok(()) => sent += 1,
             Err(error) => assert!(matches!(error, SendError::Busy | SendError::NoMemory)),
         }

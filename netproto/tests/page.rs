@@ -129,8 +129,8 @@ fn reply(status: PageStatus, content: &[u8]) -> Vec<u8> {
 fn a_page_arrives_whole_or_not_at_all() {
     let content: Vec<u8> = (0..4096_u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
     let good = reply(PageStatus::Data, &content);
-    let (head, data) = page::decode_data(&good, crc32c_update).expect("good");
-    assert!(head.index == 3 && data == content);
+    let (head, data, rest) = page::decode_data(&good, crc32c_update).expect("good");
+    assert!(head.index == 3 && data == content && rest.is_empty());
     // The head is guarded by its datagram's checksum, the content by its own.
     for bit in 32 * 8..good.len() * 8 {
         let mut bytes = good.clone();
@@ -145,7 +145,10 @@ fn a_page_arrives_whole_or_not_at_all() {
         assert!(page::decode_data(&bytes, crc32c_update).is_ok());
         let mut longer = bytes.clone();
         longer.push(0);
-        assert!(page::decode_data(&longer, crc32c_update).is_err());
+        assert!(PageData::decode(&longer).is_err());
+        let (_, _, rest) = page::decode_data(&longer, crc32c_update).expect("good");
+        assert_eq!(rest, [0]);
+        assert!(page::decode_data(rest, crc32c_update).is_err(), "no page");
     }
 }
 

@@ -5,7 +5,8 @@ mod sim;
 use netproto::limits::{MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN};
 use netproto::msg::page::{PageData, PageStatus};
 use netproto::wire::checksum::crc32c_update;
-use netproto::{page, Class, Kind, PeerError, RequestId, SpaceId};
+use netproto::wire::crc32c;
+use netproto::{page, Class, Kind, PeerError, RequestId, SendError, SpaceId};
 use sim::{slot, Sim, MS, SECOND};
 
 fn pair(seed: u64) -> Sim {
@@ -92,8 +93,7 @@ fn send_page(sim: &mut Sim, class: Class, request: u64, index: u64) {
         status: PageStatus::Data,
         page_crc: page::content_checksum(&content, crc32c_update),
     };
-    let now = sim.now();
-    assert_eq!(sim.transport(0).send_page(now, slot(1), class, &data, &content), Ok(()));
+    assert_eq!(sim.transport(0).send_pages(slot(1), class, &[(data, &content)]), Ok(()));
     sim.drain(0);
 }
 
@@ -101,7 +101,7 @@ fn pages(sim: &mut Sim) -> Vec<u64> {
     let mut indexes = Vec::new();
     while let Some(message) = sim.transport(1).poll_message() {
         assert_eq!(message.kind, Kind::PAGE_DATA);
-        let (data, content) = page::decode_data(&message.payload, crc32c_update).expect("good");
+        let (data, content, _) = page::decode_data(&message.payload, crc32c_update).expect("good");
         assert!(content.iter().all(|byte| *byte == data.index.to_le_bytes()[0]));
         indexes.push(data.index);
         sim.transport(1).recycle(message.payload);
@@ -157,4 +157,37 @@ fn pages_arrive_once_each_whatever_the_network_does() {
     assert_eq!(all, (0..2_000).collect::<Vec<_>>());
     let counters = sim.transport(0).counters();
     assert!(counters.tx_packets_lost > 100 && counters.tx_fragments_again > 100);
+}
+
+#[test]
+fn pages_of_one_request_come_together() {
+    let mut sim = pair(6);
+    sim.nodes[1].is_lazy = true;
+    let contents: Vec<[u8; 4096]> = (0..16).map(|byte| [byte; 4096]).collect();
+    let page = |index: u64| PageData {
+        request: RequestId(5),
+        space: SpaceId(3),
+        index,
+        status: PageStatus::Data,
+        page_crc: crc32c(&contents[usize::try_from(index).expect("small")]),
+    };
+    let mut list: Vec<(PageData, &[u8])> = (0..16)
+        .map(|index| (page(index), &contents[usize::try_from(index).expect("small")][..]))
+        .collect();
+    assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &list), Err(SendError::TooLong));
+    assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &[]), Ok(()));
+    list.truncate(15);
+    let zero = PageData { status: PageStatus::Zero, page_crc: 0, ..page(3) };
+    list[3] = (zero, &[]);
+    assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &list), Ok(()));
+    sim.drain(0);
+    sim.run_for(SECOND);
+    let message = sim.transport(1).poll_message().expect("it came");
+    let mut left = message.payload.as_slice();
+    for (data, content) in &list {
+        let (head, came, rest) = page::decode_data(left, crc32c_update).expect("good");
+        assert!(head == *data && came == *content);
+        left = rest;
+    }
+    assert!(left.is_empty() && sim.transport(1).poll_message().is_none());
 }

@@ -15,6 +15,7 @@ mod fetch;
 mod insert;
 mod knobs;
 pub(crate) mod places;
+mod reply;
 #[cfg(feature = "selftest")]
 mod selftest;
 mod serve;

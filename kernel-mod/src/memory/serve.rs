@@ -4,23 +4,20 @@ use alloc::{collections::VecDeque, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use kapi::{
-    alloc::zeroed_vec,
     lock_class,
     mm::{Mm, Peeked},
-    page::PAGE_LEN,
     thread::{self, KThread},
-    udp::Scratch,
     wait::Mode,
     Errno, Result, SpinLock, WaitQueue,
 };
 use netproto::{
-    msg::page::{GetFlags, HeldPage, PageData, PageGet, PageStatus},
-    Class, Slot,
+    msg::page::{GetFlags, HeldPage, PageGet, PageStatus},
+    Slot,
 };
 use vm_remote::{limits::FETCH_PAGES_MAX, source::Verdict, tag::lodged_entry};
 
-use super::{source::SourceSpace, stats, wire, Memory};
-use crate::{lodge::kept_by, port::net::page_checksum};
+use super::{reply::Reply, source::SourceSpace, stats, Memory};
+use crate::lodge::kept_by;
 
 /// One thread for faults only, one for all.
 pub(super) const THREADS: usize = 2;
@@ -28,9 +25,9 @@ pub(super) const THREADS: usize = 2;
 /// Requests that wait, of each sort. What is dropped is asked for again.
 const QUEUE_LEN: usize = 512;
 
-struct Request {
-    from: Slot,
-    get: PageGet,
+pub(super) struct Request {
+    pub(super) from: Slot,
+    pub(super) get: PageGet,
 }
 
 struct Queues {
@@ -101,7 +98,7 @@ impl Server {
 /// Starts the threads.
 pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Result {
     for faults_only in [true, false] {
-        let tools = Tools { buffer: zeroed_vec(PAGE_LEN)?, scratch: Scratch::new()? };
+        let tools = Reply::new()?;
         let name = if faults_only { c"holon-serve-0" } else { c"holon-serve-1" };
         let thread = KThread::spawn(name, move || run(memory, faults_only, tools))?;
         if faults_only {
@@ -113,17 +110,12 @@ pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Resu
     Ok(())
 }
 
-/// What a thread answers with.
-struct Tools {
-    buffer: Vec<u8>,
-    scratch: Scratch,
-}
-
-fn run(memory: &Memory, faults_only: bool, mut tools: Tools) {
+fn run(memory: &Memory, faults_only: bool, mut reply: Reply) {
     let server = &memory.server;
     while !thread::should_stop() {
         while let Some(request) = server.pop(faults_only) {
-            answer(memory, &request, &mut tools);
+            answer(memory, &request, &mut reply);
+            reply.flush(&request);
             thread::cond_resched();
         }
         let ready = || thread::should_stop() || server.waiting(faults_only);
@@ -132,87 +124,27 @@ fn run(memory: &Memory, faults_only: bool, mut tools: Tools) {
     }
 }
 
-fn answer(memory: &Memory, request: &Request, tools: &mut Tools) {
+fn answer(memory: &Memory, request: &Request, reply: &mut Reply) {
     let space = memory.sources.get(request.get.space);
     let verdict = space.as_ref().map_or(Verdict::Gone, |space| space.check(request.from));
     match (verdict, space) {
-        (Verdict::Serve, Some(space)) => read(&space, request, tools),
+        (Verdict::Serve, Some(space)) => read(&space, request, reply),
         (Verdict::Busy, _) => {
             stats::SERVED_BUSY.add(1);
-            reply_all(request, PageStatus::Busy, &mut tools.scratch);
+            reply.all(request, PageStatus::Busy);
         }
         (Verdict::Refuse, _) => stats::SERVE_REFUSED.add(1),
         (Verdict::Gone | Verdict::Serve, _) => {
             stats::SERVED_GONE.add(u64::from(request.get.count));
-            reply_all(request, PageStatus::Gone, &mut tools.scratch);
+            reply.all(request, PageStatus::Gone);
         }
     }
-}
-
-fn reply(
-    request: &Request,
-    offset: u64,
-    (status, content): (PageStatus, &[u8]),
-    scratch: &mut Scratch,
-) {
-    let flags = request.get.flags;
-    let data = PageData {
-        request: request.get.request,
-        space: request.get.space,
-        index: request.get.index + offset,
-        status,
-        page_crc: if content.is_empty() { 0 } else { page_checksum(content) },
-    };
-    // If there is no room for it, the page is asked for again.
-    let _ = if flags.contains(GetFlags::FAULT) {
-        let again = flags.contains(GetFlags::AGAIN);
-        wire::send_now(request.from, again, &data, content, scratch)
-    } else {
-        wire::send_data(request.from, Class::Bulk, &data, content)
-    };
-}
-
-fn reply_all(request: &Request, status: PageStatus, scratch: &mut Scratch) {
-    for offset in 0..u64::from(request.get.count) {
-        reply(request, offset, (status, &[]), scratch);
-    }
-}
-
-/// Tells the asker which of the pages lodge with itself: their content need not travel. Gives these
-/// as bits. What it can't find there it asks for again.
-fn name_held(space: &SourceSpace, request: &Request) -> u32 {
-    let get = &request.get;
-    let pages = get.count.min(FETCH_PAGES_MAX);
-    let tags = if get.flags.contains(GetFlags::WHOLE) {
-        Err(Errno::EAGAIN)
-    } else {
-        space.mm().tags::<MOST>(get.index.saturating_mul(Mm::PAGE), pages.into())
-    };
-    let class = if get.flags.contains(GetFlags::FAULT) { Class::Fault } else { Class::Bulk };
-    let mut held = 0;
-    for (offset, tag) in (0..pages).zip(tags.unwrap_or([0; MOST])) {
-        let kept = lodged_entry(tag).and_then(|entry| Some((entry, kept_by(entry, request.from)?)));
-        let Some((entry, (generation, page_crc))) = kept else { continue };
-        let data = PageData {
-            request: get.request,
-            space: get.space,
-            index: get.index + u64::from(offset),
-            status: PageStatus::Held,
-            page_crc,
-        };
-        let content = HeldPage { entry, generation }.encode();
-        if wire::send_data(request.from, class, &data, &content).is_ok() {
-            stats::SERVED_HELD.add(1);
-            held |= 1 << offset;
-        }
-    }
-    held
 }
 
 const MOST: usize = FETCH_PAGES_MAX as usize;
 
-fn read(space: &SourceSpace, request: &Request, tools: &mut Tools) {
-    let held = name_held(space, request);
+fn read(space: &SourceSpace, request: &Request, reply: &mut Reply) {
+    let held = name_held(space, request, reply);
     let count = request.get.count.min(FETCH_PAGES_MAX);
     let mut at = 0;
     while at < count {
@@ -224,32 +156,48 @@ fn read(space: &SourceSpace, request: &Request, tools: &mut Tools) {
         while end < count && held & 1 << end == 0 {
             end += 1;
         }
-        read_run(space, request, (at.into(), end.into()), tools);
+        read_run(space, request, (at.into(), end.into()), reply);
         at = end;
     }
 }
 
-/// Reads the pages of a request from `first` to `end`.
-fn read_run(space: &SourceSpace, request: &Request, (first, end): (u64, u64), tools: &mut Tools) {
-    let start = request.get.index.saturating_add(first).saturating_mul(Mm::PAGE);
-    let Tools { buffer, scratch } = tools;
-    let Ok(buffer) = <&mut [u8; PAGE_LEN]>::try_from(buffer.as_mut_slice()) else {
-        return;
+/// Tells the asker which of the pages lodge with itself: their content need not travel. Gives these
+/// as bits. What it can't find there it asks for again.
+fn name_held(space: &SourceSpace, request: &Request, reply: &mut Reply) -> u32 {
+    let get = &request.get;
+    let pages = get.count.min(FETCH_PAGES_MAX);
+    let tags = if get.flags.contains(GetFlags::WHOLE) {
+        Err(Errno::EAGAIN)
+    } else {
+        space.mm().tags::<MOST>(get.index.saturating_mul(Mm::PAGE), pages.into())
     };
+    let mut held = 0;
+    for (offset, tag) in (0..pages).zip(tags.unwrap_or([0; MOST])) {
+        let kept = lodged_entry(tag).and_then(|entry| Some((entry, kept_by(entry, request.from)?)));
+        let Some((entry, (generation, page_crc))) = kept else { continue };
+        stats::SERVED_HELD.add(1);
+        reply.held(request, offset.into(), page_crc, &HeldPage { entry, generation });
+        held |= 1 << offset;
+    }
+    held
+}
+
+/// Reads the pages of a request from `first` to `end`.
+fn read_run(space: &SourceSpace, request: &Request, (first, end): (u64, u64), reply: &mut Reply) {
+    let start = request.get.index.saturating_add(first).saturating_mul(Mm::PAGE);
     let peeked = space.mm().peek::<MOST>(start, end - first, |offset, page| match page {
         Peeked::Data(page) => {
-            page.copy_to(buffer);
             stats::SERVED_DATA.add(1);
             space.served.fetch_add(Mm::PAGE, Ordering::Relaxed);
-            reply(request, first + offset, (PageStatus::Data, buffer), scratch);
+            reply.content(request, first + offset, |place| page.copy_to(place));
         }
         Peeked::Zero => {
             stats::SERVED_ZERO.add(1);
-            reply(request, first + offset, (PageStatus::Zero, &[]), scratch);
+            reply.status(request, first + offset, PageStatus::Zero);
         }
         Peeked::Gone => {
             stats::SERVED_GONE.add(1);
-            reply(request, first + offset, (PageStatus::Gone, &[]), scratch);
+            reply.status(request, first + offset, PageStatus::Gone);
         }
     });
     if let Err(errno) = peeked {

@@ -31,13 +31,13 @@ pub(super) fn send_get(to: Slot, get: &PageGet) -> Result {
 }
 
 /// Answers by a message.
-pub(super) fn send_data(to: Slot, class: Class, data: &PageData, content: &[u8]) -> Result {
+pub(super) fn send_data(to: Slot, class: Class, pages: &[(PageData, &[u8])]) -> Result {
     #[cfg(feature = "selftest")]
     if Some(to) == loop_slot() {
-        super::selftest::looped_data(data, content);
+        pages.iter().for_each(|(data, content)| super::selftest::looped_data(data, content));
         return Ok(());
     }
-    net::send_page_data(to, class, data, content)
+    net::send_page_data(to, class, pages)
 }
 
 /// Answers what a task waits for; `again` if it had to ask once more.

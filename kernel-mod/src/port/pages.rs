@@ -26,16 +26,19 @@ pub(crate) fn page_checksum(content: &[u8]) -> u32 {
     page::content_checksum(content, crc32c_update)
 }
 
-/// Answers a request by a message; a page that a task waits for has a faster way. May sleep for the
-/// transport's lock, never for the peer: `EAGAIN` if the queue is full, and then the peer will ask
-/// again. The content has the length that the status says.
-pub(crate) fn send_page_data(slot: Slot, class: Class, data: &PageData, content: &[u8]) -> Result {
-    if content.len() != data.status.content_len() {
+/// Answers a request by a message of at most [`REPLY_PAGES_MAX`] pages; a page that a task waits
+/// for has a faster way. May sleep for the transport's lock, never for the peer: `EAGAIN` if the
+/// queue is full, and then the peer will ask again. Each content has the length that its status
+/// says.
+///
+/// [`REPLY_PAGES_MAX`]: netproto::limits::REPLY_PAGES_MAX
+pub(crate) fn send_page_data(slot: Slot, class: Class, pages: &[(PageData, &[u8])]) -> Result {
+    if pages.iter().any(|(data, content)| content.len() != data.status.content_len()) {
         return Err(Errno::EINVAL);
     }
     let net = net::get().ok_or(Errno::ENOTCONN)?;
     let mut inner = net.inner.lock();
-    let sent = inner.transport.send_page(net::now(), slot, class, data, content);
+    let sent = inner.transport.send_pages(slot, class, pages);
     sent.map_err(|error| match error {
         SendError::UnknownPeer => Errno::ENOENT,
         SendError::Down => Errno::EHOSTDOWN,
@@ -48,18 +51,23 @@ pub(crate) fn send_page_data(slot: Slot, class: Class, data: &PageData, content:
     Ok(())
 }
 
-/// Checks a reply and hands it on.
+/// Checks a reply and hands on each of its pages that is right.
 pub(super) fn receive_data(message: &Message) {
-    match page::decode_data(&message.payload, crc32c_update) {
-        Ok((data, content)) => {
-            stats::RX_PAGE.add(1);
-            if let Some(handler) = HANDLER.get() {
-                handler(message.from, &data, content);
+    let mut left = message.payload.as_slice();
+    while !left.is_empty() {
+        match page::decode_data(left, crc32c_update) {
+            Ok((data, content, rest)) => {
+                stats::RX_PAGE.add(1);
+                if let Some(handler) = HANDLER.get() {
+                    handler(message.from, &data, content);
+                }
+                left = rest;
             }
-        }
-        Err(error) => {
-            stats::RX_PAGE_BAD.add(1);
-            log::debug!("page of node {} refused: {error}", message.from);
+            Err(error) => {
+                stats::RX_PAGE_BAD.add(1);
+                log::debug!("page of node {} refused: {error}", message.from);
+                return;
+            }
         }
     }
 }

@@ -187,22 +187,30 @@ impl PageData {
         })
     }
 
-    /// Reads and checks the head, and gives the page's content, which is not compared with its
+    /// Reads and checks a page that is alone, and gives its content, which is not compared with its
     /// checksum here. The content has the length that the status says.
     ///
     /// # Errors
     /// The first field that is wrong.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
-        let (wire, content): (&DataWire, _) = split(bytes)?;
+        let (head, content, rest) = Self::decode_first(bytes)?;
+        if rest.is_empty() {
+            Ok((head, content))
+        } else {
+            Err(DecodeError::Trailing)
+        }
+    }
+
+    /// As [`Self::decode`], of the first page, and gives what follows it.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn decode_first(bytes: &[u8]) -> Result<(Self, &[u8], &[u8]), DecodeError> {
+        let (wire, rest): (&DataWire, _) = split(bytes)?;
         check_zero(&wire.zero)?;
         let status = PageStatus::from_number(wire.status).ok_or(DecodeError::value("status"))?;
         let len = status.content_len();
-        if content.len() < len {
-            return Err(DecodeError::Truncated);
-        }
-        if content.len() > len {
-            return Err(DecodeError::Trailing);
-        }
+        let (content, rest) = rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
         if wire.index.get() >= INDEX_END {
             return Err(DecodeError::value("index"));
         }
@@ -216,7 +224,7 @@ impl PageData {
             status,
             page_crc: wire.page_crc.get(),
         };
-        Ok((head, content))
+        Ok((head, content, rest))
     }
 }
 

@@ -155,7 +155,6 @@ impl World {
 
     /// A page that somebody waits for.
     pub(crate) fn send_page(&mut self, pair: usize) {
-        let now = self.now();
         let one = &mut self.pairs[pair];
         let request = RequestId(one.pages.len() as u64);
         let data = PageData {
@@ -165,7 +164,7 @@ impl World {
             status: PageStatus::Data,
             page_crc: 0,
         };
-        let sent = one.ends[0].send_page(now, slot(1), Class::Fault, &data, &[7; 4096]);
+        let sent = one.ends[0].send_pages(slot(1), Class::Fault, &[(data, &[7; 4096])]);
         assert_eq!(sent, Ok(()));
         one.pages.push(self.now_ns);
         self.drain(pair, 0);
@@ -177,7 +176,7 @@ impl World {
         while let Some(message) = self.pairs[pair].ends[end].poll_message() {
             let one = &mut self.pairs[pair];
             if message.kind == Kind::PAGE_DATA {
-                let (data, content) =
+                let (data, content, _) =
                     netproto::page::decode_data(&message.payload, no_checksum).expect("a page");
                 assert_eq!(content, [7; 4096]);
                 let at = usize::try_from(data.request.0).expect("small");
