@@ -185,7 +185,7 @@ void kpi_mm_drop(struct mm_struct *mm);
 bool kpi_mm_try_get(struct mm_struct *mm);
 struct mm_struct *kpi_mm_current(void);
 
-/* --- faults (mm_fault.c) --- */
+/* --- faults (mm_beside.c) --- */
 /* What the pages of the pool at other addresses of the same mapping carry; 0: there is none. */
 void kpi_fault_tags(const struct kpi_fault *fault, const u64 *addr, u64 *tag, u64 count);
 /*

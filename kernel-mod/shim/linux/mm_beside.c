@@ -11,19 +11,6 @@
 
 #include "mm_shim.h"
 
-static u64 tag_of(pte_t pte)
-{
-	softleaf_t entry;
-
-	if (pte_none(pte) || pte_present(pte))
-		return 0;
-	entry = softleaf_from_pte(pte);
-	if (!softleaf_is_device_private(entry) ||
-	    page_pgmap(softleaf_to_page(entry))->owner != holon_pool_owner())
-		return 0;
-	return holon_pool_tag(softleaf_to_page(entry));
-}
-
 /* The entries of all addresses from i on that one page table has.  Gives the next. */
 static u64 read_table(struct mm_struct *mm, const u64 *addr, u64 i, u64 count, pte_t *out)
 {
@@ -54,7 +41,7 @@ void kpi_fault_tags(const struct kpi_fault *fault, const u64 *addr, u64 *tag, u6
 		i = read_table(vma->vm_mm, addr, i, count, pte);
 	for (i = 0; i < count; i++)
 		if (addr[i] >= vma->vm_start && addr[i] < vma->vm_end)
-			tag[i] = tag_of(pte[i]);
+			tag[i] = holon_pte_tag(pte[i]);
 }
 
 void kpi_fault_touched(const struct kpi_fault *fault, const u64 *addr, u64 count, u32 *here,

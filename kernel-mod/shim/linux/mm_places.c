@@ -167,12 +167,28 @@ static void present_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, u64 *
 	holon_pte_unlock(ptl);
 }
 
-int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits)
+/* The part of one page table from addr on; what page `at` of the answer is. */
+static void tags_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, u64 *tag)
+{
+	pmd_t *pmd = holon_pmd(mm, addr);
+	spinlock_t *ptl;
+	pte_t *pte = pmd ? holon_pte_lock(mm, pmd, addr, &ptl) : NULL;
+
+	/* No page of the pool is part of a huge one. */
+	if (!pte)
+		return;
+	for (; addr < end; addr += PAGE_SIZE, pte++, at++)
+		tag[at] = holon_pte_tag(ptep_get(pte));
+	holon_pte_unlock(ptl);
+}
+
+/* Shows all that is mapped to `table`, one page table at most at a time. */
+static int each_table(struct mm_struct *mm, u64 start, u64 pages, u64 *out,
+		      void (*table)(struct mm_struct *, u64 addr, u64 end, u64 at, u64 *out))
 {
 	u64 addr = start, end = start + pages * PAGE_SIZE, to;
 	struct vm_area_struct *vma;
 
-	memset(bits, 0, DIV_ROUND_UP(pages, 64) * sizeof(*bits));
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	while (addr < end) {
@@ -182,57 +198,23 @@ int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits)
 			break;
 		addr = max_t(u64, addr, vma->vm_start);
 		to = min3((u64)vma->vm_end, end, (addr & PMD_MASK) + PMD_SIZE);
-		present_table(mm, addr, to, (addr - start) >> PAGE_SHIFT, bits);
+		table(mm, addr, to, (addr - start) >> PAGE_SHIFT, out);
 		addr = to;
 	}
 	mmap_read_unlock(mm);
 	return 0;
 }
 
-static u64 tag_of(pte_t pte)
+int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits)
 {
-	softleaf_t entry;
-
-	if (pte_none(pte) || pte_present(pte))
-		return 0;
-	entry = softleaf_from_pte(pte);
-	return softleaf_is_device_private(entry) ? kpi_frame_tag(softleaf_to_pfn(entry)) : 0;
-}
-
-/* The part of one page table from addr on. */
-static void tags_table(struct mm_struct *mm, u64 addr, u64 end, u64 *tag)
-{
-	pmd_t *pmd = holon_pmd(mm, addr);
-	spinlock_t *ptl;
-	pte_t *pte = pmd ? holon_pte_lock(mm, pmd, addr, &ptl) : NULL;
-
-	/* No page of the pool is part of a huge one. */
-	if (!pte)
-		return;
-	for (; addr < end; addr += PAGE_SIZE, pte++, tag++)
-		*tag = tag_of(ptep_get(pte));
-	holon_pte_unlock(ptl);
+	memset(bits, 0, DIV_ROUND_UP(pages, 64) * sizeof(*bits));
+	return each_table(mm, start, pages, bits, present_table);
 }
 
 int kpi_mm_tags(struct mm_struct *mm, u64 start, u64 pages, u64 *tag)
 {
-	u64 addr = start, end = start + pages * PAGE_SIZE, to;
-	struct vm_area_struct *vma;
-
 	memset(tag, 0, pages * sizeof(*tag));
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	while (addr < end) {
-		vma = find_vma(mm, addr);
-		if (!vma || vma->vm_start >= end)
-			break;
-		addr = max_t(u64, addr, vma->vm_start);
-		to = min3((u64)vma->vm_end, end, (addr & PMD_MASK) + PMD_SIZE);
-		tags_table(mm, addr, to, &tag[(addr - start) >> PAGE_SHIFT]);
-		addr = to;
-	}
-	mmap_read_unlock(mm);
-	return 0;
+	return each_table(mm, start, pages, tag, tags_table);
 }
 
 int kpi_mm_swapped(struct mm_struct *mm)

@@ -6,6 +6,9 @@
  * of a page by its frame number can tell whether it is still the one meant.
  */
 #include <linux/bitmap.h>
+#include <linux/swap.h>
+/* Not before swap.h: it uses what that defines. */
+#include <linux/leafops.h>
 
 #include "mm_shim.h"
 
@@ -21,6 +24,19 @@ void *holon_pool_owner(void)
 u64 holon_pool_tag(const struct page *page)
 {
 	return (u64)(unsigned long)READ_ONCE(page->zone_device_data);
+}
+
+u64 holon_pte_tag(pte_t pte)
+{
+	softleaf_t entry;
+
+	if (pte_none(pte) || pte_present(pte))
+		return 0;
+	entry = softleaf_from_pte(pte);
+	if (!softleaf_is_device_private(entry) ||
+	    page_pgmap(softleaf_to_page(entry))->owner != holon_pool_owner())
+		return 0;
+	return holon_pool_tag(softleaf_to_page(entry));
 }
 
 static void pool_free(struct folio *folio)

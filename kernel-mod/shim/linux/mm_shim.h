@@ -32,6 +32,8 @@ void *holon_pool_owner(void);
 /* A locked page of the pool with this tag, or NULL when the pool is empty. */
 struct page *holon_pool_take(u64 tag);
 u64 holon_pool_tag(const struct page *page);
+/* The tag of the page of the pool behind an entry, else 0.  With its table locked. */
+u64 holon_pte_tag(pte_t pte);
 bool holon_pool_has(unsigned long pfn);
 
 /* Gives a page up that nobody saw: its tag is forgotten, not freed. */
