@@ -30,6 +30,8 @@ pub(crate) fn moved(cluster: &mut Cluster) -> Result<()> {
         cluster.migrate(&lodged.id, 1)?;
         lodged.is_intact(cluster)?;
     }
+    let held = cluster.sh(2, "cat /proc/sys/holon/memory/pages_held")?;
+    ensure!(held.parse::<u64>()? > 0, "node2 was sent what it held: pages_held is {held}");
     no_loss(cluster, &lodged)?;
     lodged.end(cluster)?;
     holds_nothing(cluster, 2)
