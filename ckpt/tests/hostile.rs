@@ -10,12 +10,12 @@ use ckpt::object::vma::{Vma, VmaFlags, VmaKind};
 use ckpt::{Body, DecodeError, Final, Manifest};
 use common::PAGE;
 use holon_simkit::Rng;
-use netproto::wire::crc32c;
+use netproto::wire::checksum;
 
 fn seal_header(image: &mut [u8]) {
     let len = u64::try_from(image.len()).expect("small");
     image[16..24].copy_from_slice(&len.to_le_bytes());
-    let sum = crc32c(&image[..28]);
+    let sum = checksum(&[&image[..28]]);
     image[28..32].copy_from_slice(&sum.to_le_bytes());
 }
 
@@ -32,7 +32,7 @@ fn seal(image: &mut [u8]) {
     while let Some(len) = record_len(image, at) {
         let mut checked = image[at..at + 8].to_vec();
         checked.extend_from_slice(&image[at + RECORD_HEADER_LEN..at + len]);
-        let sum = crc32c(&checked);
+        let sum = checksum(&[&checked]);
         image[at + 8..at + 12].copy_from_slice(&sum.to_le_bytes());
         at += len;
     }

@@ -211,7 +211,6 @@ bool kapi_udp_packet(const struct kpi_packet *packet, size_t len, u32 addr_be, u
 bool kpi_packet_copy(const struct kpi_packet *packet, size_t offset, u8 *out, size_t len);
 /* Longest IP packet that the route takes. */
 int kpi_udp_route_mtu(struct kpi_udp *u, u32 addr_be);
-u32 kpi_crc32c(u32 seed, const u8 *data, size_t len);
 
 /* --- mm --- */
 

@@ -5,7 +5,6 @@ use crate::id::{Incarnation, Slot};
 use crate::limits::{MTU_PAYLOAD_DEFAULT, MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN, TIMESCALE_MAX};
 use crate::pool::{allocate, AllocateFn};
 use crate::time::Duration;
-use crate::wire::checksum::{crc32c_update, ChecksumFn};
 
 /// Message buffers of one size at most.
 const BUFFERS_MAX: usize = 1 << 16;
@@ -42,8 +41,6 @@ pub struct Config {
     pub features: u64,
     /// Message buffers kept ready: short ones, pages, and long ones.
     pub buffers: [usize; 3],
-    /// CRC-32C to use; [`crc32c_update`] unless the machine has a faster one.
-    pub checksum: ChecksumFn,
     /// How to get a buffer when none is ready. Must not wait.
     pub allocate: AllocateFn,
 }
@@ -67,7 +64,6 @@ impl Config {
             module_version: 1,
             features: 0,
             buffers: [256, 512, 64],
-            checksum: crc32c_update,
             allocate,
         }
     }

@@ -14,7 +14,7 @@ use crate::msg::lodge::LodgeGet;
 use crate::msg::page::{PageData, PageGet, PageStatus};
 #[cfg(doc)]
 use crate::msg::{page::HeldPage, Kind};
-use crate::wire::checksum::{checksum, ChecksumFn};
+use crate::wire::checksum;
 use crate::wire::header::{tag, DatagramKind, Header, Lives, MAGIC, VERSION};
 
 /// Length of a request's datagram.
@@ -84,7 +84,7 @@ impl Get {
 
 /// A whole request datagram.
 #[must_use]
-pub fn encode_get(addresses: &Addresses, get: &Get, update: ChecksumFn) -> [u8; GET_DATAGRAM_LEN] {
+pub fn encode_get(addresses: &Addresses, get: &Get) -> [u8; GET_DATAGRAM_LEN] {
     let mut datagram = [0; GET_DATAGRAM_LEN];
     let (kind, head) = match get {
         Get::Page(get) => (DatagramKind::PageGet, get.encode()),
@@ -107,7 +107,7 @@ pub fn encode_get(addresses: &Addresses, get: &Get, update: ChecksumFn) -> [u8; 
         is_urgent: true,
     };
     // Can't fail: the buffer holds header and head, and the lengths are constants.
-    let encoded = header.encode(&mut datagram, update);
+    let encoded = header.encode(&mut datagram);
     debug_assert!(encoded.is_ok());
     datagram
 }
@@ -119,8 +119,8 @@ pub fn encode_get(addresses: &Addresses, get: &Get, update: ChecksumFn) -> [u8; 
 ///
 /// # Errors
 /// The first check that fails; [`DatagramError::WrongPath`] for any other datagram.
-pub fn decode_get(datagram: &[u8], update: ChecksumFn) -> Result<(Header, Get), DatagramError> {
-    let (header, body) = Header::decode(datagram, update)?;
+pub fn decode_get(datagram: &[u8]) -> Result<(Header, Get), DatagramError> {
+    let (header, body) = Header::decode(datagram)?;
     let get = match header.kind {
         DatagramKind::PageGet => PageGet::decode(body).map(Get::Page),
         DatagramKind::LodgeGet => LodgeGet::decode(body).map(Get::Lodge),
@@ -163,11 +163,11 @@ pub fn check_addresses(header: &Header, ours: &Addresses) -> Result<(), Datagram
     Ok(())
 }
 
-/// The checksum of a page's content, for [`PageData::page_crc`]: made where the page is read,
+/// The checksum of a page's content, for [`PageData::page_sum`]: made where the page is read,
 /// checked where it is installed.
 #[must_use]
-pub fn content_checksum(content: &[u8], update: ChecksumFn) -> u32 {
-    checksum(update, &[content])
+pub fn content_checksum(content: &[u8]) -> u32 {
+    checksum(&[content])
 }
 
 /// Checks the first page of a [`Kind::PAGE_DATA`] message's payload: form, values and the content's
@@ -176,12 +176,11 @@ pub fn content_checksum(content: &[u8], update: ChecksumFn) -> u32 {
 ///
 /// # Errors
 /// The first check that fails.
-pub fn decode_data(payload: &[u8], update: ChecksumFn) -> Result<Taken<'_>, DecodeError> {
+pub fn decode_data(payload: &[u8]) -> Result<Taken<'_>, DecodeError> {
     let (data, content, rest) = PageData::decode_first(payload)?;
-    let is_whole =
-        data.status != PageStatus::Data || content_checksum(content, update) == data.page_crc;
+    let is_whole = data.status != PageStatus::Data || content_checksum(content) == data.page_sum;
     if !is_whole {
-        return Err(DecodeError::value("page_crc"));
+        return Err(DecodeError::value("page_sum"));
     }
     Ok((data, content, rest))
 }

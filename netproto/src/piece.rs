@@ -3,7 +3,7 @@
 //! Whoever asks repeats its request until it is answered, so an answer needs no acknowledgement, no
 //! order and no queue. It is cut into [`Part`]s of one length that fit the path, each of which says
 //! what it belongs to. A head has the datagram's checksum; the content behind it has the page's own
-//! ([`Piece::page_crc`]), which whoever gathers the parts compares when all are there.
+//! ([`Piece::page_sum`]), which whoever gathers the parts compares when all are there.
 
 use core::ops::Range;
 
@@ -17,7 +17,6 @@ use crate::msg::lodge::Status;
 use crate::msg::page::{PageStatus, INDEX_END};
 use crate::msg::{check_zero, exact};
 use crate::page::Addresses;
-use crate::wire::checksum::ChecksumFn;
 use crate::wire::header::{tag, DatagramKind, Header, Lives};
 
 /// The head, behind the header.
@@ -113,7 +112,7 @@ pub struct Piece {
     /// The page.
     pub subject: Subject,
     /// CRC-32C of the whole content; zero if none follows.
-    pub page_crc: u32,
+    pub page_sum: u32,
     /// Which part of it follows.
     pub part: Part,
 }
@@ -123,7 +122,7 @@ pub struct Piece {
 struct Wire {
     name: U64,
     number: U64,
-    page_crc: U32,
+    page_sum: U32,
     sort: u8,
     status: u8,
     part: u8,
@@ -138,7 +137,7 @@ const LODGED: u8 = 2;
 
 /// What comes before a part's content.
 #[must_use]
-pub fn encode(addresses: &Addresses, piece: &Piece, update: ChecksumFn) -> [u8; FRONT_LEN] {
+pub fn encode(addresses: &Addresses, piece: &Piece) -> [u8; FRONT_LEN] {
     let (name, number, sort, status) = match piece.subject {
         Subject::Space { space, index, status } => (space.0, index, SPACE, status.number()),
         Subject::Lodged { entry, generation, status } => {
@@ -148,7 +147,7 @@ pub fn encode(addresses: &Addresses, piece: &Piece, update: ChecksumFn) -> [u8; 
     let head: [u8; HEAD_LEN] = transmute!(Wire {
         name: U64::new(name),
         number: U64::new(number),
-        page_crc: U32::new(piece.page_crc),
+        page_sum: U32::new(piece.page_sum),
         sort,
         status,
         part: piece.part.number,
@@ -170,7 +169,7 @@ pub fn encode(addresses: &Addresses, piece: &Piece, update: ChecksumFn) -> [u8; 
         is_urgent: true,
     };
     // Can't fail: the buffer holds header and head, and the lengths are constants.
-    let encoded = header.encode(&mut front, update);
+    let encoded = header.encode(&mut front);
     debug_assert!(encoded.is_ok());
     front
 }
@@ -183,9 +182,8 @@ pub fn encode(addresses: &Addresses, piece: &Piece, update: ChecksumFn) -> [u8; 
 pub fn decode(
     front: &[u8; FRONT_LEN],
     content_len: usize,
-    update: ChecksumFn,
 ) -> Result<(Header, Piece), DatagramError> {
-    let (header, body) = Header::decode(front, update)?;
+    let (header, body) = Header::decode(front)?;
     if header.kind != DatagramKind::Piece {
         return Err(DatagramError::WrongPath);
     }
@@ -227,11 +225,11 @@ fn decode_head(request: RequestId, body: &[u8]) -> Result<Piece, DecodeError> {
     if (subject.has_content() && !is_part) || (!subject.has_content() && part != Part::NONE) {
         return Err(DecodeError::value("part"));
     }
-    let page_crc = wire.page_crc.get();
-    if !subject.has_content() && page_crc != 0 {
-        return Err(DecodeError::value("page_crc"));
+    let page_sum = wire.page_sum.get();
+    if !subject.has_content() && page_sum != 0 {
+        return Err(DecodeError::value("page_sum"));
     }
-    Ok(Piece { request, subject, page_crc, part })
+    Ok(Piece { request, subject, page_sum, part })
 }
 
 #[cfg(test)]
@@ -240,7 +238,6 @@ mod tests {
 
     use super::*;
     use crate::id::{Incarnation, Slot};
-    use crate::wire::checksum::crc32c_update;
 
     fn addresses() -> Addresses {
         Addresses {
@@ -254,7 +251,7 @@ mod tests {
     fn piece() -> Piece {
         let subject = Subject::Lodged { entry: 7, generation: 9, status: Status::Done };
         let part = Part { number: 1, count: 3 };
-        Piece { request: RequestId(77), subject, page_crc: 0xdead_beef, part }
+        Piece { request: RequestId(77), subject, page_sum: 0xdead_beef, part }
     }
 
     #[test]
@@ -281,40 +278,40 @@ mod tests {
         let lodged = |status| Subject::Lodged { entry: u32::MAX, generation: 1, status };
         let mut pieces = vec![piece()];
         for status in [PageStatus::Zero, PageStatus::Gone, PageStatus::Busy] {
-            pieces.push(Piece { subject: space(status), page_crc: 0, part: Part::NONE, ..piece() });
+            pieces.push(Piece { subject: space(status), page_sum: 0, part: Part::NONE, ..piece() });
         }
         for status in [Status::Gone, Status::Stale, Status::Busy, Status::NoRoom] {
             pieces.push(Piece {
                 subject: lodged(status),
-                page_crc: 0,
+                page_sum: 0,
                 part: Part::NONE,
                 ..piece()
             });
         }
         pieces.push(Piece { subject: space(PageStatus::Data), ..piece() });
         for piece in pieces {
-            let front = encode(&addresses(), &piece, crc32c_update);
+            let front = encode(&addresses(), &piece);
             let len = piece.part.range().len();
-            let (header, back) = decode(&front, len, crc32c_update).expect("good");
+            let (header, back) = decode(&front, len).expect("good");
             assert_eq!(back, piece);
             assert_eq!(
                 (header.source, header.destination),
                 (addresses().source, addresses().destination)
             );
-            assert_eq!(decode(&front, len + 1, crc32c_update), Err(DatagramError::BadLength));
+            assert_eq!(decode(&front, len + 1), Err(DatagramError::BadLength));
         }
     }
 
     #[test]
     fn each_damaged_byte_is_seen() {
-        let front = encode(&addresses(), &piece(), crc32c_update);
+        let front = encode(&addresses(), &piece());
         let len = piece().part.range().len();
         for at in 0..front.len() {
             let mut bad = front;
             if let Some(byte) = bad.get_mut(at) {
                 *byte ^= 0x20;
             }
-            assert!(decode(&bad, len, crc32c_update).is_err(), "byte {at}");
+            assert!(decode(&bad, len).is_err(), "byte {at}");
         }
     }
 
@@ -322,8 +319,8 @@ mod tests {
     #[test]
     fn wrong_values_are_refused() {
         let is_good = |piece: Piece| {
-            let front = encode(&addresses(), &piece, crc32c_update);
-            decode(&front, piece.part.range().len(), crc32c_update).is_ok()
+            let front = encode(&addresses(), &piece);
+            decode(&front, piece.part.range().len()).is_ok()
         };
         assert!(is_good(piece()));
         for (number, count) in [(0, 0), (3, 3), (255, 3), (0, 5), (4, 5), (1, 0), (255, 255)] {
@@ -341,7 +338,7 @@ mod tests {
         assert!(!is_good(lodged(1, Status::Gone)), "a content that can't be");
         let gone = Piece { part: Part::NONE, ..lodged(1, Status::Gone) };
         assert!(!is_good(gone), "a checksum of nothing");
-        assert!(is_good(Piece { page_crc: 0, ..gone }));
+        assert!(is_good(Piece { page_sum: 0, ..gone }));
         let far = Subject::Space { space: SpaceId(1), index: INDEX_END, status: PageStatus::Data };
         assert!(!is_good(Piece { subject: far, ..piece() }));
     }

@@ -150,7 +150,7 @@ impl Transport {
     }
 
     fn dispatch(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DatagramError> {
-        let (header, body) = Header::decode(datagram, self.config.checksum)?;
+        let (header, body) = Header::decode(datagram)?;
         if header.destination != self.config.slot {
             return Err(DatagramError::NotForUs);
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use holon_simkit::mutate::{mutate, put, rounds, EDGES};
 use holon_simkit::Rng;
 use netproto::limits::WINDOW_BYTES;
-use netproto::wire::checksum::crc32c_update;
+use netproto::wire::checksum;
 use netproto::{Class, DatagramError, Event, PeerState};
 use sim::{slot, Sim, MS, SECOND};
 
@@ -153,7 +153,7 @@ impl Attack {
         let header_len = if bytes[5] == 2 { 40 } else { 64 };
         let body_len = bytes.len().saturating_sub(header_len);
         put(&mut bytes, 24, 2, u64::try_from(body_len).expect("small"));
-        let sum = !crc32c_update(crc32c_update(u32::MAX, &bytes[..28]), &bytes[32..]);
+        let sum = checksum(&[&bytes[..28], &bytes[32..]]);
         put(&mut bytes, 28, 4, sum.into());
         bytes
     }

@@ -7,7 +7,7 @@ use netproto::msg::lodge::{
 use netproto::{DecodeError, Kind, RequestId};
 
 fn item(position: u8, status: Status) -> Item {
-    Item { position, status, entry: 0x0102_0304, page_crc: 0, generation: 5 }
+    Item { position, status, entry: 0x0102_0304, page_sum: 0, generation: 5 }
 }
 
 fn batch(items: &[Item], contents: usize) -> Vec<u8> {
@@ -28,7 +28,7 @@ fn batch(items: &[Item], contents: usize) -> Vec<u8> {
 
 #[test]
 fn golden_bytes() {
-    let bytes = batch(&[Item { page_crc: 0xaabb_ccdd, ..item(3, Status::Done) }], 0);
+    let bytes = batch(&[Item { page_sum: 0xaabb_ccdd, ..item(3, Status::Done) }], 0);
     #[rustfmt::skip]
     assert_eq!(bytes, [
         0x22, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
@@ -87,9 +87,9 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(store(&[zero], 1), Err(DecodeError::value("generation")));
     let many: Vec<Item> = (0..=u8::try_from(LODGE_CONTENTS_MAX).expect("few")).map(ask).collect();
     assert_eq!(store(&many, many.len()), Err(DecodeError::value("count")));
-    let crc = batch(&[Item { page_crc: 1, ..ask(0) }], 0);
-    let refused = Batch::decode(Kind::LODGE_FETCH, &crc).map(|_| ());
-    assert_eq!(refused, Err(DecodeError::value("page_crc")));
+    let sum = batch(&[Item { page_sum: 1, ..ask(0) }], 0);
+    let refused = Batch::decode(Kind::LODGE_FETCH, &sum).map(|_| ());
+    assert_eq!(refused, Err(DecodeError::value("page_sum")));
     let other = Batch::decode(Kind::SPACE_DONE, &batch(&[ask(0)], 0)).map(|_| ());
     assert_eq!(other, Err(DecodeError::value("kind")));
     assert!(Limit::decode(&[0; 16]).is_err() && HandBack::decode(&[0; 16]).is_err());

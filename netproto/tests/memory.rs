@@ -84,7 +84,7 @@ fn paging_allocates_nothing() {
             space: SpaceId(1),
             index: round,
             status: PageStatus::Data,
-            page_crc: 0,
+            page_sum: 0,
         };
         match nodes[0].send_pages(slot(1), class, &[(data, &content)]) {
             Ok(()) => sent += 1,

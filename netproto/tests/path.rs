@@ -4,8 +4,7 @@ mod sim;
 
 use netproto::limits::{MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN};
 use netproto::msg::page::{PageData, PageStatus};
-use netproto::wire::checksum::crc32c_update;
-use netproto::wire::crc32c;
+use netproto::wire::checksum;
 use netproto::{page, Class, Kind, PeerError, RequestId, SendError, SpaceId};
 use sim::{slot, Sim, MS, SECOND};
 
@@ -91,7 +90,7 @@ fn send_page(sim: &mut Sim, class: Class, request: u64, index: u64) {
         space: SpaceId(3),
         index,
         status: PageStatus::Data,
-        page_crc: page::content_checksum(&content, crc32c_update),
+        page_sum: page::content_checksum(&content),
     };
     assert_eq!(sim.transport(0).send_pages(slot(1), class, &[(data, &content)]), Ok(()));
     sim.drain(0);
@@ -101,7 +100,7 @@ fn pages(sim: &mut Sim) -> Vec<u64> {
     let mut indexes = Vec::new();
     while let Some(message) = sim.transport(1).poll_message() {
         assert_eq!(message.kind, Kind::PAGE_DATA);
-        let (data, content, _) = page::decode_data(&message.payload, crc32c_update).expect("good");
+        let (data, content, _) = page::decode_data(&message.payload).expect("good");
         assert!(content.iter().all(|byte| *byte == data.index.to_le_bytes()[0]));
         indexes.push(data.index);
         sim.transport(1).recycle(message.payload);
@@ -169,7 +168,7 @@ fn pages_of_one_request_come_together() {
         space: SpaceId(3),
         index,
         status: PageStatus::Data,
-        page_crc: crc32c(&contents[usize::try_from(index).expect("small")]),
+        page_sum: checksum(&[&contents[usize::try_from(index).expect("small")]]),
     };
     let mut list: Vec<(PageData, &[u8])> = (0..16)
         .map(|index| (page(index), &contents[usize::try_from(index).expect("small")][..]))
@@ -177,7 +176,7 @@ fn pages_of_one_request_come_together() {
     assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &list), Err(SendError::TooLong));
     assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &[]), Ok(()));
     list.truncate(15);
-    let zero = PageData { status: PageStatus::Zero, page_crc: 0, ..page(3) };
+    let zero = PageData { status: PageStatus::Zero, page_sum: 0, ..page(3) };
     list[3] = (zero, &[]);
     assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &list), Ok(()));
     sim.drain(0);
@@ -185,7 +184,7 @@ fn pages_of_one_request_come_together() {
     let message = sim.transport(1).poll_message().expect("it came");
     let mut left = message.payload.as_slice();
     for (data, content) in &list {
-        let (head, came, rest) = page::decode_data(left, crc32c_update).expect("good");
+        let (head, came, rest) = page::decode_data(left).expect("good");
         assert!(head == *data && came == *content);
         left = rest;
     }

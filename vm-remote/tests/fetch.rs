@@ -13,7 +13,7 @@ fn ask(first: u64, count: u16) -> Ask {
 }
 
 fn data(request: RequestId, index: u64, status: PageStatus) -> PageData {
-    PageData { request, space: SpaceId(7), index, status, page_crc: 0 }
+    PageData { request, space: SpaceId(7), index, status, page_sum: 0 }
 }
 
 fn table() -> Table<Vec<u64>> {

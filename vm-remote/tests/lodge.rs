@@ -74,8 +74,8 @@ impl World {
         let (holder, frames) = &mut self.holders[to];
         match holder.store(peer(ME), (head.request, head.horizon), item) {
             Store::Into(frame) => {
-                frames[usize::try_from(frame.0).expect("small")] = item.page_crc;
-                holder.stored(peer(ME), item, item.page_crc)
+                frames[usize::try_from(frame.0).expect("small")] = item.page_sum;
+                holder.stored(peer(ME), item, item.page_sum)
             }
             Store::Answer(status) => status,
         }
@@ -124,16 +124,16 @@ impl World {
             self.owner.handle_released(now, from, head.request, &Item { status, ..*item });
         } else {
             let (holder, frames) = &mut self.holders[to];
-            let (answer, crc) = match holder.fetch(peer(ME), item) {
-                Ok((frame, page_crc)) => {
+            let (answer, sum) = match holder.fetch(peer(ME), item) {
+                Ok((frame, page_sum)) => {
                     let content = frames[usize::try_from(frame.0).expect("small")];
-                    (Item { status: Status::Done, page_crc, ..*item }, Some(content))
+                    (Item { status: Status::Done, page_sum, ..*item }, Some(content))
                 }
                 Err(status) => (Item { status, ..*item }, None),
             };
             return u32::from(
                 self.owner
-                    .handle_page(now, from, head.request, &answer, crc)
+                    .handle_page(now, from, head.request, &answer, sum)
                     .is_some_and(|accepted| accepted.kind == OpKind::Fetch),
             );
         }
@@ -142,7 +142,7 @@ impl World {
 
     fn evict(&mut self, count: u32, copies: u8) -> Vec<EntryId> {
         let pages: Vec<Page> =
-            (0..count).map(|number| Page { tag: u64::from(number), crc: 100 + number }).collect();
+            (0..count).map(|number| Page { tag: u64::from(number), sum: 100 + number }).collect();
         let op = self.owner.evict(at(1), &pages, copies).expect("room");
         self.run(at(1));
         assert_eq!(self.owner.poll_over(), Some((op, OpKind::Evict)));
@@ -179,7 +179,7 @@ fn out_and_home() {
 #[test]
 fn without_room_nothing_goes() {
     let mut world = World::new(&[16, 16]);
-    let pages = [Page { tag: 0, crc: 0 }; 32];
+    let pages = [Page { tag: 0, sum: 0 }; 32];
     assert_eq!(world.owner.evict(at(1), &pages, 1), Err(EvictRefused::NoRoom));
     assert_eq!(world.owner.evict(at(1), &pages[..1], 3), Err(EvictRefused::BadCount));
     assert_eq!(world.owner.evict(at(1), &[], 1), Err(EvictRefused::BadCount));
@@ -242,7 +242,7 @@ fn the_only_holder_dies() {
     assert_eq!(world.owner.in_use(), 0);
     world.owner.peer_up(at(4), peer(1));
     world.owner.set_spare(peer(1).slot, 64);
-    let pages = [Page { tag: 0, crc: 0 }];
+    let pages = [Page { tag: 0, sum: 0 }];
     assert!(world.owner.evict(at(4), &pages, 1).is_err(), "a dead incarnation stays dead");
 }
 
@@ -304,7 +304,7 @@ fn a_new_incarnation_frees_what_the_old_one_had() {
     holder.peer_up(reborn);
     assert_eq!((holder.held(), holder.promised()), (0, 0));
     assert_eq!(holder.spare(), 64);
-    let item = Item { position: 0, status: Status::Ask, entry: 0, page_crc: 1, generation: 1 };
+    let item = Item { position: 0, status: Status::Ask, entry: 0, page_sum: 1, generation: 1 };
     assert_eq!(holder.fetch(peer(ME), &item), Err(Status::Gone), "the former life is no member");
 }
 
@@ -353,7 +353,7 @@ fn damage_on_the_way_is_not_the_holders() {
         let transmit = world.owner.poll_transmit().expect("asked for");
         let Body::Batch { head, items, .. } = transmit.body else { panic!("a fetch") };
         let item =
-            Item { status: Status::Done, page_crc: 100, ..*items.iter().next().expect("one") };
+            Item { status: Status::Done, page_sum: 100, ..*items.iter().next().expect("one") };
         world.owner.came_damaged(at(3), transmit.to, head.request, &item);
         assert_eq!(world.owner.stage(entries[0]), Stage::Lodged);
     }

@@ -7,10 +7,10 @@
 //! 12  records        u32, how many follow
 //! 16  length         u64, of the whole part
 //! 24  reserved       u32, zero
-//! 28  checksum       u32, CRC-32C of bytes 0..28
+//! 28  checksum       u32, XXH64 (its low half) of bytes 0..28
 //! ```
 
-use netproto::wire::crc32c;
+use netproto::wire::checksum;
 
 use super::cursor::{Reader, Writer};
 use crate::error::{DecodeError, EncodeError, Field};
@@ -61,7 +61,7 @@ pub(crate) fn finish(out: &mut Writer, part: Part, records: u32) -> Result<(), E
     header.u32(records)?;
     header.u64(length)?;
     header.u32(0)?;
-    let checksum = crc32c(header.since(0));
+    let checksum = checksum(&[header.since(0)]);
     header.u32(checksum)?;
     out.patch(0, header.since(0))
 }
@@ -80,9 +80,9 @@ pub(crate) fn open(image: &[u8], part: Part) -> Result<(u32, Reader<'_>), Decode
     let records = reader.u32()?;
     let length = reader.u64()?;
     let reserved_too = reader.u32()?;
-    let checksum = reader.u32()?;
+    let sum = reader.u32()?;
     let checked = image.get(..CHECKED_LEN).ok_or(DecodeError::Truncated)?;
-    if crc32c(checked) != checksum {
+    if checksum(&[checked]) != sum {
         return Err(DecodeError::Checksum(0));
     }
     if reserved != 0 || reserved_too != 0 || image.len() > IMAGE_LEN_MAX {

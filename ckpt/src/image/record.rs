@@ -4,7 +4,7 @@
 //! 0   kind       u16
 //! 2   version    u16
 //! 4   length     u32, of the payload
-//! 8   checksum   u32, CRC-32C of bytes 0..8 and the payload
+//! 8   checksum   u32, XXH64 (its low half) of bytes 0..8 and the payload
 //! 12  payload
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! a newer version of a record that it knows reads the fields that it knows: fields are only
 //! added.
 
-use netproto::wire::checksum::{checksum, crc32c_update};
+use netproto::wire::checksum;
 
 use super::cursor::{Reader, Writer};
 use super::header::{self, Part};
@@ -145,7 +145,7 @@ impl PartWriter {
         let (head, rest) =
             self.out.since(start).split_at_checked(8).ok_or(EncodeError::Bound(Field::Record))?;
         let payload = rest.get(4..).unwrap_or_default();
-        let sum = checksum(crc32c_update, &[head, payload]);
+        let sum = checksum(&[head, payload]);
         self.out.patch(start + 8, &sum.to_le_bytes())?;
         self.records += 1;
         Ok(())
@@ -200,7 +200,7 @@ impl<'a> PartReader<'a> {
             return Err(DecodeError::Bound(Field::Record));
         }
         let payload = self.reader.raw(len)?;
-        if checksum(crc32c_update, &[&head, payload]) != sum {
+        if checksum(&[&head, payload]) != sum {
             return Err(DecodeError::Checksum(kind));
         }
         if kind <= self.kind_last {

@@ -268,9 +268,3 @@ impl Drop for UdpSocket {
         unsafe { raw::kpi_udp_close(self.raw.as_ptr()) }
     }
 }
-
-/// Goes on with a CRC-32C: the raw register, which begins as all ones and ends complemented.
-pub fn crc32c_update(register: u32, data: &[u8]) -> u32 {
-    // SAFETY: readable for its length.
-    unsafe { raw::kpi_crc32c(register, data.as_ptr(), data.len()) }
-}

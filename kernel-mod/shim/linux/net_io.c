@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* A kernel UDP socket: datagrams out and in. */
-#include <linux/crc32c.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -124,9 +123,4 @@ bool kpi_udp_readable(struct kpi_udp *u)
 {
 	return !skb_queue_empty_lockless(&u->sock->sk->sk_receive_queue) ||
 	       !skb_queue_empty_lockless(&udp_sk(u->sock->sk)->reader_queue);
-}
-
-u32 kpi_crc32c(u32 seed, const u8 *data, size_t len)
-{
-	return crc32c(seed, data, len);
 }

@@ -337,7 +337,7 @@ impl State {
 
     fn read(&mut self, from: Peer, page: &HeldPage, read: impl FnOnce(&[u8]) -> bool) -> bool {
         let &HeldPage { entry, generation } = page;
-        let item = Item { position: 0, status: Status::Ask, entry, page_crc: 0, generation };
+        let item = Item { position: 0, status: Status::Ask, entry, page_sum: 0, generation };
         let frame = self.machine.fetch(from, &item);
         let bytes = frame.ok().and_then(|(frame, _)| self.frames.bytes(frame));
         bytes.is_some_and(|bytes| read(bytes))

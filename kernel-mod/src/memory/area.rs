@@ -116,7 +116,7 @@ fn page_came(from: Slot, data: &PageData, content: &[u8]) {
     }
     let Ok(held) = HeldPage::decode(content) else { return stats::ANSWERS_STRAY.add(1) };
     let is_read = crate::lodge::with_held(from, &held, |content| {
-        let is_right = net::page_checksum(content) == data.page_crc;
+        let is_right = net::page_checksum(content) == data.page_sum;
         let data = PageData { status: PageStatus::Data, ..*data };
         if is_right && memory.fetches.answered(from, &data, content) {
             stats::PAGES_HELD.add(1);

@@ -172,8 +172,8 @@ impl Fetches {
     /// A part of the page that a task waits for came, or word of it. In softirq context.
     pub(super) fn piece_came(&self, from: Slot, piece: &Piece, content: &Content<'_>) {
         let Subject::Space { space, index, status } = piece.subject else { return };
-        let &Piece { request, page_crc, part, .. } = piece;
-        let data = PageData { request, space, index, status, page_crc };
+        let &Piece { request, page_sum, part, .. } = piece;
+        let data = PageData { request, space, index, status, page_sum };
         if status != PageStatus::Data {
             self.answered(from, &data, &[]);
             return;
@@ -238,7 +238,7 @@ fn put(
         return false;
     }
     set.gather = Gather::new();
-    let is_right = page_checksum(page.bytes_mut()) == data.page_crc;
+    let is_right = page_checksum(page.bytes_mut()) == data.page_sum;
     if !is_right {
         stats::ANSWERS_DAMAGED.add(1);
     }

@@ -26,7 +26,7 @@ const NO_HEAD: PageData = PageData {
     space: SpaceId(0),
     index: 0,
     status: PageStatus::Gone,
-    page_crc: 0,
+    page_sum: 0,
 };
 
 impl Reply {
@@ -44,20 +44,20 @@ impl Reply {
         offset: u64,
         copy: impl FnOnce(&mut [u8; PAGE_LEN]),
     ) {
-        let mut page_crc = 0;
+        let mut page_sum = 0;
         if let Some(place) = self.place().and_then(|place| place.first_chunk_mut()) {
             copy(place);
-            page_crc = page_checksum(place);
+            page_sum = page_checksum(place);
         }
-        self.add(request, offset, PageStatus::Data, page_crc);
+        self.add(request, offset, PageStatus::Data, page_sum);
     }
 
     /// A page that the asker keeps itself.
-    pub(super) fn held(&mut self, request: &Request, offset: u64, page_crc: u32, page: &HeldPage) {
+    pub(super) fn held(&mut self, request: &Request, offset: u64, page_sum: u32, page: &HeldPage) {
         if let Some(place) = self.place().and_then(|place| place.first_chunk_mut()) {
             *place = page.encode();
         }
-        self.add(request, offset, PageStatus::Held, page_crc);
+        self.add(request, offset, PageStatus::Held, page_sum);
     }
 
     /// A page without a content.
@@ -75,10 +75,10 @@ impl Reply {
         self.contents.chunks_exact_mut(PAGE_LEN).nth(self.count)
     }
 
-    fn add(&mut self, request: &Request, offset: u64, status: PageStatus, page_crc: u32) {
+    fn add(&mut self, request: &Request, offset: u64, status: PageStatus, page_sum: u32) {
         let get = &request.get;
         let index = get.index + offset;
-        let head = PageData { request: get.request, space: get.space, index, status, page_crc };
+        let head = PageData { request: get.request, space: get.space, index, status, page_sum };
         if let Some(place) = self.heads.get_mut(self.count) {
             *place = head;
             self.count += 1;

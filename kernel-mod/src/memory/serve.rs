@@ -174,9 +174,9 @@ fn name_held(space: &SourceSpace, request: &Request, reply: &mut Reply) -> u32 {
     let mut held = 0;
     for (offset, tag) in (0..pages).zip(tags.unwrap_or([0; MOST])) {
         let kept = lodged_entry(tag).and_then(|entry| Some((entry, kept_by(entry, request.from)?)));
-        let Some((entry, (generation, page_crc))) = kept else { continue };
+        let Some((entry, (generation, page_sum))) = kept else { continue };
         stats::SERVED_HELD.add(1);
-        reply.held(request, offset.into(), page_crc, &HeldPage { entry, generation });
+        reply.held(request, offset.into(), page_sum, &HeldPage { entry, generation });
         held |= 1 << offset;
     }
     held

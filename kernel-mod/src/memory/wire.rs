@@ -53,9 +53,9 @@ pub(super) fn send_now(
         super::selftest::looped_data(data, content);
         return Ok(());
     }
-    let &PageData { request, space, index, status, page_crc } = data;
+    let &PageData { request, space, index, status, page_sum } = data;
     let subject = Subject::Space { space, index, status };
-    net::send_answer(to, &Answer { request, subject, page_crc, again, content }, scratch)
+    net::send_answer(to, &Answer { request, subject, page_sum, again, content }, scratch)
 }
 
 /// Tells a source that its space is not needed any more.

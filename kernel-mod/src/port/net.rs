@@ -15,7 +15,7 @@ use kapi::{
     clock, lock_class,
     module::Unloading,
     thread::{self, KThread},
-    udp::{crc32c_update, UdpSocket},
+    udp::UdpSocket,
     wait::Mode,
     Errno, Global, Mutex, Result, SpinLock, WaitQueue,
 };
@@ -172,7 +172,6 @@ pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result
     if NET.get().is_some() {
         return Err(Errno::EEXIST);
     }
-    own.checksum = crc32c_update;
     own.allocate = vec_now;
     let wake = Arc::new(WaitQueue::new()?);
     let rx = zeroed_vec(RECEIVE_LEN)?;

@@ -1,6 +1,6 @@
 //! Pages as messages.
 
-use kapi::{module::Unloading, udp::crc32c_update, Errno, Global, Result};
+use kapi::{module::Unloading, Errno, Global, Result};
 use netproto::{msg::page::PageData, page, Class, Message, SendError, Slot};
 
 use super::net;
@@ -23,7 +23,7 @@ pub(super) fn clear(token: &Unloading) {
 
 /// The checksum of a page's content.
 pub(crate) fn page_checksum(content: &[u8]) -> u32 {
-    page::content_checksum(content, crc32c_update)
+    page::content_checksum(content)
 }
 
 /// Answers a request by a message of at most [`REPLY_PAGES_MAX`] pages; a page that a task waits
@@ -55,7 +55,7 @@ pub(crate) fn send_page_data(slot: Slot, class: Class, pages: &[(PageData, &[u8]
 pub(super) fn receive_data(message: &Message) {
     let mut left = message.payload.as_slice();
     while !left.is_empty() {
-        match page::decode_data(left, crc32c_update) {
+        match page::decode_data(left) {
             Ok((data, content, rest)) => {
                 stats::RX_PAGE.add(1);
                 if let Some(handler) = HANDLER.get() {

@@ -4,7 +4,7 @@
 
 use kapi::{
     module::Unloading,
-    udp::{self, crc32c_update, Packet, Scratch},
+    udp::{self, Packet, Scratch},
     Errno, Global, Result,
 };
 use netproto::{
@@ -61,7 +61,7 @@ pub(crate) struct Answer<'a> {
     /// The page, and what is said of it.
     pub(crate) subject: Subject,
     /// CRC-32C of the content; zero if there is none.
-    pub(crate) page_crc: u32,
+    pub(crate) page_sum: u32,
     /// The request was repeated: short datagrams are more likely to get through.
     pub(crate) again: bool,
     /// A whole page, or nothing.
@@ -79,7 +79,7 @@ fn up(slot: Slot) -> Result<(&'static Net, Line, Addresses)> {
 /// waits. The request may be lost: repeat it, under the same number.
 pub(crate) fn send_get(slot: Slot, get: &Get) -> Result {
     let (net, line, addresses) = up(slot)?;
-    let datagram = page::encode_get(&addresses, get, crc32c_update);
+    let datagram = page::encode_get(&addresses, get);
     stats::TX_PAGE.add(1);
     net.send_datagram(true, line.address, &[&datagram]);
     Ok(())
@@ -90,8 +90,8 @@ pub(crate) fn send_get(slot: Slot, get: &Get) -> Result {
 pub(crate) fn send_answer(slot: Slot, answer: &Answer<'_>, scratch: &mut Scratch) -> Result {
     let (net, line, addresses) = up(slot)?;
     let front = |part| {
-        let &Answer { request, subject, page_crc, .. } = answer;
-        piece::encode(&addresses, &Piece { request, subject, page_crc, part }, crc32c_update)
+        let &Answer { request, subject, page_sum, .. } = answer;
+        piece::encode(&addresses, &Piece { request, subject, page_sum, part })
     };
     stats::TX_PAGE.add(1);
     if answer.content.len() != PAGE_LEN {
@@ -161,7 +161,7 @@ fn take_get(net: &Net, takers: &Takers, packet: &Packet<'_>, bytes: &[u8]) -> Ta
     if packet.len() != bytes.len() {
         return Err(DatagramError::TooLong);
     }
-    let (header, get) = page::decode_get(bytes, crc32c_update)?;
+    let (header, get) = page::decode_get(bytes)?;
     let from = sender(net, packet, &header)?;
     match get {
         Get::Page(get) => (takers.page_get)(from.0, get),
@@ -173,7 +173,7 @@ fn take_get(net: &Net, takers: &Takers, packet: &Packet<'_>, bytes: &[u8]) -> Ta
 fn take_piece(net: &Net, takers: &Takers, packet: &Packet<'_>, bytes: &[u8]) -> Taken {
     let front = bytes.first_chunk().ok_or(DatagramError::TooShort)?;
     let content_len = packet.len().saturating_sub(FRONT_LEN);
-    let (header, piece) = piece::decode(front, content_len, crc32c_update)?;
+    let (header, piece) = piece::decode(front, content_len)?;
     let from = sender(net, packet, &header)?;
     match piece.subject {
         Subject::Space { .. } => (takers.space_piece)(from.0, &piece, &Content(packet)),

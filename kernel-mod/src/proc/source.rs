@@ -54,7 +54,7 @@ fn capture(errno: Errno) -> Failure {
 /// A number that nodes with the same kernel have in common.
 pub(crate) fn kernel_build() -> u64 {
     let release = kapi::module::kernel_release();
-    u64::from(kapi::udp::crc32c_update(!0, release.as_bytes())) | (release.len() as u64) << 32
+    u64::from(netproto::wire::checksum(&[release.as_bytes()])) | (release.len() as u64) << 32
 }
 
 fn subject(

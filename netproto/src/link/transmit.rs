@@ -120,7 +120,7 @@ impl Link {
         config: &Config,
     ) -> Option<usize> {
         let header = self.header(config, DatagramKind::Bye, own_session, Some(peer));
-        header.encode(buffer.get_mut(..HEADER_LEN)?, config.checksum).ok()?;
+        header.encode(buffer.get_mut(..HEADER_LEN)?).ok()?;
         Some(HEADER_LEN)
     }
 
@@ -135,7 +135,7 @@ impl Link {
         let datagram = buffer.get_mut(..len)?;
         datagram.get_mut(HEADER_LEN..)?.copy_from_slice(&hello.encode());
         let header = self.header(config, DatagramKind::Hello, owed.own_session, owed.to);
-        header.encode(datagram, config.checksum).ok()?;
+        header.encode(datagram).ok()?;
         Some(len)
     }
 
@@ -203,7 +203,7 @@ impl Link {
             packet,
             is_urgent: load.class == Class::Fault,
         };
-        header.encode(buffer.get_mut(..len)?, cx.config.checksum).ok()?;
+        header.encode(buffer.get_mut(..len)?).ok()?;
         Some(len)
     }
 

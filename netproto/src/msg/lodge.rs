@@ -45,7 +45,7 @@ pub struct Item {
     /// The owner's number of the page.
     pub entry: u32,
     /// CRC-32C of the content, made by the owner; zero where no content belongs to it.
-    pub page_crc: u32,
+    pub page_sum: u32,
     /// The content's generation; never zero.
     pub generation: u64,
 }
@@ -103,7 +103,7 @@ struct ItemWire {
     status: u8,
     zero: U16,
     entry: U32,
-    page_crc: U32,
+    page_sum: U32,
     zero_too: U32,
     generation: U64,
 }
@@ -120,7 +120,7 @@ impl Item {
             status: self.status.number(),
             zero: U16::new(0),
             entry: U32::new(self.entry),
-            page_crc: U32::new(self.page_crc),
+            page_sum: U32::new(self.page_sum),
             zero_too: U32::new(0),
             generation: U64::new(self.generation),
         })
@@ -140,7 +140,7 @@ impl Item {
             position: wire.position,
             status: Status::from_number(wire.status).ok_or(DecodeError::value("status"))?,
             entry: wire.entry.get(),
-            page_crc: wire.page_crc.get(),
+            page_sum: wire.page_sum.get(),
             generation: wire.generation.get(),
         })
     }
@@ -274,8 +274,8 @@ fn check(kind: Kind, item: &Item) -> Result<bool, DecodeError> {
     if !is_legal {
         return Err(DecodeError::value("status"));
     }
-    if !has_content && item.page_crc != 0 {
-        return Err(DecodeError::value("page_crc"));
+    if !has_content && item.page_sum != 0 {
+        return Err(DecodeError::value("page_sum"));
     }
     Ok(has_content)
 }

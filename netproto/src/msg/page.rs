@@ -156,7 +156,7 @@ pub struct PageData {
     /// What follows.
     pub status: PageStatus,
     /// CRC-32C of the page's content; zero when there is none.
-    pub page_crc: u32,
+    pub page_sum: u32,
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -165,7 +165,7 @@ struct DataWire {
     request: U64,
     space: U64,
     index: U64,
-    page_crc: U32,
+    page_sum: U32,
     status: u8,
     zero: [u8; 3],
 }
@@ -181,7 +181,7 @@ impl PageData {
             request: U64::new(self.request.0),
             space: U64::new(self.space.0),
             index: U64::new(self.index),
-            page_crc: U32::new(self.page_crc),
+            page_sum: U32::new(self.page_sum),
             status: self.status.number(),
             zero: [0; 3],
         })
@@ -214,15 +214,15 @@ impl PageData {
         if wire.index.get() >= INDEX_END {
             return Err(DecodeError::value("index"));
         }
-        if len == 0 && wire.page_crc.get() != 0 {
-            return Err(DecodeError::value("page_crc"));
+        if len == 0 && wire.page_sum.get() != 0 {
+            return Err(DecodeError::value("page_sum"));
         }
         let head = Self {
             request: RequestId(wire.request.get()),
             space: SpaceId(wire.space.get()),
             index: wire.index.get(),
             status,
-            page_crc: wire.page_crc.get(),
+            page_sum: wire.page_sum.get(),
         };
         Ok((head, content, rest))
     }

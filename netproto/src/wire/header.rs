@@ -16,14 +16,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::error::DatagramError;
 use crate::id::{Incarnation, Slot};
 use crate::limits::{DATAGRAM_LEN_MAX, FRONT_LEN, HEADER_LEN, LINK_HEADER_LEN};
-use crate::wire::checksum::{checksum, ChecksumFn};
+use crate::wire::checksum;
 use crate::wire::writer::Full;
 
 /// The first four bytes of every datagram.
 pub const MAGIC: [u8; 4] = *b"HOLN";
 
 /// The protocol's version. Datagrams of another one are refused.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// Where in the header the checksum is.
 const CHECKSUM_OFFSET: usize = FRONT_LEN - 4;
@@ -188,7 +188,7 @@ impl Header {
     ///
     /// # Errors
     /// The first check that fails, in the order of [`DatagramError`].
-    pub fn decode(datagram: &[u8], update: ChecksumFn) -> Result<(Self, &[u8]), DatagramError> {
+    pub fn decode(datagram: &[u8]) -> Result<(Self, &[u8]), DatagramError> {
         if datagram.len() > DATAGRAM_LEN_MAX {
             return Err(DatagramError::TooLong);
         }
@@ -210,7 +210,7 @@ impl Header {
         if usize::from(raw.body_len.get()) != body_len {
             return Err(DatagramError::BadLength);
         }
-        if checksum_of(datagram, update) != Some(raw.checksum.get()) {
+        if checksum_of(datagram) != Some(raw.checksum.get()) {
             return Err(DatagramError::BadChecksum);
         }
         let kind = kind.ok_or(DatagramError::BadKind)?;
@@ -237,7 +237,7 @@ impl Header {
     ///
     /// # Errors
     /// [`Full`] when the datagram is shorter than the header and the body, or the body too long.
-    pub fn encode(&self, datagram: &mut [u8], update: ChecksumFn) -> Result<(), Full> {
+    pub fn encode(&self, datagram: &mut [u8]) -> Result<(), Full> {
         let body_len = datagram.len().checked_sub(self.kind.header_len()).ok_or(Full)?;
         let raw = RawFront {
             magic: MAGIC,
@@ -264,7 +264,7 @@ impl Header {
             }
             _ => return Err(Full),
         }
-        let sum = checksum_of(datagram, update).ok_or(Full)?;
+        let sum = checksum_of(datagram).ok_or(Full)?;
         let place = datagram.get_mut(CHECKSUM_OFFSET..FRONT_LEN).ok_or(Full)?;
         place.copy_from_slice(&sum.to_le_bytes());
         Ok(())
@@ -285,7 +285,7 @@ fn decode_lives(kind: DatagramKind, rest: &[u8]) -> Result<(Lives, &[u8]), Datag
 }
 
 /// The checksum that a datagram should have; `None` when it is too short to have one.
-fn checksum_of(datagram: &[u8], update: ChecksumFn) -> Option<u32> {
+fn checksum_of(datagram: &[u8]) -> Option<u32> {
     let (front, rest) = datagram.split_at_checked(FRONT_LEN)?;
-    Some(checksum(update, &[front.get(..CHECKSUM_OFFSET)?, rest]))
+    Some(checksum(&[front.get(..CHECKSUM_OFFSET)?, rest]))
 }

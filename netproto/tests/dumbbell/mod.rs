@@ -93,11 +93,6 @@ fn slot(number: u8) -> Slot {
     Slot::new(number).expect("a slot")
 }
 
-/// Nothing is damaged here.
-fn no_checksum(register: u32, _: &[u8]) -> u32 {
-    register
-}
-
 impl World {
     pub(crate) fn new(seed: u64, link: Bottleneck) -> Self {
         Self {
@@ -130,7 +125,6 @@ impl World {
         let end = |own: u8| {
             let mut config = Config::new(slot(own), Incarnation([own + 1; 16]));
             config.mtu_payload = 1472;
-            config.checksum = no_checksum;
             let mut transport = Transport::new(config).expect("good settings");
             transport.add_peer(now, slot(1 - own)).expect("a free slot");
             transport
@@ -162,7 +156,7 @@ impl World {
             space: SpaceId(1),
             index: request.0,
             status: PageStatus::Data,
-            page_crc: 0,
+            page_sum: netproto::wire::checksum(&[&[7; 4096]]),
         };
         let sent = one.ends[0].send_pages(slot(1), Class::Fault, &[(data, &[7; 4096])]);
         assert_eq!(sent, Ok(()));
@@ -177,7 +171,7 @@ impl World {
             let one = &mut self.pairs[pair];
             if message.kind == Kind::PAGE_DATA {
                 let (data, content, _) =
-                    netproto::page::decode_data(&message.payload, no_checksum).expect("a page");
+                    netproto::page::decode_data(&message.payload).expect("a page");
                 assert_eq!(content, [7; 4096]);
                 let at = usize::try_from(data.request.0).expect("small");
                 one.page_latencies_ns.push(self.now_ns - one.pages[at]);

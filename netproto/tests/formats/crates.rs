@@ -12,7 +12,6 @@ use netproto::msg::space::{Done, Lost, LostReason};
 use netproto::msg::surrogate::{Continued, Exited, ExitedAck, Gone, GoneReason, Signal, Stopped};
 use netproto::page::Addresses;
 use netproto::piece::{self, Part, Piece, Subject};
-use netproto::wire::checksum::crc32c_update;
 use netproto::{GlobalPid, Incarnation, Kind, RequestId, Slot};
 
 use crate::plain::{HELD, HELLO, LODGE_GET, PAGE_GET, PIECE, STATUS};
@@ -263,7 +262,7 @@ fn other(kind: u16, bytes: &[u8]) -> Read {
                 PageStatus::Busy => 4,
                 PageStatus::Held => 5,
             };
-            let values = vec![it.request.0, it.space.0, it.index, it.page_crc.into(), status];
+            let values = vec![it.request.0, it.space.0, it.index, it.page_sum.into(), status];
             Some((values, [&it.encode(), content].concat()))
         }
         HELLO => {
@@ -299,19 +298,19 @@ fn other(kind: u16, bytes: &[u8]) -> Read {
 /// A head in a good front, with a content as long as it says.
 fn piece(head: &[u8]) -> Read {
     let subject = Subject::Lodged { entry: 0, generation: 1, status: lodge::Status::Gone };
-    let some = Piece { request: RequestId(9), subject, page_crc: 0, part: Part::NONE };
-    let mut front = piece::encode(&addresses(), &some, crc32c_update);
+    let some = Piece { request: RequestId(9), subject, page_sum: 0, part: Part::NONE };
+    let mut front = piece::encode(&addresses(), &some);
     front[piece::FRONT_LEN - 32..].copy_from_slice(head.first_chunk::<32>()?);
     crate::good::reseal(&mut front, true);
     let part = Part { number: head[22], count: head[23] };
-    let (_, it) = piece::decode(&front, part.range().len(), crc32c_update).ok()?;
+    let (_, it) = piece::decode(&front, part.range().len()).ok()?;
     let (name, number, sort) = match it.subject {
         Subject::Space { space, index, .. } => (space.0, index, 1),
         Subject::Lodged { entry, generation, .. } => (entry.into(), generation, 2),
     };
     let (status, count) = (head[21].into(), it.part.count.into());
-    let values = vec![name, number, it.page_crc.into(), sort, status, it.part.number.into(), count];
-    let again = piece::encode(&addresses(), &it, crc32c_update);
+    let values = vec![name, number, it.page_sum.into(), sort, status, it.part.number.into(), count];
+    let again = piece::encode(&addresses(), &it);
     (head.len() == 32).then(|| (values, again[piece::FRONT_LEN - 32..].to_vec()))
 }
 

@@ -3,7 +3,7 @@
 use holon_simkit::mutate::put;
 use holon_simkit::Rng;
 
-use crate::plain::{crc, number, Field, Format, Rule};
+use crate::plain::{number, sum, Field, Format, Rule};
 
 fn value(field: &Field, rng: &mut Rng) -> u64 {
     match field.rule {
@@ -122,7 +122,7 @@ pub(crate) fn datagram(rng: &mut Rng) -> Vec<u8> {
     let kind = [1, 2, 3, 4, 6, 7][rng.index(6)];
     let (header_len, body_len) = (header_len(kind), rng.index(200));
     let mut bytes = noise(header_len + body_len, rng);
-    bytes[..5].copy_from_slice(b"HOLN\x03");
+    bytes[..5].copy_from_slice(b"HOLN\x04");
     let source = rng.below(64);
     put(&mut bytes, 5, 1, kind);
     put(&mut bytes, 6, 1, source);
@@ -141,6 +141,6 @@ pub(crate) fn reseal(bytes: &mut [u8], and_length: bool) {
     if let Some(body_len) = bytes.len().checked_sub(header_len).filter(|_| and_length) {
         put(bytes, 24, 2, u64::try_from(body_len).expect("small"));
     }
-    let sum = crc(&[&bytes[..28], &bytes[32..]]);
+    let sum = sum(&[&bytes[..28], &bytes[32..]]);
     put(bytes, 28, 4, sum.into());
 }

@@ -4,7 +4,7 @@
 mod header;
 mod messages;
 
-pub(crate) use header::{crc, header, HeaderFields};
+pub(crate) use header::{header, sum, HeaderFields};
 pub(crate) use messages::{HELD, HELLO, LODGE_GET, MESSAGES, PAGE_GET, PIECE, STATUS};
 
 /// What a field may be.

@@ -41,7 +41,7 @@ const EDGES: [(&str, &[&str]); 15] = [
 pub const PURE: [&str; 4] = ["netproto", "vm-remote", "ckpt", "sched-migrate"];
 
 /// What the pure ones may use of others: data structures and macros that need no system.
-const PURE_EXTERNAL: [&str; 4] = ["zerocopy", "bitflags", "log", "thiserror"];
+const PURE_EXTERNAL: [&str; 5] = ["zerocopy", "bitflags", "log", "thiserror", "xxhash-rust"];
 
 /// What the crates in the kernel may use besides.
 const KERNEL_EXTERNAL: [&str; 3] = ["spin", "crossbeam-queue", "bindgen"];

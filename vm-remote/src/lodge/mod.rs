@@ -60,7 +60,7 @@ impl Items {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        let item = Item { position: 0, status: Status::Ask, entry: 0, page_crc: 0, generation: 0 };
+        let item = Item { position: 0, status: Status::Ask, entry: 0, page_sum: 0, generation: 0 };
         Self { list: [item; PAGES_MAX], count: 0 }
     }
 

@@ -20,7 +20,7 @@ struct Wanted {
 
 fn answer(request: RequestId, space: u64, index: u64, rng: &mut Rng) -> PageData {
     let status = rng.pick(&[PageStatus::Zero, PageStatus::Gone, PageStatus::Busy]);
-    PageData { request, space: SpaceId(space), index, status, page_crc: 0 }
+    PageData { request, space: SpaceId(space), index, status, page_sum: 0 }
 }
 
 /// Requests to both nodes are open. Of all that the hostile one says the table takes exactly what

@@ -48,15 +48,15 @@ impl World {
     fn fill(&mut self, from: u8, head: (RequestId, Horizon), item: &Item) -> Status {
         match self.holder.store(peer(from), head, item) {
             Store::Into(frame) => {
-                self.frames[usize::try_from(frame.0).expect("small")] = item.page_crc;
-                self.holder.stored(peer(from), item, item.page_crc)
+                self.frames[usize::try_from(frame.0).expect("small")] = item.page_sum;
+                self.holder.stored(peer(from), item, item.page_sum)
             }
             Store::Answer(status) => status,
         }
     }
 
-    fn item(entry: u32, generation: u64, page_crc: u32) -> Item {
-        Item { position: 0, status: Status::Ask, entry, page_crc, generation }
+    fn item(entry: u32, generation: u64, page_sum: u32) -> Item {
+        Item { position: 0, status: Status::Ask, entry, page_sum, generation }
     }
 
     /// The honest owner stores, reads and releases: all of it succeeds, always. A STORE of its is
@@ -70,7 +70,7 @@ impl World {
                 self.generation += 1;
                 let item = Self::item(entry, self.generation, self.rng.u32());
                 assert_eq!(self.fill(HONEST, head, &item), Status::Done);
-                self.kept.insert(entry, (self.generation, item.page_crc));
+                self.kept.insert(entry, (self.generation, item.page_sum));
             }
             Some((generation, _)) if self.rng.coin() => {
                 let item = Self::item(entry, generation, 0);
@@ -83,11 +83,11 @@ impl World {
     }
 
     fn honest_pages_are_there(&mut self) {
-        for (entry, (generation, crc)) in &self.kept {
+        for (entry, (generation, sum)) in &self.kept {
             let item = Self::item(*entry, *generation, 0);
             let (frame, told) = self.holder.fetch(peer(HONEST), &item).expect("kept");
             let content = self.frames[usize::try_from(frame.0).expect("small")];
-            assert_eq!((content, told), (*crc, *crc));
+            assert_eq!((content, told), (*sum, *sum));
         }
         let held = u32::try_from(self.kept.len()).expect("few");
         assert_eq!(self.holder.of(slot(HONEST)), (held, OURS));
@@ -113,7 +113,7 @@ impl World {
                 position: u8::try_from(position).expect("small"),
                 status: Status::Ask,
                 entry: rng.below_u32(60),
-                page_crc: if kind == Kind::LODGE_STORE { rng.below_u32(3) } else { 0 },
+                page_sum: if kind == Kind::LODGE_STORE { rng.below_u32(3) } else { 0 },
                 generation: 1 + rng.below(9),
             });
         }
@@ -139,9 +139,9 @@ impl World {
             self.fill(ATTACKER, head, item);
         } else if kind == Kind::LODGE_RELEASE {
             self.holder.release(peer(ATTACKER), head, item);
-        } else if let Ok((frame, crc)) = self.holder.fetch(peer(ATTACKER), item) {
+        } else if let Ok((frame, sum)) = self.holder.fetch(peer(ATTACKER), item) {
             // It reads what it stored itself, and nothing else.
-            assert_eq!(self.frames[usize::try_from(frame.0).expect("small")], crc);
+            assert_eq!(self.frames[usize::try_from(frame.0).expect("small")], sum);
             assert!(self.holder.frames_of(slot(ATTACKER)).any(|own| own == frame));
             assert!(self.holder.frames_of(slot(HONEST)).all(|other| other != frame));
         }

@@ -76,13 +76,13 @@ impl World {
     fn evict(&mut self) {
         let mut pages = Vec::new();
         for _ in 0..1 + self.rng.below(6) {
-            pages.push(Page { tag: 0, crc: self.rng.u32() });
+            pages.push(Page { tag: 0, sum: self.rng.u32() });
         }
         let (now, copies) = (self.now(), 1 + u8::from(self.rng.coin()));
         let _ = self.owner.evict(now, &pages, copies).map(|op| {
             let entry = |at| self.owner.entry_at(op, at).map(|entry| entry.0);
             let entries: Vec<_> = (0..32).map_while(entry).collect();
-            let written = entries.into_iter().zip(pages).map(|(entry, page)| (entry, page.crc));
+            let written = entries.into_iter().zip(pages).map(|(entry, page)| (entry, page.sum));
             self.away.extend(written);
         });
     }
@@ -158,11 +158,11 @@ impl World {
     fn answer_badly(&mut self, kind: Kind, head: &Batch, items: &[Item]) {
         let kind = Kind(kind.0 + 1);
         let is_read = kind == Kind::LODGE_PAGES;
-        let crc = |item: &Item| self.away.get(&item.entry).copied().unwrap_or(0);
+        let sum = |item: &Item| self.away.get(&item.entry).copied().unwrap_or(0);
         let status = Status::Done;
         let told = items.iter().take(15);
         let items: Vec<Item> = told
-            .map(|item| Item { status, page_crc: if is_read { crc(item) } else { 0 }, ..*item })
+            .map(|item| Item { status, page_sum: if is_read { sum(item) } else { 0 }, ..*item })
             .collect();
         let head = Batch { horizon: Horizon(0), flags: BatchFlags::empty(), ..*head };
         let bytes = wire(&head, &items, if is_read { items.len() } else { 0 });
@@ -173,7 +173,7 @@ impl World {
         let now = self.now();
         let key = (to, item.entry);
         if kind == Kind::LODGE_STORE {
-            self.held.insert(key, (item.generation, item.page_crc));
+            self.held.insert(key, (item.generation, item.page_sum));
             let item = Item { status: Status::Done, ..*item };
             self.owner.handle_stored(now, peer(to), head.request, &item);
         } else if kind == Kind::LODGE_RELEASE {
@@ -181,22 +181,22 @@ impl World {
             let item = Item { status: Status::Done, ..*item };
             self.owner.handle_released(now, peer(to), head.request, &item);
         } else {
-            let (generation, crc) = self.held.get(&key).copied().expect("it keeps what it has");
+            let (generation, sum) = self.held.get(&key).copied().expect("it keeps what it has");
             assert_eq!(generation, item.generation, "asked for another content");
-            let item = Item { status: Status::Done, page_crc: crc, ..*item };
-            self.page(to, head, &item, crc);
+            let item = Item { status: Status::Done, page_sum: sum, ..*item };
+            self.page(to, head, &item, sum);
         }
     }
 
     /// A page comes, with a content that has this checksum.
-    fn page(&mut self, from: u8, head: &Batch, item: &Item, crc: u32) {
+    fn page(&mut self, from: u8, head: &Batch, item: &Item, sum: u32) {
         let now = self.now();
-        let content = (item.status == Status::Done).then_some(crc);
+        let content = (item.status == Status::Done).then_some(sum);
         let Some(accepted) = self.owner.handle_page(now, peer(from), head.request, item, content)
         else {
             return;
         };
-        assert_eq!(self.away.get(&item.entry), Some(&crc), "not what was written");
+        assert_eq!(self.away.get(&item.entry), Some(&sum), "not what was written");
         if accepted.kind == OpKind::Fetch {
             let pages = self.fetching.get_mut(&accepted.op).expect("under way");
             let place = pages.get_mut(usize::from(accepted.position)).expect("of 32");
@@ -255,8 +255,8 @@ impl World {
                     self.owner.handle_released(now, peer(ATTACKER), head.request, item);
                 }
                 _ => {
-                    let crc = if self.rng.coin() { item.page_crc } else { self.rng.u32() };
-                    self.page(ATTACKER, &head, item, crc);
+                    let sum = if self.rng.coin() { item.page_sum } else { self.rng.u32() };
+                    self.page(ATTACKER, &head, item, sum);
                 }
             }
         }

@@ -45,7 +45,7 @@ fn reserve(state: &mut State, from: Peer, wish: &Limit) {
 /// Sends an answer about pages, without contents.
 fn answer(to: Peer, kind: Kind, request: RequestId, items: &Items) {
     let mut bytes = [0; ITEMS_LEN];
-    let list = encode(items.iter().map(|item| Item { page_crc: 0, ..*item }), &mut bytes);
+    let list = encode(items.iter().map(|item| Item { page_sum: 0, ..*item }), &mut bytes);
     let head = head(request, items.len()).encode();
     // If it gets lost, the owner asks again.
     let _ = wire::send(to, kind.class(), kind, &[&head, list]);
@@ -75,8 +75,8 @@ fn store(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
             Store::Into(frame) => {
                 // The checksum is that of what is in the frame now, whatever came in the message.
                 let filled = state.fill(frame, content);
-                let crc = filled.map_or(!item.page_crc, |bytes| page_checksum(bytes));
-                state.machine.stored(from, &item, crc)
+                let sum = filled.map_or(!item.page_sum, |bytes| page_checksum(bytes));
+                state.machine.stored(from, &item, sum)
             }
             Store::Answer(status) => status,
         };
@@ -123,12 +123,12 @@ impl PageList {
 
     fn add(&mut self, state: &mut State, from: Peer, item: &Item) {
         match state.machine.fetch(from, item) {
-            Ok((frame, page_crc)) => {
+            Ok((frame, page_sum)) => {
                 self.frames[self.count] = frame;
                 self.count += 1;
-                self.items.push(Item { status: Status::Done, page_crc, ..*item });
+                self.items.push(Item { status: Status::Done, page_sum, ..*item });
             }
-            Err(status) => self.items.push(Item { status, page_crc: 0, ..*item }),
+            Err(status) => self.items.push(Item { status, page_sum: 0, ..*item }),
         }
     }
 

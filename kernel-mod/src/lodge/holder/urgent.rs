@@ -78,9 +78,9 @@ pub(super) fn run(keeper: &Keeper, mut scratch: Scratch) {
 fn answer(keeper: &Keeper, from: Peer, get: &LodgeGet, scratch: &mut Scratch) -> Result {
     let &LodgeGet { request, entry, generation, flags } = get;
     let again = flags.contains(BatchFlags::AGAIN);
-    let mut send = |status, page_crc, content: &[u8]| {
+    let mut send = |status, page_sum, content: &[u8]| {
         let subject = Subject::Lodged { entry, generation, status };
-        net::send_answer(from.slot, &Answer { request, subject, page_crc, again, content }, scratch)
+        net::send_answer(from.slot, &Answer { request, subject, page_sum, again, content }, scratch)
     };
     let mut place = keeper.state.lock();
     // One that is not reached is not told that its page is gone, for that may be wrong soon.
@@ -89,11 +89,11 @@ fn answer(keeper: &Keeper, from: Peer, get: &LodgeGet, scratch: &mut Scratch) ->
         drop(place);
         return if is_dead(from) { send(Status::Gone, 0, &[]) } else { Ok(()) };
     };
-    let item = Item { position: 0, status: Status::Ask, entry, page_crc: 0, generation };
+    let item = Item { position: 0, status: Status::Ask, entry, page_sum: 0, generation };
     match state.machine.fetch(from, &item) {
-        Ok((frame, page_crc)) => match state.frames.bytes(frame) {
+        Ok((frame, page_sum)) => match state.frames.bytes(frame) {
             // The frame is what it is for as long as the lock is held.
-            Some(bytes) => send(Status::Done, page_crc, bytes),
+            Some(bytes) => send(Status::Done, page_sum, bytes),
             None => send(Status::Gone, 0, &[]),
         },
         Err(status) => send(status, 0, &[]),

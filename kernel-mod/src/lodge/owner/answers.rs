@@ -88,9 +88,9 @@ fn page(
     item: &Item,
     content: Option<&[u8]>,
 ) -> Option<OpId> {
-    let crc = content.map(page_checksum);
+    let sum = content.map(page_checksum);
     let mut state = owning.state.lock();
-    let accepted = state.owner.handle_page(now(), from, request, item, crc);
+    let accepted = state.owner.handle_page(now(), from, request, item, sum);
     let (accepted, content) = (accepted?, content?);
     if accepted.kind == OpKind::MendRead {
         drop(state);

@@ -189,11 +189,11 @@ impl Evictor {
         if room == 0 || !self.fill(&mut store, self.left.min(u64::from(room))) {
             return false;
         }
-        let mut pages = [Page { tag: 0, crc: 0 }; PAGES];
+        let mut pages = [Page { tag: 0, sum: 0 }; PAGES];
         let count = store.pages.len();
         let tag = store.whose.as_ref().map_or(0, |whose| u64::from(whose.pid));
         for (position, page) in pages.iter_mut().take(count).enumerate() {
-            *page = Page { tag, crc: page_checksum(store.pages.content(position)) };
+            *page = Page { tag, sum: page_checksum(store.pages.content(position)) };
         }
         stats::COPIED.add(count as u64);
         let begun = owning.begin_out(&pages[..count], at);

@@ -29,11 +29,11 @@ pub(super) fn ask(to: Peer, request: RequestId, item: &Item, flags: BatchFlags) 
 pub(in crate::lodge) fn piece_came(from: Peer, piece: &Piece, content: &Content<'_>) {
     let Subject::Lodged { entry, generation, status } = piece.subject else { return };
     let Some(owning) = owning() else { return };
-    let item = Item { position: 0, status, entry, page_crc: piece.page_crc, generation };
+    let item = Item { position: 0, status, entry, page_sum: piece.page_sum, generation };
     let mut state = owning.state.lock();
-    let crc = match status {
+    let sum = match status {
         Status::Done => match state.put(from, (piece, &item), content) {
-            Some(crc) if crc == piece.page_crc => Some(crc),
+            Some(sum) if sum == piece.page_sum => Some(sum),
             Some(_) => {
                 state.owner.came_damaged(now(), from, piece.request, &item);
                 drop(state);
@@ -43,7 +43,7 @@ pub(in crate::lodge) fn piece_came(from: Peer, piece: &Piece, content: &Content<
         },
         _ => None,
     };
-    let accepted = state.owner.handle_page(now(), from, piece.request, &item, crc);
+    let accepted = state.owner.handle_page(now(), from, piece.request, &item, sum);
     let op = accepted.map(|accepted| accepted.op);
     if let Some(Batch::In(fetch)) = op.and_then(|op| state.batches.get_mut(usize::from(op.0))) {
         fetch.came |= 1;

@@ -1,7 +1,7 @@
 //! A node's driver: what the module does with the machines.
 
 use netproto::msg::lodge::{Batch, BatchFlags, HandBack, Horizon, Item, Limit, Status};
-use netproto::wire::checksum::crc32c;
+use netproto::wire::checksum;
 use netproto::{Kind, RequestId};
 use vm_remote::lodge::holder::Store;
 use vm_remote::lodge::owner::{OpId, OpKind};
@@ -128,9 +128,9 @@ impl World {
     fn page_came(&mut self, node: usize, from: Peer, head: &Batch, item: (Item, Option<&[u8]>)) {
         let now = self.now();
         let (item, content) = item;
-        let crc = content.map(crc32c);
+        let sum = content.map(|content| checksum(&[content]));
         let life = self.life(node);
-        let Some(accepted) = life.owner.handle_page(now, from, head.request, &item, crc) else {
+        let Some(accepted) = life.owner.handle_page(now, from, head.request, &item, sum) else {
             return;
         };
         let content: Content = content.expect("its checksum was right").into();
@@ -217,7 +217,7 @@ impl World {
     fn answer(&mut self, node: usize, to: Peer, kind: Kind, request: RequestId, items: &Items) {
         let flags = BatchFlags::empty();
         let head = Batch { request, horizon: Horizon(0), count: items.len(), flags };
-        let items: Vec<Item> = items.iter().map(|item| Item { page_crc: 0, ..*item }).collect();
+        let items: Vec<Item> = items.iter().map(|item| Item { page_sum: 0, ..*item }).collect();
         self.post(node, to, kind, &wire::batch(&head, &items, &[]));
     }
 
@@ -232,9 +232,9 @@ impl World {
             let status = match life.holder.store(from, request, item) {
                 Store::Into(frame) => {
                     let content = copied(content.expect("STORE has contents"), is_bad);
-                    let crc = crc32c(&content);
+                    let sum = checksum(&[&content]);
                     assert!(life.frames.insert(frame, content).is_some(), "an unknown frame");
-                    life.holder.stored(from, item, crc)
+                    life.holder.stored(from, item, sum)
                 }
                 Store::Answer(status) => status,
             };
@@ -265,8 +265,8 @@ impl World {
             let (mut items, mut frames) = (Vec::new(), Vec::new());
             for (item, _) in some {
                 match life.holder.fetch(to, item) {
-                    Ok((frame, page_crc)) => {
-                        items.push(Item { status: Status::Done, page_crc, ..*item });
+                    Ok((frame, page_sum)) => {
+                        items.push(Item { status: Status::Done, page_sum, ..*item });
                         frames.push(frame);
                     }
                     Err(status) => items.push(Item { status, ..*item }),

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use netproto::msg::lodge::{Batch, Item};
-use netproto::wire::checksum::crc32c;
+use netproto::wire::checksum;
 use netproto::Kind;
 
 use super::options::{Options, MS};
@@ -28,15 +28,15 @@ pub(super) fn seal(kind: Kind, path: (usize, usize), lives: (u64, u64), payload:
     let slots = [path.0, path.1].map(|slot| u8::try_from(slot).expect("a slot"));
     let head = [&kind.0.to_le_bytes()[..], &slots, &lives.0.to_le_bytes(), &lives.1.to_le_bytes()]
         .concat();
-    let crc = crc32c(&[&head, payload].concat());
-    [&head, &crc.to_le_bytes()[..], payload].concat()
+    let sum = checksum(&[&head, payload]);
+    [&head, &sum.to_le_bytes()[..], payload].concat()
 }
 
 /// `None` if it was damaged.
 pub(super) fn open(bytes: &[u8]) -> Option<Letter> {
     let (head, rest) = bytes.split_at_checked(ENVELOPE_LEN - 4)?;
-    let (crc, payload) = rest.split_first_chunk::<4>()?;
-    if crc32c(&[head, payload].concat()) != u32::from_le_bytes(*crc) {
+    let (sum, payload) = rest.split_first_chunk::<4>()?;
+    if checksum(&[head, payload]) != u32::from_le_bytes(*sum) {
         return None;
     }
     let word = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("8 bytes"));

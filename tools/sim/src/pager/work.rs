@@ -3,7 +3,7 @@
 use vm_remote::lodge::owner::{EntryId, EvictRefused, FetchRefused, Page};
 
 use netproto::msg::lodge::BatchFlags;
-use netproto::wire::checksum::crc32c;
+use netproto::wire::checksum;
 
 use super::node::{pattern, Place};
 use super::world::World;
@@ -68,9 +68,10 @@ impl World {
         let copies = self.options.copies;
         let life = self.nodes[node].life.as_mut().expect("awake");
         let here = |(at, page): (usize, &super::node::Page)| match &page.place {
-            Place::Here(content) => {
-                Some((at, Page { tag: u64::try_from(at).expect("small"), crc: crc32c(content) }))
-            }
+            Place::Here(content) => Some((
+                at,
+                Page { tag: u64::try_from(at).expect("small"), sum: checksum(&[content]) },
+            )),
             Place::Leaving(_) | Place::Away(_) => None,
         };
         let found: Vec<(usize, Page)> =

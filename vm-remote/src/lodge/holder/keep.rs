@@ -75,7 +75,7 @@ impl Holder {
         let key = Key { owner: from.slot, entry: item.entry };
         let known = self.table.get(key).copied();
         if let Some(record) = known {
-            let is_same = record.generation == item.generation && record.crc == item.page_crc;
+            let is_same = record.generation == item.generation && record.sum == item.page_sum;
             match record.state {
                 State::Held(_) if is_same => return Store::Answer(Status::Done),
                 State::Filling(frame) if is_same => return Store::Into(frame),
@@ -107,7 +107,7 @@ impl Holder {
             key,
             generation: item.generation,
             request: request.0,
-            crc: item.page_crc,
+            sum: item.page_sum,
             state: State::Filling(frame),
         };
         // The table has room for every frame besides all tombs.
@@ -121,8 +121,8 @@ impl Holder {
         Store::Into(frame)
     }
 
-    /// The content is in its frame, whose checksum is `crc` now: the answer.
-    pub fn stored(&mut self, from: Peer, item: &Item, crc: u32) -> Status {
+    /// The content is in its frame, whose checksum is `sum` now: the answer.
+    pub fn stored(&mut self, from: Peer, item: &Item, sum: u32) -> Status {
         let key = Key { owner: from.slot, entry: item.entry };
         let Some(record) = self.table.get_mut(key) else {
             return Status::Busy;
@@ -133,7 +133,7 @@ impl Holder {
         if record.generation != item.generation {
             return Status::Busy;
         }
-        if crc == record.crc {
+        if sum == record.sum {
             record.state = State::Held(frame);
             self.stats.stored = self.stats.stored.saturating_add(1);
             return Status::Done;
@@ -158,9 +158,9 @@ impl Holder {
         }
         let record = self.table.get(Key { owner: from.slot, entry: item.entry });
         match record.filter(|record| record.generation == item.generation) {
-            Some(Record { state: State::Held(frame), crc, .. }) => {
+            Some(Record { state: State::Held(frame), sum, .. }) => {
                 self.stats.read = self.stats.read.saturating_add(1);
-                Ok((*frame, *crc))
+                Ok((*frame, *sum))
             }
             Some(Record { state: State::Filling(_), .. }) => Err(Status::Busy),
             Some(Record { state: State::Tomb, .. }) | None => {
@@ -230,7 +230,7 @@ impl Holder {
             self.stats.busy = self.stats.busy.saturating_add(1);
             return false;
         }
-        let record = Record { key, generation, request: request.0, crc: 0, state: State::Tomb };
+        let record = Record { key, generation, request: request.0, sum: 0, state: State::Tomb };
         let is_put = self.table.put(record);
         self.tombs = self.tombs.saturating_add(u32::from(is_put));
         if let Some(tenant) = self.known(from).filter(|_| is_put) {

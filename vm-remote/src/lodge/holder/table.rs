@@ -32,7 +32,7 @@ pub(super) struct Record {
     pub(super) generation: u64,
     /// The STORE that brought it, or the RELEASE that ended it: what is from before does nothing.
     pub(super) request: u64,
-    pub(super) crc: u32,
+    pub(super) sum: u32,
     pub(super) state: State,
 }
 
@@ -190,7 +190,7 @@ mod tests {
             match next(8) {
                 0..4 => {
                     let record =
-                        Record { key: key(owner, entry), generation, request: 0, crc: 0, state };
+                        Record { key: key(owner, entry), generation, request: 0, sum: 0, state };
                     let fits = map.len() < 64 || map.contains_key(&(owner, entry));
                     assert_eq!(table.put(record), fits);
                     if fits {

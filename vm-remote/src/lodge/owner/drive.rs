@@ -140,7 +140,7 @@ impl Owner {
                 position,
                 status: Status::Ask,
                 entry: entry_id.0,
-                page_crc: if op.is_storing() { entry.crc } else { 0 },
+                page_sum: if op.is_storing() { entry.sum } else { 0 },
                 generation: entry.generation,
             });
             if count == most {

@@ -97,7 +97,7 @@ pub(super) struct Entry {
     pub(super) generation: u64,
     /// What the driver wants to find again: whose page it is.
     pub(super) tag: u64,
-    pub(super) crc: u32,
+    pub(super) sum: u32,
     pub(super) stage: Stage,
     pub(super) wanted: u8,
     pub(super) copies: [PageCopy; COPIES_ROOM],
@@ -112,7 +112,7 @@ impl Entry {
         Self {
             generation: 0,
             tag: 0,
-            crc: 0,
+            sum: 0,
             stage: Stage::Free,
             wanted: 1,
             copies: [copy; COPIES_ROOM],

@@ -15,7 +15,7 @@ pub struct Page {
     /// What the driver wants to find again: whose page it is.
     pub tag: u64,
     /// CRC-32C of its content, made here.
-    pub crc: u32,
+    pub sum: u32,
 }
 
 /// Why a batch can't be evicted now. Nothing has changed.
@@ -70,7 +70,7 @@ impl Owner {
                 continue;
             };
             entry.generation = entry.generation.saturating_add(1);
-            (entry.tag, entry.crc, entry.wanted) = (page.tag, page.crc, copies);
+            (entry.tag, entry.sum, entry.wanted) = (page.tag, page.sum, copies);
             entry.stage = Stage::Evicting;
             for target in targets.iter().flatten() {
                 entry.add_copy(*target);

@@ -114,10 +114,10 @@ impl Owner {
     pub fn kept_by(&self, id: EntryId, holder: Slot) -> Option<(u64, u32)> {
         let entry = self.entry(id).filter(|entry| entry.stage == Stage::Lodged)?;
         let is_there = |copy: &PageCopy| copy.slot == holder && copy.is_readable();
-        entry.copies.iter().any(is_there).then_some((entry.generation, entry.crc))
+        entry.copies.iter().any(is_there).then_some((entry.generation, entry.sum))
     }
 
-    /// A holder answered a FETCH. `crc` is the checksum of the content that came along, made here.
+    /// A holder answered a FETCH. `sum` is the checksum of the content that came along, made here.
     ///
     /// With `Some` the caller copies the content before it does anything else with this machine.
     pub fn handle_page(
@@ -126,9 +126,9 @@ impl Owner {
         from: Peer,
         request: RequestId,
         item: &Item,
-        crc: Option<u32>,
+        sum: Option<u32>,
     ) -> Option<Accepted> {
-        let accepted = self.match_page(now, from, request, item, crc);
+        let accepted = self.match_page(now, from, request, item, sum);
         if let Some(id) = self.op_of(request) {
             self.check_over(now, id);
         }
@@ -180,14 +180,14 @@ impl Owner {
         from: Peer,
         request: RequestId,
         item: &Item,
-        crc: Option<u32>,
+        sum: Option<u32>,
     ) -> Option<Accepted> {
         let Some((id, lane, entry_id)) = self.find_page(from, request, item) else {
             self.stats.stray = self.stats.stray.saturating_add(1);
             return None;
         };
         let entry = self.entry(entry_id)?;
-        let is_right = item.page_crc == entry.crc && crc == Some(entry.crc);
+        let is_right = item.page_sum == entry.sum && sum == Some(entry.sum);
         match item.status {
             Status::Done if is_right => {
                 self.sample(now, id, from.slot);
