@@ -30,6 +30,8 @@ use crate::stats::Counters;
 use crate::time::Instant;
 use crate::wire::Header;
 
+pub use crate::link::Transmit;
+
 pub use crate::event::{Class, DownReason, Event, Message, PeerInfo, PeerState};
 
 /// A node's end of all its links.
@@ -296,18 +298,31 @@ impl Transport {
         self.with_link(slot, set).ok_or(PeerError::Unknown)
     }
 
-    /// Writes the next datagram to be sent into `buffer` (at least as long as the peer's
-    /// datagrams may be) and gives its peer and length. The most urgent first, peers in turn.
-    pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<(Slot, usize)> {
+    /// Writes what the next datagram to be sent has of its own into `buffer` (at least as long as
+    /// the peer's datagrams may be). Long contents stay in their messages: see
+    /// [`Transport::parts`]. The most urgent first, peers in turn.
+    pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
         let urgency_of = |link: &Link| link.urgency(now).map(|urgency| (urgency, link.slot()));
         let in_turn = self.peers_from(self.transmit_turn).filter_map(|slot| self.link(slot));
         let (_, slot) = in_turn.filter_map(urgency_of).min_by_key(|(urgency, _)| *urgency)?;
         self.transmit_turn = slot.get().saturating_add(1);
-        let len = self.with_link(slot, |link, cx| link.write(now, buffer, cx))??;
+        let transmit = self.with_link(slot, |link, cx| link.write(now, buffer, cx))??;
         self.counters.tx_datagrams = self.counters.tx_datagrams.saturating_add(1);
-        let bytes = u64::try_from(len).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(transmit.len()).unwrap_or(u64::MAX);
         self.counters.tx_bytes = self.counters.tx_bytes.saturating_add(bytes);
-        Some((slot, len))
+        Some(transmit)
+    }
+
+    /// A datagram's bytes in order, at most [`Transmit::PARTS_MAX`] pieces; `head` is what
+    /// [`Transport::poll_transmit`] wrote for it. To be called before the transport is given
+    /// anything: other datagrams may be polled before it.
+    pub fn parts<'a>(
+        &'a self,
+        transmit: &'a Transmit,
+        head: &'a [u8],
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let link = self.link(transmit.slot);
+        transmit.parts(head, move |content| link.map_or(&[], |link| link.content(content)))
     }
 
     /// The next message: the highest class first, peers in turn.

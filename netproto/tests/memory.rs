@@ -45,7 +45,7 @@ fn node(own: usize) -> Transport {
 
 /// Lets both talk for a while over a wire that loses each `loss`th datagram. Takes all messages.
 fn talk(nodes: &mut [Transport; 2], now_ns: &mut u64, span_ns: u64, loss: u64) -> u64 {
-    let mut buffer = [0; 2_000];
+    let (mut buffer, mut datagram) = ([0; 2_000], [0; 2_000]);
     let mut taken = 0;
     let end_ns = *now_ns + span_ns;
     while *now_ns < end_ns {
@@ -57,10 +57,15 @@ fn talk(nodes: &mut [Transport; 2], now_ns: &mut u64, span_ns: u64, loss: u64) -
                 taken += 1;
                 nodes[own].recycle(message.payload);
             }
-            while let Some((_, len)) = nodes[own].poll_transmit(now, &mut buffer) {
+            while let Some(transmit) = nodes[own].poll_transmit(now, &mut buffer) {
+                let mut len = 0;
+                for part in nodes[own].parts(&transmit, &buffer) {
+                    datagram[len..len + part.len()].copy_from_slice(part);
+                    len += part.len();
+                }
                 let sent = SENT.fetch_add(1, Ordering::Relaxed);
                 if loss == 0 || sent % loss != 0 {
-                    nodes[1 - own].handle_datagram(now, &buffer[..len]).expect("good");
+                    nodes[1 - own].handle_datagram(now, &datagram[..len]).expect("good");
                 }
             }
             while nodes[own].poll_event().is_some() {}

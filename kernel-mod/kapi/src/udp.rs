@@ -7,7 +7,7 @@ use core::{
     ptr::NonNull,
 };
 
-use rust_alloc::sync::Arc;
+use rust_alloc::{sync::Arc, vec::Vec};
 
 use crate::{
     errno::{Errno, Result},
@@ -17,8 +17,10 @@ use crate::{
     wait::WaitQueue,
 };
 
-/// Parts that one datagram is gathered from, at most.
+/// Parts that [`UdpSocket::send`] gathers a datagram from, at most.
 pub const PARTS_MAX: usize = 8;
+/// Parts that a [`Scratch`] has room for.
+pub const GATHERED_MAX: usize = 256;
 
 /// A bound socket; nothing on it ever waits, neither for the network nor for memory.
 ///
@@ -102,37 +104,56 @@ impl UdpSocket {
 
     /// Sends one datagram out of `parts` (at most [`PARTS_MAX`]); `EAGAIN` if there is no room.
     pub fn send(&self, to: SocketAddrV4, parts: &[&[u8]]) -> Result {
-        let iov = gathered(parts)?;
+        let mut iov = [NOTHING; PARTS_MAX];
+        let iov = iov.get_mut(..parts.len()).ok_or(Errno::EINVAL)?;
+        for (place, part) in iov.iter_mut().zip(parts) {
+            *place = iovec(part);
+        }
+        self.send_iov(to, iov)
+    }
+
+    fn send_iov(&self, to: SocketAddrV4, iov: &[raw::kpi_iovec]) -> Result {
         let addr = address_be(*to.ip());
-        // SAFETY: a live socket; each part is readable for its length.
+        // SAFETY: a live socket; callers give parts that are readable for their length.
         let rc = unsafe {
-            raw::kpi_udp_send(self.raw.as_ptr(), addr, to.port(), iov.as_ptr(), parts.len())
+            raw::kpi_udp_send(self.raw.as_ptr(), addr, to.port(), iov.as_ptr(), iov.len())
         };
         Errno::check(rc).map(drop)
     }
 
-    /// Sends several datagrams at once, each `segment_len` bytes of `parts` (at most
-    /// [`PARTS_MAX`]), the last one perhaps less. An error if the way there can't take such a
-    /// burst: each must go alone then.
-    pub fn send_burst(
+    /// As [`UdpSocket::send`], with up to [`GATHERED_MAX`] parts.
+    pub fn send_gathered<'a>(
         &self,
         scratch: &mut Scratch,
         to: SocketAddrV4,
-        parts: &[&[u8]],
+        parts: impl Iterator<Item = &'a [u8]>,
+    ) -> Result {
+        self.send_iov(to, scratch.gather(parts)?)
+    }
+
+    /// Sends several datagrams at once, each `segment_len` bytes of `parts` (at most
+    /// [`GATHERED_MAX`]), the last one perhaps less. An error if the way there can't take such a
+    /// burst: each must go alone then.
+    pub fn send_burst<'a>(
+        &self,
+        scratch: &mut Scratch,
+        to: SocketAddrV4,
+        parts: impl Iterator<Item = &'a [u8]>,
         segment_len: u16,
     ) -> Result {
-        let iov = gathered(parts)?;
+        scratch.gather(parts)?;
         let addr = address_be(*to.ip());
+        let iov = &scratch.iov;
         // SAFETY: a live socket; the scratch is ours alone now; each part is readable for its
         // length.
         let rc = unsafe {
             raw::kpi_udp_send_burst(
                 self.raw.as_ptr(),
-                scratch.0.as_ptr(),
+                scratch.raw.as_ptr(),
                 addr,
                 to.port(),
                 iov.as_ptr(),
-                parts.len(),
+                iov.len(),
                 segment_len,
             )
         };
@@ -166,15 +187,10 @@ impl UdpSocket {
     }
 }
 
-fn gathered(parts: &[&[u8]]) -> Result<[raw::kpi_iovec; PARTS_MAX]> {
-    if parts.len() > PARTS_MAX {
-        return Err(Errno::EINVAL);
-    }
-    let mut iov = [raw::kpi_iovec { base: core::ptr::null(), len: 0 }; PARTS_MAX];
-    for (slot, part) in iov.iter_mut().zip(parts) {
-        *slot = raw::kpi_iovec { base: part.as_ptr().cast(), len: part.len() };
-    }
-    Ok(iov)
+const NOTHING: raw::kpi_iovec = raw::kpi_iovec { base: core::ptr::null(), len: 0 };
+
+fn iovec(part: &[u8]) -> raw::kpi_iovec {
+    raw::kpi_iovec { base: part.as_ptr().cast(), len: part.len() }
 }
 
 /// A datagram where it was received.
@@ -241,24 +257,42 @@ extern "C" fn kapi_udp_packet(
 /// What bursts need besides, of which only one at a time may be sent with it.
 ///
 /// # Invariants
-/// A scratch that only this value knows.
-pub struct Scratch(NonNull<raw::kpi_udp_scratch>);
+/// `raw` is a scratch that only this value knows. What `iov` names is looked at in the call that
+/// put it there, and never after it.
+pub struct Scratch {
+    raw: NonNull<raw::kpi_udp_scratch>,
+    iov: Vec<raw::kpi_iovec>,
+}
 
-// SAFETY: it belongs to no task.
+// SAFETY: it belongs to no task, and nobody follows what `iov` had before.
 unsafe impl Send for Scratch {}
 
 impl Scratch {
-    /// An empty one.
+    /// An empty one, with all the memory that it needs but the kernel's own.
     pub fn new() -> Result<Self> {
+        let mut iov = Vec::new();
+        iov.try_reserve_exact(GATHERED_MAX)?;
         // SAFETY: no condition on the caller.
-        NonNull::new(unsafe { raw::kpi_udp_scratch_new() }).map(Self).ok_or(Errno::ENOMEM)
+        let raw = NonNull::new(unsafe { raw::kpi_udp_scratch_new() }).ok_or(Errno::ENOMEM)?;
+        Ok(Self { raw, iov })
+    }
+
+    fn gather<'a>(&mut self, parts: impl Iterator<Item = &'a [u8]>) -> Result<&[raw::kpi_iovec]> {
+        self.iov.clear();
+        for part in parts {
+            if self.iov.len() == GATHERED_MAX {
+                return Err(Errno::EINVAL);
+            }
+            self.iov.push(iovec(part));
+        }
+        Ok(&self.iov)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // SAFETY: given up.
-        unsafe { raw::kpi_udp_scratch_free(self.0.as_ptr()) }
+        unsafe { raw::kpi_udp_scratch_free(self.raw.as_ptr()) }
     }
 }
 

@@ -8,7 +8,10 @@
 
 #include "net_shim.h"
 
-#define IOV_MAX_LEN 8
+/* One is given where the other is wanted. */
+static_assert(sizeof(struct kpi_iovec) == sizeof(struct kvec));
+static_assert(offsetof(struct kpi_iovec, base) == offsetof(struct kvec, iov_base));
+static_assert(offsetof(struct kpi_iovec, len) == offsetof(struct kvec, iov_len));
 
 struct kpi_udp_scratch {
 	struct page_frag frag;
@@ -23,28 +26,23 @@ static struct msghdr to_peer(struct sockaddr_in *to)
 	};
 }
 
-static size_t gathered(struct kvec *vec, const struct kpi_iovec *iov, size_t n)
+static int send_all(struct kpi_udp *u, struct msghdr *msg, const struct kpi_iovec *iov, size_t n)
 {
 	size_t len = 0, i;
+	int rc;
 
-	for (i = 0; i < n; len += iov[i++].len)
-		vec[i] = (struct kvec){ (void *)iov[i].base, iov[i].len };
-	return len;
+	for (i = 0; i < n; i++)
+		len += iov[i].len;
+	rc = kernel_sendmsg(u->sock, msg, (struct kvec *)iov, n, len);
+	return rc < 0 ? rc : 0;
 }
 
 int kpi_udp_send(struct kpi_udp *u, u32 addr_be, u16 port, const struct kpi_iovec *iov, size_t n)
 {
 	struct sockaddr_in to = kpi_udp_ipv4(addr_be, port);
 	struct msghdr msg = to_peer(&to);
-	struct kvec vec[IOV_MAX_LEN];
-	size_t len;
-	int rc;
 
-	if (n > IOV_MAX_LEN)
-		return -EINVAL;
-	len = gathered(vec, iov, n);
-	rc = kernel_sendmsg(u->sock, &msg, vec, n, len);
-	return rc < 0 ? rc : 0;
+	return send_all(u, &msg, iov, n);
 }
 
 struct kpi_udp_scratch *kpi_udp_scratch_new(void)
@@ -69,13 +67,8 @@ int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 a
 	struct sockaddr_in to = kpi_udp_ipv4(addr_be, port);
 	struct msghdr msg = to_peer(&to);
 	struct page_frag theirs = current->task_frag;
-	struct kvec vec[IOV_MAX_LEN];
-	size_t len;
 	int rc;
 
-	if (n > IOV_MAX_LEN)
-		return -EINVAL;
-	len = gathered(vec, iov, n);
 	cmsg->cmsg_level = SOL_UDP;
 	cmsg->cmsg_type = UDP_SEGMENT;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(u16));
@@ -83,10 +76,10 @@ int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 a
 	msg.msg_control = control;
 	msg.msg_controllen = sizeof(control);
 	current->task_frag = scratch->frag;
-	rc = kernel_sendmsg(u->sock, &msg, vec, n, len);
+	rc = send_all(u, &msg, iov, n);
 	scratch->frag = current->task_frag;
 	current->task_frag = theirs;
-	return rc < 0 ? rc : 0;
+	return rc;
 }
 
 static u16 segment_of(struct msghdr *msg, void *control, size_t len)

@@ -1,6 +1,6 @@
 //! The node's one UDP socket and the transport over it: what all areas send with.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     fmt::{self, Display, Formatter},
     net::{Ipv4Addr, SocketAddrV4},
@@ -114,7 +114,7 @@ pub(super) fn urgent_of(address: SocketAddrV4) -> SocketAddrV4 {
 /// What the transport's lock guards.
 pub(super) struct Inner {
     pub(super) transport: Transport,
-    burst: Burst,
+    burst: Box<Burst>,
     pub(super) paths: Paths,
     names: Vec<[u8; NAME_LEN]>,
     left: bool,
@@ -162,7 +162,8 @@ fn make_inner(own: Config) -> Result<Mutex<Inner>> {
     let transport = Transport::new(own).map_err(|_| Errno::EINVAL)?;
     let names = by_slot([0; NAME_LEN])?;
     let paths = by_slot(0)?;
-    let inner = Inner { transport, burst: Burst::new()?, paths, names, left: false };
+    let burst = Box::new(Burst::new()?);
+    let inner = Inner { transport, burst, paths, names, left: false };
     Mutex::new(lock_class!(c"holon-transport"), inner)
 }
 

@@ -123,7 +123,9 @@ fn send_parts(net: &Net, line: &Line, parts: &[&[u8]], scratch: &mut Scratch) {
     let segment_len: usize = parts.iter().take(2).map(|part| part.len()).sum();
     if let Ok(segment_len) = u16::try_from(segment_len) {
         let (socket, to) = net.way(true, line.address);
-        if parts.len() > 2 && socket.send_burst(scratch, to, parts, segment_len).is_ok() {
+        if parts.len() > 2
+            && socket.send_burst(scratch, to, parts.iter().copied(), segment_len).is_ok()
+        {
             return stats::TX_BURSTS.add(1);
         }
     }

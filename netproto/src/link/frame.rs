@@ -210,7 +210,14 @@ fn decode_ack(r: &mut Reader<'_>) -> Result<Ack, DecodeError> {
 
 impl Fragment<'_> {
     /// Writes it whole, or nothing.
+    #[cfg(test)]
     pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), Full> {
+        self.encode_front(w)?;
+        w.bytes(self.data)
+    }
+
+    /// Writes what comes before the data, if there is room for both.
+    pub(crate) fn encode_front(&self, w: &mut Writer<'_>) -> Result<(), Full> {
         if FRAGMENT_HEADER_LEN.saturating_add(self.data.len()) > w.room() {
             return Err(Full);
         }
@@ -224,8 +231,7 @@ impl Fragment<'_> {
             After::All => AFTER_ALL,
             After::Distance(distance) => distance,
         })?;
-        w.u16(u16::try_from(self.data.len()).map_err(|_| Full)?)?;
-        w.bytes(self.data)
+        w.u16(u16::try_from(self.data.len()).map_err(|_| Full)?)
     }
 }
 

@@ -36,6 +36,7 @@ mod copa;
 mod filter;
 mod flight;
 mod frame;
+mod gather;
 mod handshake;
 mod inbox;
 mod outbox;
@@ -48,5 +49,6 @@ mod state;
 mod timer;
 mod transmit;
 
+pub use gather::Transmit;
 pub(crate) use outbox::Outgoing;
 pub(crate) use state::{Context, Link};

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use super::flight::Carried;
 use super::frame::{After, Credit, Fragment, Shape};
+use super::gather::{is_outside, Content, Contents};
 use crate::error::SendError;
 use crate::event::Class;
 use crate::lane::Lane;
@@ -247,25 +248,29 @@ impl Outbox {
         message.is_some_and(|message| self.cursor < self.credit.0 && message.end <= self.credit.1)
     }
 
-    /// Writes the lowest lost fragment, or else a new one, of at most `data_max` bytes. What it
-    /// carried, and whether it was sent before.
+    /// Writes the lowest lost fragment, or else a new one, of at most `data_max` bytes; a long
+    /// content is only named. What it carried, and whether it was sent before.
     pub(crate) fn write_next(
         &mut self,
         data_max: u16,
-        w: &mut Writer<'_>,
+        (w, out): (&mut Writer<'_>, &mut Contents),
     ) -> Option<(Carried, bool)> {
         if self.lost > 0 {
-            if let Some(written) = self.write_lost(data_max, w) {
+            if let Some(written) = self.write_lost(data_max, (w, out)) {
                 return Some((written, true));
             }
             if self.lost > 0 {
                 return None;
             }
         }
-        self.write_new(data_max, w).map(|written| (written, false))
+        self.write_new(data_max, (w, out)).map(|written| (written, false))
     }
 
-    fn write_lost(&mut self, data_max: u16, w: &mut Writer<'_>) -> Option<Carried> {
+    fn write_lost(
+        &mut self,
+        data_max: u16,
+        (w, out): (&mut Writer<'_>, &mut Contents),
+    ) -> Option<Carried> {
         let start = self.index(self.lost_from).unwrap_or(0);
         let found = self.messages.iter().skip(start).position(|message| message.lost != 0);
         let Some(index) = found.and_then(|found| found.checked_add(start)) else {
@@ -277,14 +282,18 @@ impl Outbox {
         self.fit(index, data_max);
         let message = self.messages.get(index)?;
         let fragment = u8::try_from(message.lost.trailing_zeros()).ok()?;
-        let carried = self.write(index, fragment, w)?;
+        let carried = self.write(index, fragment, (w, out))?;
         let message = self.messages.get_mut(index)?;
         message.lost &= !bit(fragment);
         self.lost = self.lost.saturating_sub(1);
         Some(carried)
     }
 
-    fn write_new(&mut self, data_max: u16, w: &mut Writer<'_>) -> Option<Carried> {
+    fn write_new(
+        &mut self,
+        data_max: u16,
+        (w, out): (&mut Writer<'_>, &mut Contents),
+    ) -> Option<Carried> {
         if !self.can_begin() {
             return None;
         }
@@ -294,10 +303,10 @@ impl Outbox {
             message.cut_anew(data_max);
         } else if message.cut > data_max {
             self.fit(index, data_max);
-            return self.write_lost(data_max, w);
+            return self.write_lost(data_max, (w, out));
         }
         let fragment = self.messages.get(index)?.sent;
-        let carried = self.write(index, fragment, w)?;
+        let carried = self.write(index, fragment, (w, out))?;
         let message = self.messages.get_mut(index)?;
         message.sent = message.sent.saturating_add(1);
         if usize::from(message.sent) >= message.fragments() {
@@ -324,7 +333,12 @@ impl Outbox {
         }
     }
 
-    fn write(&self, index: usize, fragment: u8, w: &mut Writer<'_>) -> Option<Carried> {
+    fn write(
+        &self,
+        index: usize,
+        fragment: u8,
+        (w, out): (&mut Writer<'_>, &mut Contents),
+    ) -> Option<Carried> {
         let message = self.messages.get(index)?;
         let number = self.base.checked_add(u64::try_from(index).ok()?)?;
         let offset = usize::from(fragment).checked_mul(usize::from(message.cut))?;
@@ -332,9 +346,24 @@ impl Outbox {
         let data = message.payload.get(offset..end)?;
         let offset = u16::try_from(offset).ok()?;
         let frame = Fragment { class: self.class, number, shape: message.shape, offset, data };
-        frame.encode(w).ok()?;
+        frame.encode_front(w).ok()?;
+        if is_outside(data.len()) {
+            let len = u16::try_from(data.len()).ok()?;
+            w.give_up(data.len()).ok()?;
+            out.add(w.len(), Content { class: self.class, number, offset, len });
+        } else {
+            w.bytes(data).ok()?;
+        }
         let cutting = message.cutting;
         Some(Carried::Fragment { class: self.class, number, index: fragment, cutting })
+    }
+
+    /// What a datagram carries of a queued message.
+    pub(crate) fn content(&self, content: &Content) -> &[u8] {
+        let message = self.index(content.number).and_then(|index| self.messages.get(index));
+        let start = usize::from(content.offset);
+        let range = start..start.saturating_add(content.len.into());
+        message.and_then(|message| message.payload.get(range)).unwrap_or_default()
     }
 
     /// A fragment has arrived. Whether the queue has room again that somebody was refused.

@@ -2,6 +2,7 @@
 
 use super::flight::Carried;
 use super::frame::{encode_ping, encode_pong};
+use super::gather::{Content, Contents, Transmit};
 use super::state::{Context, HelloOwed, Identity, Link, Session};
 use crate::config::Config;
 use crate::event::Class;
@@ -93,23 +94,29 @@ impl Link {
         self.class_in_window().map(|_| session.pacer.next_at())
     }
 
-    /// Writes the next datagram and gives its length; `None` when there is nothing to send, or the
-    /// buffer is too short.
+    /// Writes the next datagram; `None` when there is nothing to send, or the buffer is too short.
     pub(crate) fn write(
         &mut self,
         now: Instant,
         buffer: &mut [u8],
         cx: &mut Context<'_>,
-    ) -> Option<usize> {
+    ) -> Option<Transmit> {
         let buffer = buffer.get_mut(..usize::from(self.mtu_payload))?;
+        let slot = self.slot;
+        let whole = |head_len| Transmit { slot, head_len, contents: Contents::new() };
         if let Some((peer, own_session)) = self.bye_owed.take() {
-            return self.write_bye(buffer, peer, own_session, cx.config);
+            return self.write_bye(buffer, peer, own_session, cx.config).map(whole);
         }
         if let Some(owed) = self.hello_owed.take() {
-            return self.write_hello(buffer, owed, cx.config);
+            return self.write_hello(buffer, owed, cx.config).map(whole);
         }
         self.urgency(now)?;
         self.write_frames(now, buffer, cx)
+    }
+
+    /// What a datagram carries of a queued message.
+    pub(crate) fn content(&self, content: &Content) -> &[u8] {
+        content.class.of(&self.send).content(content)
     }
 
     fn write_bye(
@@ -167,12 +174,14 @@ impl Link {
         now: Instant,
         buffer: &mut [u8],
         cx: &mut Context<'_>,
-    ) -> Option<usize> {
+    ) -> Option<Transmit> {
         let mut load = Load::new();
-        let body_len = {
+        let mut contents = Contents::new();
+        let head_len = {
             let class = self.class_to_send(now);
             let session = self.session.as_mut()?;
-            let mut w = Writer::new(buffer.get_mut(LINK_HEADER_LEN..)?);
+            let mut w = Writer::new(buffer);
+            w.bytes(&[0; LINK_HEADER_LEN]).ok()?;
             write_signs_of_life(now, session, &mut w);
             if session.seen.is_due(now) {
                 write_ack(now, session, &mut w);
@@ -181,16 +190,16 @@ impl Link {
                 self.write_credits(&mut load, &mut w);
             }
             if let Some(class) = class {
-                self.write_fragments(class, &mut load, &mut w, cx);
+                self.write_fragments(class, &mut load, (&mut w, &mut contents), cx);
             }
             // One that is not due yet saves a datagram later.
             write_ack(now, self.session.as_mut()?, &mut w);
             w.len()
         };
-        let len = LINK_HEADER_LEN.checked_add(body_len)?;
+        let transmit = Transmit { slot: self.slot, head_len, contents };
         let packet = if load.len == 0 { 0 } else { self.flight.next() };
         if load.len > 0 {
-            self.note_sent(now, len, &load);
+            self.note_sent(now, transmit.len(), &load);
         }
         let session = self.session.as_ref()?;
         let header = Header {
@@ -203,8 +212,14 @@ impl Link {
             packet,
             is_urgent: load.class == Class::Fault,
         };
-        header.encode(buffer.get_mut(..len)?).ok()?;
-        Some(len)
+        let mut outside: [(usize, &[u8]); CARRIED_MAX] = [(0, &[]); CARRIED_MAX];
+        let list = transmit.contents.as_slice();
+        for (place, (at, content)) in outside.iter_mut().zip(list) {
+            *place = (usize::from(*at), self.content(content));
+        }
+        let outside = outside.get(..list.len())?;
+        header.encode_gathered(buffer.get_mut(..head_len)?, outside).ok()?;
+        Some(transmit)
     }
 
     /// A packet that must arrive leaves.
@@ -233,7 +248,7 @@ impl Link {
         &mut self,
         class: Class,
         load: &mut Load,
-        w: &mut Writer<'_>,
+        (w, out): (&mut Writer<'_>, &mut Contents),
         cx: &mut Context<'_>,
     ) {
         let data_max = usize::from(self.mtu_payload)
@@ -241,7 +256,8 @@ impl Link {
             .saturating_sub(FRAGMENT_HEADER_LEN);
         let data_max = u16::try_from(data_max).unwrap_or(u16::MAX);
         while load.len < CARRIED_MAX {
-            let Some((carried, is_again)) = class.of_mut(&mut self.send).write_next(data_max, w)
+            let Some((carried, is_again)) =
+                class.of_mut(&mut self.send).write_next(data_max, (w, out))
             else {
                 return;
             };

@@ -15,7 +15,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::error::DatagramError;
 use crate::id::{Incarnation, Slot};
-use crate::limits::{DATAGRAM_LEN_MAX, FRONT_LEN, HEADER_LEN, LINK_HEADER_LEN};
+use crate::limits::{CARRIED_MAX, DATAGRAM_LEN_MAX, FRONT_LEN, HEADER_LEN, LINK_HEADER_LEN};
 use crate::wire::checksum;
 use crate::wire::writer::Full;
 
@@ -210,7 +210,7 @@ impl Header {
         if usize::from(raw.body_len.get()) != body_len {
             return Err(DatagramError::BadLength);
         }
-        if checksum_of(datagram) != Some(raw.checksum.get()) {
+        if checksum_of(datagram, &[]) != Some(raw.checksum.get()) {
             return Err(DatagramError::BadChecksum);
         }
         let kind = kind.ok_or(DatagramError::BadKind)?;
@@ -238,7 +238,19 @@ impl Header {
     /// # Errors
     /// [`Full`] when the datagram is shorter than the header and the body, or the body too long.
     pub fn encode(&self, datagram: &mut [u8]) -> Result<(), Full> {
-        let body_len = datagram.len().checked_sub(self.kind.header_len()).ok_or(Full)?;
+        self.encode_gathered(datagram, &[])
+    }
+
+    /// As [`Header::encode`], when some of the body lies elsewhere: each with its place in what
+    /// lies here.
+    pub(crate) fn encode_gathered(
+        &self,
+        datagram: &mut [u8],
+        outside: &[(usize, &[u8])],
+    ) -> Result<(), Full> {
+        let elsewhere = outside.iter().map(|(_, part)| part.len());
+        let len = elsewhere.fold(datagram.len(), usize::saturating_add);
+        let body_len = len.checked_sub(self.kind.header_len()).ok_or(Full)?;
         let raw = RawFront {
             magic: MAGIC,
             version: VERSION,
@@ -264,7 +276,7 @@ impl Header {
             }
             _ => return Err(Full),
         }
-        let sum = checksum_of(datagram).ok_or(Full)?;
+        let sum = checksum_of(datagram, outside).ok_or(Full)?;
         let place = datagram.get_mut(CHECKSUM_OFFSET..FRONT_LEN).ok_or(Full)?;
         place.copy_from_slice(&sum.to_le_bytes());
         Ok(())
@@ -284,8 +296,21 @@ fn decode_lives(kind: DatagramKind, rest: &[u8]) -> Result<(Lives, &[u8]), Datag
     Ok((Lives::Named { source, destination: Incarnation(names.destination) }, body))
 }
 
-/// The checksum that a datagram should have; `None` when it is too short to have one.
-fn checksum_of(datagram: &[u8]) -> Option<u32> {
-    let (front, rest) = datagram.split_at_checked(FRONT_LEN)?;
-    Some(checksum(&[front.get(..CHECKSUM_OFFSET)?, rest]))
+/// The checksum that a datagram should have, parts of which may lie elsewhere; `None` when it is
+/// too short to have one.
+fn checksum_of(datagram: &[u8], outside: &[(usize, &[u8])]) -> Option<u32> {
+    let mut parts: [&[u8]; 2 + 2 * CARRIED_MAX] = [&[]; 2 + 2 * CARRIED_MAX];
+    let (front, more) = parts.split_first_mut()?;
+    *front = datagram.get(..CHECKSUM_OFFSET)?;
+    let mut start = FRONT_LEN;
+    let mut count = 2_usize;
+    for ((at, part), pair) in outside.iter().zip(more.chunks_exact_mut(2)) {
+        if let [here, there] = pair {
+            (*here, *there) = (datagram.get(start..*at)?, part);
+        }
+        start = *at;
+        count = count.checked_add(2)?;
+    }
+    *parts.get_mut(count.checked_sub(1)?)? = datagram.get(start..)?;
+    Some(checksum(parts.get(..count)?))
 }

@@ -36,6 +36,17 @@ impl<'a> Writer<'a> {
         self.buffer.len().saturating_sub(self.used)
     }
 
+    /// Gives up room at the end: for what belongs to the same whole but lies elsewhere.
+    ///
+    /// # Errors
+    /// [`Full`] when there is less.
+    pub fn give_up(&mut self, len: usize) -> Result<(), Full> {
+        let left = self.room().checked_sub(len).ok_or(Full)?;
+        let end = self.used.checked_add(left).ok_or(Full)?;
+        self.buffer = core::mem::take(&mut self.buffer).get_mut(..end).unwrap_or_default();
+        Ok(())
+    }
+
     /// Some bytes.
     ///
     /// # Errors
@@ -129,5 +140,18 @@ mod tests {
         assert_eq!((r.u8(), r.u16(), r.u32()), (Ok(1), Ok(2), Ok(3)));
         assert_eq!((r.u64(), r.i32(), r.counted(3)), (Ok(4), Ok(-5), Ok(&b"six"[..])));
         assert_eq!(r.remaining(), 6);
+    }
+
+    #[test]
+    fn room_that_was_given_up_is_not_written() {
+        let mut buffer = [0xaa; 8];
+        let mut w = Writer::new(&mut buffer);
+        w.u16(1).and_then(|()| w.give_up(3)).expect("fits");
+        assert_eq!((w.len(), w.room()), (2, 3));
+        assert_eq!(w.give_up(4), Err(Full));
+        assert_eq!(w.u32(2), Err(Full));
+        w.bytes(&[2; 3]).expect("fits");
+        assert_eq!(w.give_up(0), Ok(()));
+        assert_eq!(buffer, [1, 0, 2, 2, 2, 0xaa, 0xaa, 0xaa]);
     }
 }

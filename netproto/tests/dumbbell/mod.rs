@@ -190,10 +190,13 @@ impl World {
             }
         }
         let mut buffer = [0; 9000];
-        while let Some((to, len)) = self.pairs[pair].ends[end].poll_transmit(now, &mut buffer) {
-            let parcel = Parcel::Datagram { pair, to: to.index(), bytes: buffer[..len].to_vec() };
+        while let Some(transmit) = self.pairs[pair].ends[end].poll_transmit(now, &mut buffer) {
+            let parts = self.pairs[pair].ends[end].parts(&transmit, &buffer);
+            let bytes = parts.collect::<Vec<_>>().concat();
+            let (len, is_urgent) = (bytes.len() as u64, is_urgent(&bytes));
+            let parcel = Parcel::Datagram { pair, to: transmit.slot().index(), bytes };
             if end == 0 {
-                self.enqueue(len as u64 + DATAGRAM_WIRE, is_urgent(&buffer[..len]), parcel);
+                self.enqueue(len + DATAGRAM_WIRE, is_urgent, parcel);
             } else {
                 self.fly(self.link.round_trip_ns / 2, parcel);
             }

@@ -5,7 +5,10 @@
 pub(crate) mod oracle;
 
 use holon_simkit::{Net, Rng, Trace};
-use netproto::{Class, Config, Event, Incarnation, Instant, Kind, SendError, Slot, Transport};
+use netproto::{
+    transport::Transmit, Class, Config, Event, Incarnation, Instant, Kind, SendError, Slot,
+    Transport,
+};
 
 use oracle::Oracle;
 
@@ -156,15 +159,23 @@ impl Sim {
         }
         assert!(transport.poll_event().is_none(), "taking a message caused an event");
         let mut buffer = [0; 9000];
-        let mut burst = 0;
-        while let Some((to, len)) = transport.poll_transmit(now, &mut buffer) {
+        let mut burst = Vec::new();
+        while let Some(transmit) = transport.poll_transmit(now, &mut buffer) {
+            let head = buffer[..transmit.head_len()].to_vec();
+            burst.push((transmit, head));
+            assert!(burst.len() < 100_000, "a node that sends for ever");
+        }
+        // Put together only here: that is what lets a driver send all in one piece.
+        for (transmit, head) in &burst {
+            let to = transmit.slot();
             let path_max = transport.peer(to).map(|info| usize::from(info.mtu_payload));
-            assert!(Some(len) <= path_max, "datagram too long");
-            self.trace.note(&buffer[..len]);
-            let ends = (node, to.index());
-            self.net.send(self.now_ns, ends, &buffer[..len], &mut self.rng);
-            burst += 1;
-            assert!(burst < 100_000, "a node that sends for ever");
+            assert!(Some(transmit.len()) <= path_max, "datagram too long");
+            let parts: Vec<&[u8]> = transport.parts(transmit, head).collect();
+            assert!(parts.len() <= Transmit::PARTS_MAX, "too many parts");
+            let bytes = parts.concat();
+            assert_eq!(bytes.len(), transmit.len());
+            self.trace.note(&bytes);
+            self.net.send(self.now_ns, (node, to.index()), &bytes, &mut self.rng);
         }
         self.nodes[node].timer_ns = transport.poll_timeout().map(Instant::as_ns);
         self.nodes[node].transport = Some(transport);

@@ -256,9 +256,10 @@ impl Cluster {
         let now = self.now();
         let mut buffer = [0; 2000];
         let life = self.nodes[node].life.as_mut().expect("looked above");
-        while let Some((to, len)) = life.transport.poll_transmit(now, &mut buffer) {
-            let path = (node, to.index());
-            self.network.send(self.now_ns, path, &buffer[..len], &mut self.rng);
+        while let Some(transmit) = life.transport.poll_transmit(now, &mut buffer) {
+            let path = (node, transmit.slot().index());
+            let bytes = life.transport.parts(&transmit, &buffer).collect::<Vec<_>>().concat();
+            self.network.send(self.now_ns, path, &bytes, &mut self.rng);
         }
     }
 

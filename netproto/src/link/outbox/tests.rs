@@ -2,7 +2,9 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::*;
+use crate::id::Slot;
 use crate::link::frame::Frame;
+use crate::link::Transmit;
 use crate::pool::allocate;
 use crate::wire::Reader;
 use alloc::vec;
@@ -22,9 +24,13 @@ fn push(outbox: &mut Outbox, pool: &mut Pool, lane: Lane, len: usize) -> Result<
 fn next(outbox: &mut Outbox, data_max: u16) -> Option<((u64, u16, usize, After), Carried)> {
     let mut buffer = [0; 9000];
     let mut w = Writer::new(&mut buffer);
-    let (carried, _) = outbox.write_next(data_max, &mut w)?;
-    let len = w.len();
-    let Ok(Frame::Fragment(fragment)) = Frame::decode(&mut Reader::new(&buffer[..len])) else {
+    let mut contents = Contents::new();
+    let (carried, _) = outbox.write_next(data_max, (&mut w, &mut contents))?;
+    let head_len = w.len();
+    let transmit = Transmit { slot: Slot::new(1).expect("slot"), head_len, contents };
+    let parts = transmit.parts(&buffer, |content| outbox.content(content));
+    let bytes = parts.collect::<Vec<_>>().concat();
+    let Ok(Frame::Fragment(fragment)) = Frame::decode(&mut Reader::new(&bytes)) else {
         panic!("not a fragment");
     };
     let what = (fragment.number, fragment.offset, fragment.data.len(), fragment.shape.after);
