@@ -194,10 +194,21 @@ struct kpi_udp_scratch *kpi_udp_scratch_new(void);
 void kpi_udp_scratch_free(struct kpi_udp_scratch *scratch);
 int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 addr_be, u16 port,
 		       const struct kpi_iovec *iov, size_t n, u16 segment_len);
-/* Bytes of datagrams of one sender, each of *segment_len but the last; 0 there: it is one only.
- * More than buf takes gives their real length, cut at len. */
-s64 kpi_udp_recv(struct kpi_udp *u, u8 *buf, size_t len, u32 *addr_be, u16 *port,
-		 u16 *segment_len);
+struct kpi_burst;
+struct kpi_received {
+	struct kpi_burst *burst;
+	size_t len;
+	u32 addr_be;
+	u16 port;
+	u16 segment_len; /* of each datagram but the last; 0: it is one only */
+};
+/* The next datagrams of one sender that came together, where the network left them. -EBADMSG: they
+ * were damaged. */
+int kpi_udp_recv(struct kpi_udp *u, struct kpi_received *received);
+void kpi_burst_free(struct kpi_burst *burst);
+/* Some of its bytes where they lie, or copied to buf if they lie in pieces; NULL: it has not so
+ * many. */
+const u8 *kpi_burst_bytes(const struct kpi_burst *burst, size_t offset, u8 *buf, size_t len);
 bool kpi_udp_readable(struct kpi_udp *u);
 /*
  * From now on each datagram is offered to kapi_udp_packet where it is received, before it is

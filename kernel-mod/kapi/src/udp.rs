@@ -45,17 +45,6 @@ fn address_be(address: Ipv4Addr) -> u32 {
     u32::from(address).to_be()
 }
 
-/// What was received: the datagrams of one sender, one behind the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Received {
-    /// Their length together, even if the buffer was shorter.
-    pub len: usize,
-    /// The length of each but the last; `len` if there is one only.
-    pub segment_len: usize,
-    /// Their sender.
-    pub from: SocketAddrV4,
-}
-
 impl UdpSocket {
     /// Bound to `local`, and to one interface if `device` names one: then nothing is taken from any
     /// other, nor sent by it. `readable` is woken when a datagram comes.
@@ -160,23 +149,18 @@ impl UdpSocket {
         Errno::check(rc).map(drop)
     }
 
-    /// Receives one datagram, or several of one sender that came together.
-    pub fn recv(&self, buf: &mut [u8]) -> Result<Received> {
-        let (mut addr, mut port, mut segment_len) = (0, 0, 0);
-        // SAFETY: a live socket; `buf` is writable for its length.
-        let rc = unsafe {
-            raw::kpi_udp_recv(
-                self.raw.as_ptr(),
-                buf.as_mut_ptr(),
-                buf.len(),
-                &raw mut addr,
-                &raw mut port,
-                &raw mut segment_len,
-            )
+    /// Takes one datagram, or several of one sender that came together.
+    pub fn recv(&self) -> Result<Received> {
+        let mut facts = raw::kpi_received::default();
+        // SAFETY: a live socket.
+        Errno::check(unsafe { raw::kpi_udp_recv(self.raw.as_ptr(), &raw mut facts) })?;
+        let raw = NonNull::new(facts.burst).ok_or(Errno::EIO)?;
+        let segment_len = match facts.segment_len {
+            0 => facts.len,
+            segment_len => segment_len.into(),
         };
-        let len = Errno::check_len(rc)?;
-        let segment_len = if segment_len == 0 { len } else { usize::from(segment_len) };
-        Ok(Received { len, segment_len, from: address(addr, port) })
+        let from = address(facts.addr_be, facts.port);
+        Ok(Received { raw, len: facts.len, segment_len, from })
     }
 
     /// The longest IP packet that the route to a node takes.
@@ -191,6 +175,52 @@ const NOTHING: raw::kpi_iovec = raw::kpi_iovec { base: core::ptr::null(), len: 0
 
 fn iovec(part: &[u8]) -> raw::kpi_iovec {
     raw::kpi_iovec { base: part.as_ptr().cast(), len: part.len() }
+}
+
+/// The datagrams of one sender that came together, where the network left them.
+///
+/// # Invariants
+/// `raw` is a packet of `len` bytes that only this value knows.
+pub struct Received {
+    raw: NonNull<raw::kpi_burst>,
+    len: usize,
+    segment_len: usize,
+    from: SocketAddrV4,
+}
+
+impl Received {
+    /// Their sender.
+    pub fn from(&self) -> SocketAddrV4 {
+        self.from
+    }
+
+    /// How many there are: at least one.
+    pub fn count(&self) -> usize {
+        self.len.div_ceil(self.segment_len.max(1)).max(1)
+    }
+
+    /// One of them. It is copied to `spare` only if it lies in pieces, and cut there if that is
+    /// too short for it. `None` if there are not so many.
+    pub fn datagram<'a>(&'a self, index: usize, spare: &'a mut [u8]) -> Option<&'a [u8]> {
+        let start = index.checked_mul(self.segment_len).filter(|_| index < self.count())?;
+        let len = self.len.checked_sub(start)?.min(self.segment_len).min(spare.len());
+        // SAFETY: a live packet; `spare` is writable for `len`.
+        let bytes =
+            unsafe { raw::kpi_burst_bytes(self.raw.as_ptr(), start, spare.as_mut_ptr(), len) };
+        if bytes.is_null() {
+            return None;
+        }
+        // SAFETY: so many bytes are there: in the packet, which the network has done with and which
+        // lives as long as this value, or in `spare`, which is lent for as long as what is given.
+        Some(unsafe { core::slice::from_raw_parts(bytes, len) })
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // SAFETY: given up.
+        unsafe { raw::kpi_burst_free(self.raw.as_ptr()) }
+    }
 }
 
 /// A datagram where it was received.

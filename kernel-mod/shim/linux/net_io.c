@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* A kernel UDP socket: datagrams out and in. */
+#include <linux/ip.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/udp.h>
 #include <net/udp.h>
@@ -82,34 +84,74 @@ int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 a
 	return rc;
 }
 
-static u16 segment_of(struct msghdr *msg, void *control, size_t len)
+/* The checksum of a single datagram is looked at here; those of a burst were when it was made. */
+int kpi_udp_recv(struct kpi_udp *u, struct kpi_received *received)
 {
-	struct cmsghdr *cmsg = control;
-	int segment_len;
+	struct sk_buff *skb;
+	int rc;
 
-	if (len - msg->msg_controllen < CMSG_LEN(sizeof(int)) || cmsg->cmsg_level != SOL_UDP ||
-	    cmsg->cmsg_type != UDP_GRO)
-		return 0;
-	memcpy(&segment_len, CMSG_DATA(cmsg), sizeof(int));
-	return segment_len;
+	skb = skb_recv_udp(u->sock->sk, MSG_DONTWAIT, &rc);
+	if (!skb)
+		return rc;
+	if (skb_checksum_complete(skb)) {
+		kfree_skb(skb);
+		return -EBADMSG;
+	}
+	*received = (struct kpi_received){
+		.burst = (struct kpi_burst *)skb,
+		.len = skb->len,
+		.segment_len = skb_is_gso(skb) ? skb_shinfo(skb)->gso_size : 0,
+		.addr_be = (__force u32)ip_hdr(skb)->saddr,
+		.port = ntohs(udp_hdr(skb)->source),
+	};
+	return 0;
 }
 
-s64 kpi_udp_recv(struct kpi_udp *u, u8 *buf, size_t len, u32 *addr_be, u16 *port,
-		 u16 *segment_len)
+void kpi_burst_free(struct kpi_burst *burst)
 {
-	u8 control[CMSG_SPACE(sizeof(int))] __aligned(sizeof(size_t)) = {};
-	struct sockaddr_in from = {};
-	struct msghdr msg = { .msg_name = &from,
-			      .msg_namelen = sizeof(from),
-			      .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct kvec vec = { buf, len };
-	int rc = kernel_recvmsg(u->sock, &msg, &vec, 1, len, MSG_DONTWAIT | MSG_TRUNC);
+	consume_skb((struct sk_buff *)burst);
+}
 
-	*addr_be = (__force u32)from.sin_addr.s_addr;
-	*port = ntohs(from.sin_port);
-	*segment_len = rc < 0 ? 0 : segment_of(&msg, control, sizeof(control));
-	return rc;
+/* In this one packet, without those that hang on it; NULL: in pieces, or not in it. */
+static const u8 *in_one(const struct sk_buff *skb, size_t offset, size_t len)
+{
+	size_t end = skb_headlen(skb);
+	int i;
+
+	if (offset + len <= end)
+		return skb->data + offset;
+	for (i = 0; offset >= end && i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+		const u8 *data = skb_frag_address_safe(frag);
+
+		offset -= end;
+		end = skb_frag_size(frag);
+		if (data && offset + len <= end)
+			return data + offset;
+	}
+	return NULL;
+}
+
+const u8 *kpi_burst_bytes(const struct kpi_burst *burst, size_t offset, u8 *buf, size_t len)
+{
+	const struct sk_buff *skb = (const struct sk_buff *)burst;
+	const struct sk_buff *each;
+	size_t start = skb_pagelen(skb);
+	const u8 *data;
+
+	if (offset > skb->len || len > skb->len - offset)
+		return NULL;
+	data = in_one(skb, offset, len);
+	skb_walk_frags(skb, each) {
+		if (data || offset < start)
+			break;
+		if (offset + len <= start + each->len)
+			data = in_one(each, offset - start, len);
+		start += each->len;
+	}
+	if (data)
+		return data;
+	return skb_copy_bits(skb, offset, buf, len) ? NULL : buf;
 }
 
 bool kpi_udp_readable(struct kpi_udp *u)

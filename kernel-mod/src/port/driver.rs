@@ -8,7 +8,7 @@ use core::{
 };
 
 use kapi::{clock, thread, udp::Received, wait::Mode};
-use netproto::{Event, Instant, Kind, Message, Slot};
+use netproto::{limits::DATAGRAM_LEN_MAX, Event, Instant, Kind, Message, Slot};
 
 use super::{
     net::{now, recycle, urgent_of, Down, Line, Net, Why},
@@ -19,8 +19,8 @@ use crate::control::{dispatch, knobs, stats};
 /// Datagrams taken before the transport is drained: bounds how long a timer can be late.
 const BATCH_LEN: usize = 32;
 
-/// What one reception may bring.
-pub(super) const RECEIVE_LEN: usize = 1 << 16;
+/// For a datagram that lies in pieces. One byte too many, so that a longer one is seen to be that.
+pub(super) const SPARE_LEN: usize = DATAGRAM_LEN_MAX + 1;
 
 /// Counts the times that a send queue got room or a session ended.
 static ROOM_GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -30,10 +30,10 @@ pub(super) fn room_generation() -> u64 {
 }
 
 /// Runs until the thread is stopped.
-pub(super) fn run(net: &'static Net, mut buffer: Vec<u8>) {
+pub(super) fn run(net: &'static Net, mut spare: Vec<u8>) {
     let mut look_at_ns = 0;
     while !thread::should_stop() {
-        receive_batch(net, &mut buffer);
+        receive_batch(net, &mut spare);
         if clock::now_ns() >= look_at_ns {
             net.look_at_paths(&mut net.inner.lock());
             look_at_ns = clock::now_ns() + paths::LOOK.as_nanos() as u64;
@@ -46,7 +46,7 @@ pub(super) fn run(net: &'static Net, mut buffer: Vec<u8>) {
 }
 
 /// What somebody waits for is taken first, and again after each reception of the rest.
-fn receive_batch(net: &Net, buffer: &mut [u8]) {
+fn receive_batch(net: &Net, spare: &mut [u8]) {
     let mut taken = 0;
     while taken < BATCH_LEN {
         let socket = match (net.urgent.readable(), net.socket.readable()) {
@@ -54,26 +54,28 @@ fn receive_batch(net: &Net, buffer: &mut [u8]) {
             (false, true) => &net.socket,
             (false, false) => return,
         };
-        match socket.recv(buffer) {
-            Ok(received) => taken += receive(net, buffer, received),
-            // The error of a datagram that we sent (a peer's port is closed): go on with the next.
+        match socket.recv() {
+            Ok(received) => taken += receive(net, &received, spare),
+            // Damage, or the error of a datagram that we sent (a peer's port is closed): go on with
+            // the next.
             Err(_) => taken += 1,
         }
     }
 }
 
 /// Takes what came together; how many datagrams it was.
-fn receive(net: &Net, buffer: &[u8], received: Received) -> usize {
-    let bytes = buffer.get(..received.len).unwrap_or(buffer);
-    let (mut count, now) = (0, now());
-    for datagram in bytes.chunks(received.segment_len.max(1)) {
-        receive_one(net, now, datagram, received.from);
-        count += 1;
+fn receive(net: &Net, received: &Received, spare: &mut [u8]) -> usize {
+    let (count, now) = (received.count(), now());
+    for index in 0..count {
+        // Its bytes are read where they lie until they are copied into their message.
+        if let Some(datagram) = received.datagram(index, spare) {
+            receive_one(net, now, datagram, received.from());
+        }
     }
     if count > 1 {
         stats::RX_BURSTS.add(1);
     }
-    count.max(1)
+    count
 }
 
 fn receive_one(net: &Net, now: Instant, datagram: &[u8], from: SocketAddrV4) {

@@ -28,7 +28,7 @@ use netproto::{
 
 use super::{
     burst::Burst,
-    driver::{self, RECEIVE_LEN},
+    driver::{self, SPARE_LEN},
     paths::Paths,
     stock::{self, Stock},
 };
@@ -175,7 +175,7 @@ pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result
     }
     own.allocate = vec_now;
     let wake = Arc::new(WaitQueue::new()?);
-    let rx = zeroed_vec(RECEIVE_LEN)?;
+    let spare = zeroed_vec(SPARE_LEN)?;
     let net = NET.set(Net {
         inner: make_inner(own)?,
         socket: UdpSocket::bind(wire.local, wire.device, wake.clone())?,
@@ -194,7 +194,7 @@ pub(crate) fn start(mut own: Config, wire: Wire, name: [u8; NAME_LEN]) -> Result
     net.urgent.mark_urgent();
     net.urgent.offer_to_inlet(true)?;
     let stock = stock::start(net)?;
-    let driver = KThread::spawn(c"holon-net", move || driver::run(net, rx))?;
+    let driver = KThread::spawn(c"holon-net", move || driver::run(net, spare))?;
     // Heartbeats and other nodes' faults must not wait for this node's own work.
     driver.make_urgent();
     *net.threads.lock() = [Some(driver), Some(stock)];
