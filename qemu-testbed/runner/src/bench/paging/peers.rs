@@ -119,6 +119,8 @@ fn reset(cluster: &Cluster) -> Result<()> {
         "echo 0 >/proc/sys/holon/lodge/scope; swapoff -a; \
          test -e /sys/block/nbd0/pid && nbd-client -d /dev/nbd0; \
          echo 1 >/sys/block/zram0/reset; umount /run/ballast; \
+         for block in /sys/devices/system/memory/memory*/state; do \
+         grep -q offline $block && echo online >$block; done; \
          echo 3 >/proc/sys/vm/page-cluster; true",
     )?;
     cluster.sh(2, "pkill -KILL -x redis-server; true").map(|_| ())

@@ -1,6 +1,6 @@
 //! Programs with a working set of twice the memory that node 1 has for them: with Holon, and with
-//! swap on nbd. The memory is taken from both by a file in a tmpfs that may not be swapped, so that
-//! the same is left whoever helps out.
+//! swap on nbd. The memory is taken from both: blocks of it are taken offline, so that the guest is
+//! a small machine for whoever looks, and a file in a tmpfs that may not be swapped takes the rest.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
     let source = include_str!("../../../../scenario/programs/compile.cc");
     cluster.sh(1, &format!("cat >/root/compile.cc <<'END'\n{source}\nEND"))?;
     let made = tables(cluster);
-    let left = ballast(cluster)?;
+    let left = shrink(cluster)?;
     println!("\nnode1 has {left} MB for programs; they use {} MB.", 2 * left);
     println!("\n{:26} {:>12} {:>12}", "s, median", "Holon", "nbd swap");
     for program in programs(2 * left) {
@@ -121,7 +121,15 @@ fn tables(cluster: &Cluster) -> Result<()> {
 }
 
 /// Takes away all memory but `RAM_MB`; what is left then.
-fn ballast(cluster: &Cluster) -> Result<i64> {
+fn shrink(cluster: &Cluster) -> Result<i64> {
+    // A block that can't be emptied stays.
+    let line = format!(
+        "cd /sys/devices/system/memory && for block in $(ls -d memory* | sort -rV); do \
+         test $({LEFT}) -gt $(({RAM_MB} + ($((0x$(cat block_size_bytes))) >> 20))) || break; \
+         echo 3 >/proc/sys/vm/drop_caches; \
+         timeout 10 sh -c \"echo offline >$block/state\" 2>/dev/null || true; done"
+    );
+    cluster.sh(1, &line)?;
     cluster.sh(
         1,
         "mkdir -p /run/ballast && mount -t tmpfs -o noswap,size=100% ballast /run/ballast",
@@ -129,7 +137,7 @@ fn ballast(cluster: &Cluster) -> Result<i64> {
     let mut held = 0;
     // In steps, up and down: what is available is an estimate.
     for _ in 0..4 {
-        held += left_mb(cluster)? - RAM_MB;
+        held = (held + left_mb(cluster)? - RAM_MB).max(0);
         cluster.sh(
             1,
             &format!(
@@ -139,14 +147,23 @@ fn ballast(cluster: &Cluster) -> Result<i64> {
                  echo 3 >/proc/sys/vm/drop_caches"
             ),
         )?;
+        // What it had set aside to lend goes when it is that small itself.
+        eventually("no frames of node1 to lend", RUN_MAX, || {
+            let frames = cluster.sh(1, "cat /proc/sys/holon/lodge/lend_frames")?;
+            Ok(frames.starts_with("frames 0 ").then_some(()))
+        })?;
     }
     let left = left_mb(cluster)?;
+    println!("\n{}", cluster.sh(1, "head -n 3 /proc/meminfo; du -m /run/ballast/all")?);
     ensure!((left - RAM_MB).abs() <= RAM_MB / 4, "{left} MB are left instead of {RAM_MB}");
     Ok(left)
 }
 
+/// Prints what there is for a program, in MB.
+const LEFT: &str =
+    "awk '/^(MemAvailable|AnonPages):/ { sum += $2 } END { print int(sum / 1024) }' \
+                    /proc/meminfo";
+
 fn left_mb(cluster: &Cluster) -> Result<i64> {
-    let line = "awk '/^(MemAvailable|AnonPages):/ { sum += $2 } END { print int(sum / 1024) }' \
-                /proc/meminfo";
-    Ok(cluster.sh(1, line)?.parse()?)
+    Ok(cluster.sh(1, LEFT)?.parse()?)
 }
