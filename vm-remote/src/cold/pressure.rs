@@ -82,6 +82,11 @@ impl Pressure {
         self.state
     }
 
+    /// Sets the free pages below which it begins and above which it may end.
+    pub const fn set_free(&mut self, low: u64, high: u64) {
+        (self.limits.free_low, self.limits.free_high) = (low, high);
+    }
+
     fn is_pressed(&self, reading: &Reading) -> bool {
         let limits = &self.limits;
         reading.stall >= limits.stall_start || reading.free < limits.free_low || reading.asked > 0

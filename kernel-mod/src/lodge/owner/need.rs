@@ -44,7 +44,6 @@ pub(super) struct Demand {
 /// What is known.
 pub(super) struct Need {
     pressure: Pressure,
-    free_high: u64,
     looked: Instant,
     sampled: Instant,
     went: u64,
@@ -52,22 +51,20 @@ pub(super) struct Need {
 }
 
 impl Need {
-    /// For this machine's memory.
+    /// Nothing yet.
     pub(super) fn new() -> Self {
-        let total = Memory::now().total / PAGE_LEN as u64;
-        let (free_low, free_high) = (total / 12, total / 8);
         let pressure = Pressure::new(Limits {
             stall_start: 1_000,
             stall_stop: 100,
-            free_low,
-            free_high,
+            free_low: 0,
+            free_high: 0,
             calm: Span::from_ms(2_000),
             pause: Span::from_ms(2_000),
             step_max: STEP_MAX,
             returns_max: 50,
         });
         let never = Instant::ZERO;
-        Self { pressure, free_high, looked: never, sampled: never, went: 0, returned: 0 }
+        Self { pressure, looked: never, sampled: never, went: 0, returned: 0 }
     }
 
     /// Looks at everything, if it is time for it. `forced` pages are wanted by root.
@@ -77,7 +74,12 @@ impl Need {
             return None;
         }
         self.looked = now();
-        let free = Memory::now().available / PAGE_LEN as u64;
+        let memory = Memory::now();
+        let free = memory.available / PAGE_LEN as u64;
+        // A balloon or an unplugged bank makes the machine another one.
+        let total = memory.total / PAGE_LEN as u64;
+        let (free_low, free_high) = (total / 12, total / 8);
+        self.pressure.set_free(free_low, free_high);
         let went = stats::EVICTED.get();
         let returned = stats::FETCHED_FAULT.get() + stats::FETCHED_AHEAD.get();
         let reading = Reading {
@@ -89,7 +91,7 @@ impl Need {
         };
         (self.went, self.returned) = (went, returned);
         let pages = self.pressure.poll(now(), &reading);
-        let is_near = free < 2 * self.free_high || self.pressure.state() != State::Calm;
+        let is_near = free < 2 * free_high || self.pressure.state() != State::Calm;
         let sample = is_near && self.is_due(EARLY_ROUND);
         Some(Demand { pages: u64::from(pages), at_once: asked.max(forced), sample })
     }
