@@ -111,7 +111,7 @@ pub struct Piece {
     pub request: RequestId,
     /// The page.
     pub subject: Subject,
-    /// CRC-32C of the whole content; zero if none follows.
+    /// Checksum of the whole content; zero if none follows.
     pub page_sum: u32,
     /// Which part of it follows.
     pub part: Part,

@@ -60,7 +60,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) request: RequestId,
     /// The page, and what is said of it.
     pub(crate) subject: Subject,
-    /// CRC-32C of the content; zero if there is none.
+    /// Checksum of the content; zero if there is none.
     pub(crate) page_sum: u32,
     /// The request was repeated: short datagrams are more likely to get through.
     pub(crate) again: bool,

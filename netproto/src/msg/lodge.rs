@@ -44,7 +44,7 @@ pub struct Item {
     pub status: Status,
     /// The owner's number of the page.
     pub entry: u32,
-    /// CRC-32C of the content, made by the owner; zero where no content belongs to it.
+    /// Checksum of the content, made by the owner; zero where no content belongs to it.
     pub page_sum: u32,
     /// The content's generation; never zero.
     pub generation: u64,

@@ -155,7 +155,7 @@ pub struct PageData {
     pub index: u64,
     /// What follows.
     pub status: PageStatus,
-    /// CRC-32C of the page's content; zero when there is none.
+    /// Checksum of the page's content; zero when there is none.
     pub page_sum: u32,
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  0 magic "HOLN"   4 version   5 kind   6 source slot   7 destination slot
 //!  8 source session (4)   12 destination session (4)   16 packet number (8)
-//! 24 body length (2)   26 flags (2)   28 CRC-32C (4)
+//! 24 body length (2)   26 flags (2)   28 checksum (4)
 //! then in a session and in pieces:  32 tag (8)
 //! and outside of one: 32 source incarnation (16)   48 destination (16, zero: not known yet)
 //! ```
