@@ -48,6 +48,7 @@ use vm_remote::{
 };
 
 pub(crate) use fault::{page_freed, page_wanted};
+pub(super) use state::pid_of;
 use state::Owning;
 pub(super) use urgent::piece_came;
 

@@ -139,7 +139,7 @@ fn hurt(slot: Option<Slot>) -> Result<Vec<uapi::MemProcess>> {
         some.clear();
         owner::peek(|owner, _| some.extend(owner.tags_of((first, STEP), slot)));
         for tag in &some {
-            count(&mut found, u32::try_from(*tag).unwrap_or(0));
+            count(&mut found, owner::pid_of(*tag));
         }
         cond_resched();
     }

@@ -49,6 +49,8 @@ pub(crate) struct MemoryConfig {
     pub(crate) scope: Option<Scope>,
     /// On how many nodes each page is kept.
     pub(crate) copies: Option<u64>,
+    /// What one job may have on other nodes.
+    pub(crate) job_max_mb: Option<u64>,
     /// What this node lends at most.
     pub(crate) lend_max_mb: Option<u64>,
     /// What stays available to it.
@@ -62,6 +64,7 @@ impl Default for MemoryConfig {
         Self {
             scope: None,
             copies: None,
+            job_max_mb: None,
             lend_max_mb: None,
             lend_keep_mb: None,
             lost_after: Duration::from_millis(LOST_AFTER_MS),
@@ -145,6 +148,7 @@ struct Numbers {
 struct MemoryNumbers {
     scope: Option<Scope>,
     copies: Option<u64>,
+    job_max_mb: Option<u64>,
     lend_max_mb: Option<u64>,
     lend_keep_mb: Option<u64>,
     lost_after_ms: Option<u64>,
@@ -255,6 +259,7 @@ fn memory(numbers: &MemoryNumbers) -> Result<MemoryConfig> {
     Ok(MemoryConfig {
         scope: numbers.scope,
         copies: numbers.copies,
+        job_max_mb: numbers.job_max_mb,
         lend_max_mb: numbers.lend_max_mb,
         lend_keep_mb: numbers.lend_keep_mb,
         lost_after: Duration::from_millis(lost_after_ms),

@@ -4,8 +4,10 @@
 //!  accessed bits ──> [`regions::Regions`] ──> the next region, and which of its pages
 //!  faults ─────────>        ^ came back a moment ago: not again
 //!  PSI, shrinker ──> [`pressure::Pressure`] ──> how many pages, until it is calm
+//!  job's limit ────> [`shares::Shares`] ──> how many of them may be that job's
 //! ```
 
 pub mod bits;
 pub mod pressure;
 pub mod regions;
+pub mod shares;

@@ -29,7 +29,7 @@ use super::{
     owning,
     sample::Sampler,
     send::Full,
-    state::{Batch, Owning, State, Store, PAGES},
+    state::{share_of, tag_of, Batch, Owning, State, Store, PAGES},
     stats, Base, BASE,
 };
 use crate::port::net::{now, page_checksum};
@@ -186,17 +186,17 @@ impl Evictor {
         let Some((at, mut store)) = free else { return false };
         // What no holder has promised room for is not even looked at.
         let room = owning.state.lock().owner.unused() / u32::from(knobs::copies());
-        if room == 0 || !self.fill(&mut store, self.left.min(u64::from(room))) {
+        if room == 0 || !self.fill(owning, &mut store, self.left.min(u64::from(room))) {
             return false;
         }
         let mut pages = [Page { tag: 0, sum: 0 }; PAGES];
         let count = store.pages.len();
-        let tag = store.whose.as_ref().map_or(0, |whose| u64::from(whose.pid));
+        let (pid, job) = store.whose.as_ref().map_or((0, 0), |whose| (whose.pid, whose.job));
         for (position, page) in pages.iter_mut().take(count).enumerate() {
-            *page = Page { tag, sum: page_checksum(store.pages.content(position)) };
+            page.sum = page_checksum(store.pages.content(position));
         }
         stats::COPIED.add(count as u64);
-        let begun = owning.begin_out(&pages[..count], at);
+        let begun = owning.begin_out(&mut pages[..count], at, (pid, job));
         self.left = self.left.saturating_sub(count as u64);
         match begun {
             Some(op) => {
@@ -214,10 +214,12 @@ impl Evictor {
 
     /// Puts the coldest pages of one process into the buffer, copied.
     #[inline(never)]
-    fn fill(&mut self, store: &mut Store, most: u64) -> bool {
+    fn fill(&mut self, owning: &Owning, store: &mut Store, most: u64) -> bool {
         loop {
             store.pages.clear();
-            let Some(whose) = self.sampler.choose(&mut store.pages, most) else {
+            let limit = knobs::job_max_pages();
+            let room = |job| owning.state.lock().shares.room(job, limit);
+            let Some(whose) = self.sampler.choose(&mut store.pages, most, room) else {
                 if self.rounds == 0 {
                     return false;
                 }
@@ -297,15 +299,19 @@ impl Evictor {
 impl Owning {
     /// Begins to store pages, from the buffer.
     #[inline(never)]
-    fn begin_out(&self, pages: &[Page], store: usize) -> Option<OpId> {
+    fn begin_out(&self, pages: &mut [Page], store: usize, whose: (u32, u64)) -> Option<OpId> {
         let hold = Hold::new()?;
         let mut state = self.state.lock();
-        let State { owner, batches, hold: kept, .. } = &mut *state;
+        let State { owner, batches, hold: kept, shares, .. } = &mut *state;
         let copies = knobs::copies();
+        let (pid, job) = whose;
+        let place = shares.leave(job, pages.len() as u32);
+        pages.iter_mut().for_each(|page| page.tag = tag_of(pid, place));
         let result = owner.evict(now(), pages, copies);
         let op = match result {
             Ok(op) => op,
             Err(why) => {
+                shares.end(place, pages.len() as u32);
                 drop(state);
                 stats::REFUSED.add(1);
                 log::debug!("{} pages stay: {why:?}", pages.len());
@@ -325,6 +331,11 @@ impl Owning {
     #[inline(never)]
     fn commit(&self, op: OpId, gone: u32, frames: &[u64; PAGES]) {
         let mut state = self.state.lock();
+        let State { owner, shares, .. } = &mut *state;
+        for position in (0..PAGES as u8).filter(|at| gone & bit(*at) == 0) {
+            let tag = owner.entry_at(op, position).and_then(|entry| owner.tag(entry));
+            shares.end(tag.map_or(0, share_of), 1);
+        }
         for (position, frame) in frames.iter().enumerate().filter(|at| gone & 1 << at.0 != 0) {
             let entry = state.owner.entry_at(op, position as u8);
             if let Some(place) = entry.and_then(|entry| self.frames.get(entry.0 as usize)) {

@@ -3,7 +3,10 @@
 use alloc::{collections::TryReserveError, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use kapi::sysctl::{Entry, TextFn, Value};
+use kapi::{
+    page::PAGE_LEN,
+    sysctl::{Entry, TextFn, Value},
+};
 use netproto::Duration;
 use vm_remote::retry::Policy;
 
@@ -15,6 +18,8 @@ pub(super) const ENTRIES_MAX: u32 = 1 << 24;
 
 /// Whose pages may go: 0 nobody's, 1 those of jobs, 2 all processes of this node.
 static SCOPE: AtomicU64 = AtomicU64::new(1);
+/// What one job may have elsewhere, in MiB; zero: no limit.
+static JOB_MAX_MB: AtomicU64 = AtomicU64::new(0);
 /// Holders that each page is kept by.
 static COPIES: AtomicU64 = AtomicU64::new(1);
 /// Evicts so many of the coldest pages now; falls as they are looked at.
@@ -48,6 +53,11 @@ pub(super) fn scope() -> Scope {
         1 => Scope::Jobs,
         _ => Scope::All,
     }
+}
+
+/// Pages that one job may have elsewhere; zero: no limit.
+pub(super) fn job_max_pages() -> u64 {
+    JOB_MAX_MB.load(Ordering::Relaxed) * ((1 << 20) / PAGE_LEN as u64)
 }
 
 pub(super) fn copies() -> u8 {
@@ -104,6 +114,7 @@ pub(super) fn evict_policy() -> Policy {
 pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
     let knobs = [
         (c"scope", &SCOPE, 0, 2),
+        (c"job_max_mb", &JOB_MAX_MB, 0, 1 << 24),
         (c"copies", &COPIES, 1, 2),
         (c"force_pages", &FORCE_PAGES, 0, 1 << 32),
         (c"reserve_pages", &RESERVE_PAGES, 0, 1 << 24),

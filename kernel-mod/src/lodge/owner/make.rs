@@ -13,6 +13,7 @@ use kapi::{
 };
 use netproto::{limits::SLOT_COUNT, Duration, Slot};
 use vm_remote::{
+    cold::shares::Shares,
     latency::Histogram,
     lodge::owner::{Config, Owner},
 };
@@ -105,7 +106,8 @@ fn list<T>(count: usize, make: impl Fn() -> Result<T>) -> Result<Vec<T>> {
 #[inline(never)]
 fn parts(owner: Owner, entries: u32) -> Result<Owning> {
     let batches = list(usize::from(OPS), || Ok(Batch::None))?;
-    let state = State { owner, batches, serial: 0, hold: None, latency: histogram() };
+    let shares = Shares::new().map_err(|_| Errno::ENOMEM)?;
+    let state = State { owner, batches, serial: 0, hold: None, latency: histogram(), shares };
     let store = || {
         let store = Store { op: None, pages: LodgeBatch::new()?, whose: None, any: false };
         Mutex::new(lock_class!(c"holon-lodge-store"), store)

@@ -36,6 +36,8 @@ const WATCHED_MAX: usize = 2048;
 struct Watched {
     mm: MmName,
     pid: u32,
+    /// Its job; zero if it is of none.
+    job: u64,
     /// Its first region; the others follow by address.
     first: Option<RegionId>,
     /// It was there in the last round.
@@ -147,12 +149,14 @@ impl Sampler {
     fn watch(&mut self) -> Result {
         let Self { watch, watched, known, .. } = self;
         watched.iter_mut().for_each(|watched| watched.is_seen = false);
-        watch.each(|Process { mm, pid, .. }| {
+        watch.each(|Process { mm, pid, .. }, job| {
             let has_room = watched.len() < WATCHED_MAX;
             match watched.iter_mut().find(|it| watch::is_same(&it.mm, &mm)) {
-                Some(watched) => (watched.is_seen, watched.pid) = (true, pid),
+                Some(watched) => {
+                    (watched.is_seen, watched.pid, watched.job) = (true, pid, job);
+                }
                 None if has_room => {
-                    watched.push(Watched { mm, pid, first: None, is_seen: true });
+                    watched.push(Watched { mm, pid, job, first: None, is_seen: true });
                 }
                 None => {}
             }
@@ -215,19 +219,31 @@ impl Sampler {
     }
 
     /// Puts the addresses of the coldest pages, all of one process, into the batch: as many as fit,
-    /// and no more than `most`. `None`: sample another round.
+    /// and no more than `most` and than `room` says of its job. `None`: sample another round.
     #[inline(never)]
-    pub(super) fn choose(&mut self, batch: &mut LodgeBatch, most: u64) -> Option<Whose> {
+    pub(super) fn choose(
+        &mut self,
+        batch: &mut LodgeBatch,
+        most: u64,
+        room: impl Fn(u64) -> u64,
+    ) -> Option<Whose> {
         self.last = [None; 32];
-        let (id, cold) = self.known.regions.next_cold()?;
-        let place = self.known.place(id);
-        let watched = self.watched.iter().find(|it| it.mm.number() == place.mm);
-        let Some(watched) = watched else {
-            // Its process is no more.
+        let (id, cold, place, whose, most) = loop {
+            let (id, cold) = self.known.regions.next_cold()?;
+            let place = self.known.place(id);
+            // Without one its process is no more.
+            let watched = self.watched.iter().find(|it| it.mm.number() == place.mm);
+            let most = watched.map_or(0, |watched| most.min(room(watched.job)));
+            if let Some(&Watched { ref mm, pid, job, .. }) = watched.filter(|_| most != 0) {
+                break (id, cold, place, Whose { mm: mm.clone(), pid, job, region: id }, most);
+            }
+            stats::JOB_FULL.add(u64::from(watched.is_some()));
             cold.iter().for_each(|page| self.known.regions.kept(id, page));
-            return self.choose(batch, most);
+            if should_stop() {
+                return None;
+            }
+            cond_resched();
         };
-        let whose = Whose { mm: watched.mm.clone(), pid: watched.pid, region: id };
         for page in cold.iter() {
             let at = batch.len();
             if at as u64 >= most || !batch.push(place.start + u64::from(page) * PAGE_LEN as u64) {

@@ -12,6 +12,7 @@ use kapi::{
 use netproto::{Instant, RequestId};
 use vm_remote::{
     cold::regions::RegionId,
+    cold::shares::{Place, Shares},
     gather::Gather,
     latency::Histogram,
     lodge::owner::{EntryId, OpId, OpKind, Owner},
@@ -80,6 +81,23 @@ pub(super) struct State {
     /// Keeps the module while pages are elsewhere.
     pub(super) hold: Option<Hold>,
     pub(super) latency: Box<Histogram>,
+    /// What each job has elsewhere.
+    pub(super) shares: Shares,
+}
+
+/// What the machine keeps of a page: whose it is, and where its job is counted.
+pub(super) fn tag_of(pid: u32, share: Place) -> u64 {
+    u64::from(share) << 32 | u64::from(pid)
+}
+
+/// The process of a tag.
+pub(in crate::lodge) fn pid_of(tag: u64) -> u32 {
+    tag as u32
+}
+
+/// Where the job of a tag is counted.
+pub(super) fn share_of(tag: u64) -> Place {
+    (tag >> 32) as Place
 }
 
 /// A buffer of pages on their way out.
@@ -98,6 +116,8 @@ pub(super) struct Store {
 pub(super) struct Whose {
     pub(super) mm: MmName,
     pub(super) pid: u32,
+    /// Its job; zero if it is of none.
+    pub(super) job: u64,
     /// The region that all of them are in.
     pub(super) region: RegionId,
 }

@@ -27,6 +27,8 @@ pub(super) static EVICTED: Counter = Counter::new(c"pages_evicted");
 pub(super) static STAYED: Counter = Counter::new(c"pages_stayed");
 /// Batches that no holder took.
 pub(super) static REFUSED: Counter = Counter::new(c"batches_refused");
+/// Times that pages stayed since their job has as many elsewhere as it may.
+pub(super) static JOB_FULL: Counter = Counter::new(c"job_limit_met");
 /// Address spaces that were being changed when they were to be looked at.
 pub(super) static BUSY_SPACES: Counter = Counter::new(c"spaces_busy");
 /// Pages to be moved on for which there was no buffer.
@@ -38,7 +40,7 @@ pub(super) static ROUNDS: Counter = Counter::new(c"sample_rounds");
 pub(super) static LAST_CALLS: Counter = Counter::new(c"last_calls");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 15] = [
+pub(super) static ALL: [&Counter; 16] = [
     &PIECES_STRAY,
     &FETCHED_FAULT,
     &FETCHED_AHEAD,
@@ -50,6 +52,7 @@ pub(super) static ALL: [&Counter; 15] = [
     &EVICTED,
     &STAYED,
     &REFUSED,
+    &JOB_FULL,
     &BUSY_SPACES,
     &MENDS_WITHOUT_BUFFER,
     &ROUNDS,

@@ -13,7 +13,7 @@ use vm_remote::lodge::owner::EntryId;
 use super::{
     home::Home,
     send::Full,
-    state::{Batch, Owning},
+    state::{share_of, Batch, Owning},
 };
 use crate::port::net::now;
 
@@ -107,7 +107,10 @@ impl Owning {
         self.freed.take(|first, mut bits| {
             let mut state = self.state.lock();
             while bits != 0 {
-                state.owner.discard(EntryId(first + bits.trailing_zeros()));
+                let entry = EntryId(first + bits.trailing_zeros());
+                let share = state.owner.tag(entry).map_or(0, share_of);
+                state.shares.end(share, 1);
+                state.owner.discard(entry);
                 bits &= bits - 1;
             }
         });

@@ -27,8 +27,9 @@ impl Watch {
         Ok(Self { processes: Processes::new(PROCESSES_MAX)?, jobs })
     }
 
-    /// Gives those processes of this node to `take` whose pages may go now.
-    pub(super) fn each(&mut self, mut take: impl FnMut(Process)) -> Result {
+    /// Gives those processes of this node to `take` whose pages may go now, and their job (zero:
+    /// none).
+    pub(super) fn each(&mut self, mut take: impl FnMut(Process, u64)) -> Result {
         let scope = knobs::scope();
         if scope == Scope::None {
             return Ok(());
@@ -37,13 +38,14 @@ impl Watch {
         let Self { processes, jobs } = self;
         crate::proc::put_job_spaces(jobs);
         processes.each(|process| {
+            let job = if jobs.contains(&process.ns) { process.ns } else { 0 };
             let is_wanted = match scope {
                 Scope::None => false,
-                Scope::Jobs => jobs.contains(&process.ns),
+                Scope::Jobs => job != 0,
                 Scope::All => true,
             };
             if is_wanted && Some(process.pid) != own {
-                take(process);
+                take(process, job);
             }
         })
     }

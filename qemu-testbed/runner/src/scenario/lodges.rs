@@ -112,6 +112,33 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     holds_nothing(cluster, 2)
 }
 
+/// A job has no more on other nodes than it may, and more as soon as it may.
+pub(crate) fn job_limit(cluster: &mut Cluster) -> Result<()> {
+    const LIMIT_MIB: u64 = 2;
+    lenders(cluster, &[2])?;
+    let knob = |name: &str, value: u64| {
+        cluster.sh(1, &format!("sysctl -qw holon.lodge.{name}={value}")).map(drop)
+    };
+    let met = || -> Result<u64> {
+        Ok(cluster.sh(1, "cat /proc/sys/holon/lodge/job_limit_met")?.parse()?)
+    };
+    knob("job_max_mb", LIMIT_MIB)?;
+    let before = met()?;
+    let lodged = Lodged::begin(cluster, "/root/lodge-limit.out")?;
+    eventually("the limit to hold pages back", SOON, || {
+        knob("force_pages", PAGES)?;
+        Ok((met()? > before).then_some(()))
+    })?;
+    let far = cluster.sh(1, "awk '{ print $2 }' /proc/sys/holon/lodge/owner")?.parse::<u64>()?;
+    let most = LIMIT_MIB << 8;
+    ensure!(far > 0 && far <= most, "{far} pages of a job are away that may have {most}");
+    knob("job_max_mb", 0)?;
+    lodged.evict(cluster)?;
+    lodged.is_intact(cluster)?;
+    lodged.end(cluster)?;
+    holds_nothing(cluster, 2)
+}
+
 /// Waits until a node has no pages of others.
 pub(super) fn holds_nothing(cluster: &Cluster, node: usize) -> Result<()> {
     eventually(&format!("node{node} to hold nothing"), SOON, || {

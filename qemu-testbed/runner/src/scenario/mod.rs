@@ -61,6 +61,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "build", run: builds::build },
     Scenario { name: "drain", run: drains::drain },
     Scenario { name: "lodge-round-trip", run: lodges::round_trip },
+    Scenario { name: "lodge-job-limit", run: lodges::job_limit },
     Scenario { name: "lodge-moved", run: afar::moved },
     Scenario { name: "lodge-bad-link", run: afar::bad_link },
     Scenario { name: "lodge-cut-heals", run: afar::cut_heals },

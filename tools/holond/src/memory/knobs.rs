@@ -10,6 +10,7 @@ pub(crate) fn apply(config: &MemoryConfig) {
     let wanted = [
         ("scope", config.scope.map(|scope| scope.number())),
         ("copies", config.copies),
+        ("job_max_mb", config.job_max_mb),
         ("lend_max_mb", config.lend_max_mb),
         ("lend_keep_mb", config.lend_keep_mb),
     ];

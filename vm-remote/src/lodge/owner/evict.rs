@@ -14,7 +14,7 @@ use crate::lodge::{bit, positions, Peer, PAGES_MAX};
 pub struct Page {
     /// What the driver wants to find again: whose page it is.
     pub tag: u64,
-    /// CRC-32C of its content, made here.
+    /// Checksum of its content, made here.
     pub sum: u32,
 }
 
