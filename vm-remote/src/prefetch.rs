@@ -1,26 +1,47 @@
 //! What to fetch along with a page that was faulted on.
 //!
-//! One program's faults are looked at together. If most of the last distances between them are the
-//! same (majority vote over a window that grows, Boyer and Moore; Leap, Maruf and Chowdhury, USENIX
-//! ATC 2020), that is the *stride*, and pages along it are fetched ahead; one is a sequential scan.
-//! If there is none, pages around the faulted one are. How many goes by how many of the last ones
-//! were touched: it doubles when they pay, halves when they don't, and at zero nothing is fetched
-//! ahead but a probe now and then, so that it can find out that it would pay again.
+//! A program's faults are told apart by where they are: each thread that scans a region of its own
+//! is a [`pattern`], of which a few are known at a time. If most of the last distances between a
+//! pattern's faults are the same (majority vote over a window that grows, Boyer and Moore; Leap,
+//! Maruf and Chowdhury, USENIX ATC 2020), that is the *stride*, and pages along it are fetched
+//! ahead; one is a sequential scan. If there is none, pages around the faulted one are. How many
+//! goes by how many of the program's last ones were touched: it doubles when they pay, halves when
+//! they don't, and at zero nothing is fetched ahead but a probe now and then, so that it can find
+//! out that it would pay again.
 //!
 //! Along a stride pages are asked for in *chunks*, each when the program reaches the one before it:
 //! so one chunk travels while the other is used, and no page is asked for twice.
+//!
+//! Faults that are near to no pattern are looked at together, for strides that are wide. Two of
+//! them that are near to each other begin a new pattern, which takes the place of the one that has
+//! been used least lately; one that has a stride keeps its place for a good while. A single one is
+//! taken to go on as the last scan did, as long as single ones come to a second fault.
 
-/// Distances that are remembered.
-const HISTORY: usize = 32;
+mod pattern;
+#[cfg(test)]
+mod tests;
 
-/// The first window that is voted on.
-const WINDOW_MIN: usize = 4;
+use pattern::Pattern;
 
 /// Pages in a chunk at most. Two chunks may be ahead of the program.
 pub const AHEAD_MAX: u8 = 64;
 
 /// Around a page: at most so many.
 const AROUND_MAX: u8 = 7;
+
+/// Patterns that are known by their place, besides what is near to none.
+const PATTERNS: usize = 6;
+
+/// Faults near to no pattern that are remembered, to see whether another one is near to them.
+const SINGLES: usize = 32;
+
+/// What is so many pages from a pattern's last fault belongs to it.
+const NEAR: u64 = 256;
+
+/// How far new patterns are trusted to be scans: it grows when one comes to its second fault, and
+/// falls when one ends before.
+const HEIRS_MAX: u8 = 4;
+const HEIRS_TRUSTED: u8 = 2;
 
 /// Outcomes after which the number is looked at again.
 const TRIAL: u32 = 16;
@@ -89,34 +110,16 @@ impl Iterator for Plan {
     }
 }
 
-/// What was asked for along a stride, and not reached yet.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    stride: i64,
-    /// The last chunk's first and last page.
-    first: u64,
-    last: u64,
-}
-
-impl Run {
-    /// Steps from one page to another; `None` if it is not reached by steps, or is far off.
-    fn steps(&self, from: u64, to: u64) -> Option<i64> {
-        let distance = i64::from_le_bytes(to.wrapping_sub(from).to_le_bytes());
-        let steps = distance.checked_div(self.stride)?;
-        let is_on = steps.checked_mul(self.stride) == Some(distance);
-        let reach = 2 * i64::from(AHEAD_MAX);
-        (is_on && (-reach..=reach).contains(&steps)).then_some(steps)
-    }
-}
-
 /// One program's faults.
 #[derive(Debug, Clone, Copy)]
 pub struct Prefetch {
-    last: Option<u64>,
-    run: Option<Run>,
-    distances: [i64; HISTORY],
-    at: usize,
-    known: usize,
+    /// Those that are near to none of `near`.
+    far: Pattern,
+    near: [Pattern; PATTERNS],
+    /// Of those in `far`, the last that may be the first of a pattern.
+    singles: [Option<u64>; SINGLES],
+    next_single: usize,
+    heirs: u8,
     /// Pages ahead: along a stride, and around.
     ahead: [u8; 2],
     touched: [u32; 2],
@@ -142,11 +145,11 @@ impl Prefetch {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            last: None,
-            run: None,
-            distances: [0; HISTORY],
-            at: 0,
-            known: 0,
+            far: Pattern::new(),
+            near: [Pattern::new(); PATTERNS],
+            singles: [None; SINGLES],
+            next_single: 0,
+            heirs: HEIRS_TRUSTED,
             ahead: [8, 7],
             touched: [0; 2],
             wasted: [0; 2],
@@ -154,98 +157,131 @@ impl Prefetch {
         }
     }
 
-    /// The distance `back` faults ago.
-    fn distance(&self, back: usize) -> i64 {
-        let at = self.at.wrapping_sub(back).wrapping_sub(1) % HISTORY;
-        self.distances.get(at).copied().unwrap_or(0)
+    /// The pattern that a page belongs to: one that has asked for it, else the nearest.
+    fn pattern_of(&mut self, page: u64) -> Option<&mut Pattern> {
+        if self.far.has_run_over(page) {
+            return Some(&mut self.far);
+        }
+        let rank = |pattern: &Pattern| {
+            let distance = pattern.distance_to(page)?;
+            let is_on = pattern.has_run_over(page);
+            (is_on || distance <= NEAR).then_some((!is_on, distance))
+        };
+        let ranked = self.near.iter_mut().filter_map(|it| Some((rank(it)?, it)));
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, it)| it)
     }
 
-    /// The distance that more than half of the last `window` have.
-    fn majority(&self, window: usize) -> Option<i64> {
-        let (mut candidate, mut lead) = (0, 0_usize);
-        for back in 0..window {
-            let distance = self.distance(back);
-            if lead == 0 {
-                (candidate, lead) = (distance, 1);
-            } else if candidate == distance {
-                lead = lead.saturating_add(1);
-            } else {
-                lead = lead.saturating_sub(1);
-            }
+    /// A fault that is near to no pattern: part of a wide stride, the second of a new pattern, or
+    /// perhaps the first. What is to be fetched with it.
+    fn elsewhere(&mut self, page: u64) -> Shape {
+        self.far.step(page);
+        if self.far.stride().is_some() {
+            return self.far.shape();
         }
-        let votes = (0..window).filter(|back| self.distance(*back) == candidate).count();
-        (votes > window / 2 && candidate != 0).then_some(candidate)
+        let single = self.singles.iter_mut().flatten().find(|it| it.abs_diff(page) <= NEAR);
+        let (before, parent) = match single {
+            Some(single) => (core::mem::replace(single, page), None),
+            None => (page, self.parent()),
+        };
+        if before == page && parent.is_none() {
+            self.add_single(page);
+            return Shape::Around;
+        }
+        self.heirs = self.heirs.saturating_add(u8::from(before != page)).min(HEIRS_MAX);
+        let mut pattern = Pattern::begin(before, parent);
+        if before != page {
+            pattern.step(page);
+        }
+        self.near.iter_mut().for_each(Pattern::pass_by);
+        if let Some(oldest) = self.near.iter_mut().max_by_key(|it| it.idle()) {
+            self.heirs = self.heirs.saturating_sub(u8::from(oldest.is_single()));
+            *oldest = pattern;
+        }
+        pattern.shape()
     }
 
-    fn stride(&self) -> Option<i64> {
-        let mut window = WINDOW_MIN;
-        while window <= self.known.min(HISTORY) {
-            if let Some(stride) = self.majority(window) {
-                return Some(stride);
-            }
-            window = window.saturating_mul(2);
-        }
-        None
+    /// What a new pattern may take after: the scan that was used last.
+    fn parent(&self) -> Option<Pattern> {
+        let scans = self.near.iter().filter(|it| it.stride().is_some());
+        let parent = scans.min_by_key(|it| it.idle()).copied();
+        parent.filter(|_| self.heirs >= HEIRS_TRUSTED)
+    }
+
+    fn add_single(&mut self, page: u64) {
+        let at = self.next_single % SINGLES;
+        self.next_single = at.saturating_add(1);
+        let before = self.singles.get_mut(at).and_then(|place| place.replace(page));
+        self.heirs = self.heirs.saturating_sub(u8::from(before.is_some()));
     }
 
     /// A page was faulted on that nothing brings yet: what to fetch along with it.
     pub fn fault(&mut self, page: u64) -> Plan {
-        self.step(page);
-        let shape = self.shape();
-        self.ask(page, shape)
+        let shape = match self.pattern_of(page) {
+            Some(pattern) => {
+                let is_second = pattern.is_single();
+                pattern.step(page);
+                let shape = pattern.shape();
+                self.heirs = self.heirs.saturating_add(u8::from(is_second)).min(HEIRS_MAX);
+                shape
+            }
+            None => self.elsewhere(page),
+        };
+        self.ask(page, page, shape)
     }
 
     /// A page was faulted on that was asked for ahead: what to ask for now.
     pub fn reached(&mut self, page: u64) -> Plan {
-        self.step(page);
-        let shape = self.shape();
-        let run = self.run.filter(|run| shape == Shape::Stride(run.stride));
-        match run.and_then(|run| Some((run, run.steps(run.first, page)?))) {
-            // The last chunk; before it nothing is missing.
-            Some((run, past)) if past >= 0 => self.ask(run.last, shape),
-            _ => Plan { page, shape, count: 0, done: 0 },
+        let pattern = match self.pattern_of(page) {
+            Some(pattern) => pattern,
+            None => &mut self.far,
+        };
+        pattern.step(page);
+        let shape = pattern.shape();
+        match pattern.chunk_over(page) {
+            Some(last) => self.ask(page, last, shape),
+            None => Plan { page, shape, count: 0, done: 0 },
         }
     }
 
-    fn shape(&self) -> Shape {
-        self.stride().map_or(Shape::Around, Shape::Stride)
-    }
-
-    /// The program is at this page.
-    fn step(&mut self, page: u64) {
-        if let Some(last) = self.last.replace(page) {
-            let distance = i64::from_le_bytes(page.wrapping_sub(last).to_le_bytes());
-            if let Some(place) = self.distances.get_mut(self.at) {
-                *place = distance;
-            }
-            self.at = self.at.wrapping_add(1) % HISTORY;
-            self.known = self.known.saturating_add(1).min(HISTORY);
-        }
-    }
-
-    /// Asks for what comes after a page.
-    fn ask(&mut self, page: u64, shape: Shape) -> Plan {
-        let mut count = self.ahead.get(kind_of(shape)).copied().unwrap_or(0);
-        if count == 0 {
-            self.since_probe = self.since_probe.saturating_add(1);
-            if self.since_probe >= PROBE_EVERY {
-                self.since_probe = 0;
-                count = 2;
-            }
-        }
+    /// Of the pattern that is `at` a page: asks for what comes after another.
+    fn ask(&mut self, at: u64, page: u64, shape: Shape) -> Plan {
+        let count = self.count(shape);
         if let (Shape::Stride(stride), true) = (shape, count > 0) {
-            let step = |steps: u8| page.checked_add_signed(stride.checked_mul(steps.into())?);
-            let ends = step(1).zip(step(count));
-            self.run = ends.map(|(first, last)| Run { stride, first, last });
+            if let Some(pattern) = self.pattern_at(at) {
+                pattern.run_on(page, stride, count);
+            }
         }
         Plan { page, shape, count, done: 0 }
+    }
+
+    /// The pattern whose last fault was there.
+    fn pattern_at(&mut self, page: u64) -> Option<&mut Pattern> {
+        let Self { far, near, .. } = self;
+        near.iter_mut().chain([far]).find(|it| it.distance_to(page) == Some(0))
+    }
+
+    /// How many to ask for.
+    fn count(&mut self, shape: Shape) -> u8 {
+        let count = self.ahead.get(kind_of(shape)).copied().unwrap_or(0);
+        if count > 0 {
+            return count;
+        }
+        self.since_probe = self.since_probe.saturating_add(1);
+        if self.since_probe < PROBE_EVERY {
+            return 0;
+        }
+        self.since_probe = 0;
+        2
     }
 
     /// Pages were put in beside one that was faulted on; with it they reach from `low` to `high`.
     /// The program does not fault on them: the next fault's distance counts from where it is then.
     pub fn placed(&mut self, low: u64, high: u64) {
-        let goes_down = self.known > 0 && self.distance(0) < 0;
-        self.last = Some(if goes_down { low } else { high });
+        let Self { far, near, .. } = self;
+        let is_there = |it: &&mut Pattern| it.is_within(low, high);
+        if let Some(pattern) = near.iter_mut().chain([far]).find(is_there) {
+            pattern.placed(low, high);
+        }
     }
 
     /// A page that was fetched ahead was touched. If that was seen because it was faulted on (it is
@@ -254,8 +290,8 @@ impl Prefetch {
         if let Some(touched) = self.touched.get_mut(kind_of(shape)) {
             *touched = touched.saturating_add(1);
         }
-        if page.is_some() {
-            self.last = page;
+        if let Some((page, pattern)) = page.and_then(|page| Some((page, self.pattern_of(page)?))) {
+            pattern.placed(page, page);
         }
         self.judge(kind_of(shape));
     }
@@ -292,118 +328,5 @@ impl Prefetch {
     #[must_use]
     pub const fn ahead(&self) -> [u8; 2] {
         self.ahead
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec::Vec;
-
-    fn after(faults: impl IntoIterator<Item = u64>) -> (Prefetch, Plan) {
-        let mut prefetch = Prefetch::new();
-        let mut plan = prefetch.fault(1_000_000);
-        for page in faults {
-            plan = prefetch.fault(page);
-        }
-        (prefetch, plan)
-    }
-
-    #[test]
-    fn finds_strides() {
-        for stride in [1, 3, -1, -7] {
-            let faults = (1..10).map(|step| 500_u64.saturating_add_signed(stride * step));
-            let (_, plan) = after(faults);
-            assert_eq!(plan.shape(), Shape::Stride(stride));
-            let first = 500_u64.saturating_add_signed(stride * 10);
-            assert_eq!(plan.clone().next(), Some(first));
-            assert_eq!(plan.count(), 8);
-        }
-    }
-
-    #[test]
-    fn a_majority_survives_noise() {
-        let faults = [10, 12, 14, 900, 902, 904, 906, 13, 15, 17];
-        let (_, plan) = after(faults);
-        assert_eq!(plan.shape(), Shape::Stride(2));
-    }
-
-    #[test]
-    fn without_a_stride_it_is_the_block() {
-        let (_, plan) = after([77, 3, 900, 41, 500, 13]);
-        assert_eq!(plan.shape(), Shape::Around);
-        assert_eq!(plan.collect::<Vec<_>>(), [14, 15, 8, 9, 10, 11, 12]);
-    }
-
-    #[test]
-    fn grows_while_it_pays_and_ends_when_it_does_not() {
-        let mut prefetch = Prefetch::new();
-        let stride = Shape::Stride(1);
-        (0..200).for_each(|_| prefetch.touched(stride, None));
-        assert_eq!(prefetch.ahead(), [AHEAD_MAX, AROUND_MAX]);
-        (0..200).for_each(|_| prefetch.wasted(stride));
-        (0..200).for_each(|_| prefetch.wasted(Shape::Around));
-        assert_eq!(prefetch.ahead(), [0, 0]);
-        let probes = (0..320).filter(|page| prefetch.fault(page * 7919 % 1000).count() > 0).count();
-        assert_eq!(probes, 10, "one in a while");
-        (0..16).for_each(|_| prefetch.touched(stride, None));
-        assert_eq!(prefetch.ahead(), [2, 0], "and it is on again");
-    }
-
-    #[test]
-    fn ends_of_the_numbers() {
-        let (_, plan) = after((0..9).map(|step| u64::MAX - 8 + step));
-        assert_eq!(plan.collect::<Vec<_>>(), [], "nothing past the last page");
-        let (_, plan) = after((0..9).map(|step| 8 - step));
-        assert_eq!(plan.collect::<Vec<_>>(), []);
-    }
-
-    /// Goes on from `page` by `stride`, faulting only on the first page of what was asked for at
-    /// the same time. Gives what was asked for at each fault.
-    fn scan(prefetch: &mut Prefetch, page: u64, stride: i64, faults: usize) -> Vec<Vec<u64>> {
-        let mut asked = Vec::new();
-        let mut at = page;
-        for _ in 0..faults {
-            let waiting: Vec<u64> = asked.iter().flatten().copied().collect();
-            let plan = if asked.is_empty() { prefetch.fault(at) } else { prefetch.reached(at) };
-            let plan: Vec<u64> = plan.collect();
-            let mut end = at;
-            while waiting.contains(&end.saturating_add_signed(stride)) && end.abs_diff(at) < 7 {
-                end = end.saturating_add_signed(stride);
-            }
-            prefetch.placed(at.min(end), at.max(end));
-            at = end.saturating_add_signed(stride);
-            asked.push(plan);
-        }
-        asked
-    }
-
-    #[test]
-    fn a_chunk_is_asked_for_when_the_one_before_it_is_reached() {
-        for stride in [1, -1] {
-            let faults = (1..=3).map(|step| 5_000_u64.saturating_add_signed(stride * step));
-            let (mut prefetch, plan) = after(faults);
-            assert_eq!(plan.shape(), Shape::Around, "too early to tell");
-            let from = 5_000_u64.saturating_add_signed(stride * 4);
-            let asked = scan(&mut prefetch, from, stride, 40);
-            assert_eq!(asked.iter().take(2).map(Vec::len).collect::<Vec<_>>(), [8, 8]);
-            let mut all: Vec<u64> = asked.into_iter().flatten().collect();
-            let count = all.len();
-            assert!(count >= 40, "{count}");
-            all.sort_unstable();
-            all.dedup();
-            assert_eq!(all.len(), count, "no page twice");
-            let span = all.last().zip(all.first()).map(|(a, b)| a - b + 1);
-            assert_eq!(span, u64::try_from(count).ok(), "and none left out");
-        }
-    }
-
-    #[test]
-    fn a_program_that_goes_elsewhere_begins_anew() {
-        let (mut prefetch, _) = after((0..10).map(|step| 500 + step));
-        let plan = prefetch.fault(90_000);
-        assert_eq!((plan.shape(), plan.clone().next()), (Shape::Stride(1), Some(90_001)));
-        assert_eq!(prefetch.reached(90_001).next(), Some(90_009));
-        assert_eq!(prefetch.reached(90_002).count(), 0, "both chunks were asked for");
     }
 }
