@@ -52,20 +52,22 @@ impl Default for Policy {
 pub struct RoundTrip {
     mean_ns: u64,
     deviation_ns: u64,
+    doublings: u32,
 }
 
 impl RoundTrip {
     /// Nothing is known yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { mean_ns: 0, deviation_ns: 0 }
+        Self { mean_ns: 0, deviation_ns: 0, doublings: 0 }
     }
 
     /// An answer took so long.
     pub fn sample(&mut self, took: Duration) {
         let took = took.as_ns();
+        self.doublings = 0;
         if self.mean_ns == 0 {
-            *self = Self { mean_ns: took, deviation_ns: took / 2 };
+            (self.mean_ns, self.deviation_ns) = (took, took / 2);
             return;
         }
         let off = took.abs_diff(self.mean_ns);
@@ -73,16 +75,28 @@ impl RoundTrip {
         self.mean_ns = smooth(self.mean_ns, took, 8);
     }
 
+    /// An answer came to a request that was sent more than once. Either one was lost, or round
+    /// trips have become longer than is waited for: until a clear one tells, the wait doubles.
+    pub fn unclear(&mut self) {
+        self.doublings = self.doublings.saturating_add(1).min(RETRY_DOUBLINGS_MAX);
+    }
+
     /// The policy with a first wait that fits: at least a quarter of the given one, so that one
     /// late wake-up does not look like a loss, and never more than it.
     #[must_use]
     pub fn tune(&self, policy: Policy) -> Policy {
+        self.tune_above(policy, policy.first.over(4))
+    }
+
+    /// As [`Self::tune`], with another lower bound.
+    #[must_use]
+    pub fn tune_above(&self, policy: Policy, least: Duration) -> Policy {
         if self.mean_ns == 0 {
             return policy;
         }
         let usual = self.mean_ns.saturating_add(self.deviation_ns.saturating_mul(4));
-        let first = Duration::from_ns(usual).max(policy.first.over(4)).min(policy.first);
-        Policy { first, ..policy }
+        let first = Duration::from_ns(usual).max(least).times(1 << self.doublings);
+        Policy { first: first.min(policy.first), ..policy }
     }
 }
 
@@ -225,6 +239,28 @@ mod tests {
         assert_eq!(trip.tune(policy()).first, Duration::from_us(2500), "not below the floor");
         trip.sample(Duration::from_ms(10_000));
         assert_eq!(trip.tune(policy()).first, policy().first, "not above the given one");
+    }
+
+    #[test]
+    fn unclear_answers_double_the_first_wait_until_a_clear_one() {
+        let mut trip = RoundTrip::new();
+        trip.unclear();
+        assert_eq!(trip.tune(policy()), policy(), "nothing known");
+        let least = Duration::from_us(500);
+        for _ in 0..100 {
+            trip.sample(Duration::from_us(10));
+        }
+        assert_eq!(trip.tune_above(policy(), least).first, least);
+        trip.unclear();
+        trip.unclear();
+        assert_eq!(trip.tune_above(policy(), least).first, Duration::from_ms(2));
+        (0..2).for_each(|_| trip.unclear());
+        assert_eq!(trip.tune_above(policy(), least).first, Duration::from_ms(8));
+        (0..40).for_each(|_| trip.unclear());
+        let twice = least.times(2);
+        assert_eq!(trip.tune_above(policy(), twice).first, policy().first, "not above the given");
+        trip.sample(Duration::from_us(10));
+        assert_eq!(trip.tune_above(policy(), least).first, least);
     }
 
     #[test]

@@ -30,6 +30,7 @@ fn owner() -> Owner {
         ops: 16,
         mends: 2,
         fetch: policy,
+        fetch_least: Duration::from_ms(1),
         evict: policy,
         shed_pause: Duration::from_ms(100),
         mend_pause: Duration::from_ms(10),
@@ -363,4 +364,57 @@ fn damage_on_the_way_is_not_the_holders() {
     world.owner.end_fetch(op);
     assert_eq!((world.owner.stats().damaged, world.owner.stats().misread), (5, 0));
     assert_eq!(world.fetch_all(&entries), 1);
+}
+
+impl World {
+    /// A task waits for a page, which comes `after_ms` later if it comes. Gives how long the first
+    /// repeat waits, in ms.
+    fn fault(&mut self, begin_ms: u64, entry: EntryId, after_ms: u64, sendings: u32) -> u64 {
+        let now = at(begin_ms);
+        let op = self.owner.fetch(now, entry, &[], BatchFlags::FAULT).expect("fetches");
+        let mut sent = self.owner.poll_transmit_of(now, op).expect("asked for");
+        let due = self.owner.poll_timeout_of(now, op).expect("it is repeated");
+        let mut next = due;
+        for _ in 1..sendings {
+            sent = self.owner.poll_transmit_of(next, op).expect("asked for again");
+            next = self.owner.poll_timeout_of(next, op).expect("and again");
+        }
+        let Body::Batch { head, items, .. } = sent.body else { panic!("a fetch") };
+        let item = *items.iter().next().expect("one");
+        let to = sent.to.slot.index() - 1;
+        let (frame, page_sum) = self.holders[to].0.fetch(peer(ME), &item).expect("held");
+        let content = self.holders[to].1[usize::try_from(frame.0).expect("small")];
+        let item = Item { status: Status::Done, page_sum, ..item };
+        let came = at(begin_ms + after_ms);
+        let accepted = self.owner.handle_page(came, sent.to, head.request, &item, Some(content));
+        assert!(accepted.is_some());
+        self.owner.end_fetch(op);
+        due.since(now).as_ns() / 1_000_000
+    }
+}
+
+/// What a task waits for is asked for again when an answer usually has come, not when the slowest
+/// would have; and later, as long as answers leave open whether one was lost.
+#[test]
+fn a_fault_is_repeated_by_the_round_trip() {
+    let mut world = World::new(&[64]);
+    let entries = world.evict(8, 1);
+    assert_eq!(world.fault(100, entries[0], 2, 1), 10, "nothing is known");
+    for turn in 1..60 {
+        world.fault(100 + 10 * turn, entries[0], 2, 1);
+    }
+    assert_eq!(world.fault(1_000, entries[1], 2, 1), 2, "as long as an answer takes");
+    assert_eq!(world.fault(1_100, entries[1], 3, 2), 2, "an answer to one of two");
+    assert_eq!(world.fault(1_200, entries[1], 2, 1), 4, "it is not clear how long they take");
+    assert_eq!(world.fault(1_300, entries[1], 2, 1), 2);
+    // Batches that nobody waits for, slow as they are, tell nothing of it.
+    for entry in &entries {
+        let op = world.owner.fetch(at(2_000), *entry, &[], BatchFlags::empty()).expect("fetches");
+        let first = world.owner.poll_timeout_of(at(2_000), op);
+        assert_eq!(first, Some(at(2_000)), "to be sent");
+        world.owner.poll_transmit_of(at(2_000), op);
+        assert_eq!(world.owner.poll_timeout_of(at(2_000), op), Some(at(2_010)), "by the policy");
+        world.owner.end_fetch(op);
+    }
+    assert_eq!(world.fault(3_000, entries[1], 2, 1), 2);
 }

@@ -46,6 +46,7 @@ impl World {
             ops: 16,
             mends: 3,
             fetch: policy,
+            fetch_least: Duration::from_ms(1),
             evict: policy,
             shed_pause: Duration::from_ms(20),
             mend_pause: Duration::from_ms(5),

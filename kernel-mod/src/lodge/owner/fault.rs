@@ -1,7 +1,14 @@
 //! A process needs a page that is elsewhere. Runs in the process, with its address space locked.
 
 use holon_uapi::memory as uapi;
-use kapi::{clock, page::Page, thread::current_process, wait::Mode, wanted::Wanted, Errno, Result};
+use kapi::{
+    clock,
+    page::Page,
+    thread::current_process,
+    wait::{Mode, Waited},
+    wanted::Wanted,
+    Errno, Result,
+};
 use netproto::{msg::lodge::BatchFlags, Instant};
 use vm_remote::{
     gather::Gather,
@@ -176,11 +183,7 @@ impl Owning {
         serial: u64,
         end: Instant,
     ) -> core::result::Result<(), Failed> {
-        let is_done = || self.state.lock().settled(op, serial, 0).is_some();
-        let mut killed = false;
-        if let (Some(queue), Some(span)) = (self.waits.get(usize::from(op.0)), wait_span(end)) {
-            killed = queue.wait(Mode::Killable, Some(span), is_done).is_err();
-        }
+        let killed = self.wait_for_first(op, serial, end).is_err();
         let mut state = self.state.lock();
         let came = state.settled(op, serial, 0) == Some(true);
         let stage = state.owner.stage(entry);
@@ -194,6 +197,23 @@ impl Owning {
             (_, _, Stage::Lost(loss)) => Err(Failed::Lost(loss)),
             _ => Err(Failed::TooLong),
         }
+    }
+
+    /// Waits until the first page of a batch is here, or will not come, or it has taken too long.
+    /// Whoever waits repeats the request: the thread is not woken for it. An error if the task is
+    /// to die.
+    fn wait_for_first(&self, op: OpId, serial: u64, end: Instant) -> Result {
+        let Some(queue) = self.waits.get(usize::from(op.0)) else { return Ok(()) };
+        let is_done = || self.state.lock().settled(op, serial, 0).is_some();
+        while let Some(left) = wait_span(end) {
+            let next = self.state.lock().owner.poll_timeout_of(now(), op);
+            let span = next.map_or(left, |next| wait_span(next).unwrap_or_default().min(left));
+            if queue.wait(Mode::Killable, Some(span), is_done)? == Waited::Ready {
+                break;
+            }
+            self.send_all_of(op, Full::Leave);
+        }
+        Ok(())
     }
 
     /// Ends a batch. The caller drops what it had without the lock.

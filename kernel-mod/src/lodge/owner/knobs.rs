@@ -31,6 +31,8 @@ static RECALL: AtomicU64 = AtomicU64::new(0);
 /// What a program is likely to touch next is fetched before it does.
 static PREFETCH: AtomicU64 = AtomicU64::new(1);
 static FETCH_FIRST_MS: AtomicU64 = AtomicU64::new(100);
+/// The least wait before a page that a task waits for is asked for again.
+static FETCH_LEAST_MS: AtomicU64 = AtomicU64::new(5);
 static GIVE_UP_MS: AtomicU64 = AtomicU64::new(30_000);
 
 static LATENCY: TextFn = stats::latency_text;
@@ -105,6 +107,13 @@ pub(super) fn fetch_policy() -> Policy {
     scaled(first, 10 * first, GIVE_UP_MS.load(Ordering::Relaxed))
 }
 
+/// How soon at least a page that a task waits for is asked for again; the measured round trip says
+/// when, up to what the policy says.
+pub(super) fn fetch_least() -> Duration {
+    let least = Duration::from_ms(FETCH_LEAST_MS.load(Ordering::Relaxed));
+    least.times(u64::from(net::timescale()))
+}
+
 /// How stores are: they queue behind each other.
 pub(super) fn evict_policy() -> Policy {
     scaled(1_000, 2_000, 10_000)
@@ -121,6 +130,7 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
         (c"recall", &RECALL, 0, 1),
         (c"prefetch", &PREFETCH, 0, 1),
         (c"fetch_first_ms", &FETCH_FIRST_MS, 1, 10_000),
+        (c"fetch_least_ms", &FETCH_LEAST_MS, 1, 10_000),
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
     ];
     entries.try_reserve(stats::ALL.len() + knobs.len() + 2)?;

@@ -59,6 +59,7 @@ pub(super) fn make(base: &'static Base) -> Result<&'static Owning> {
         ops: OPS,
         mends: MENDS,
         fetch: knobs::fetch_policy(),
+        fetch_least: knobs::fetch_least(),
         evict: knobs::evict_policy(),
         shed_pause: Duration::from_ms(2_000).times(u64::from(net::timescale())),
         mend_pause: Duration::from_ms(20),

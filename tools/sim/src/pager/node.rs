@@ -84,6 +84,7 @@ impl Life {
             ops: options.ops,
             mends: 3,
             fetch: policy(1_500),
+            fetch_least: Duration::from_ms(3),
             evict: policy(600),
             shed_pause: Duration::from_ms(120),
             mend_pause: Duration::from_ms(15),

@@ -8,7 +8,15 @@ use crate::lodge::owner::op::{Op, OpId, OpKind};
 use crate::lodge::owner::state::OP_BITS;
 use crate::lodge::owner::{Link, Owner};
 use crate::lodge::{bit, Body, Items, Transmit, PAGES_MAX};
-use crate::retry::Step;
+use crate::retry::{Retry, Step};
+
+/// When something is to be done about a request.
+fn due(mut retry: Retry, now: Instant) -> Instant {
+    match retry.poll(now) {
+        Step::Wait(span) => now.after(span),
+        Step::Send | Step::GiveUp => now,
+    }
+}
 
 impl Owner {
     /// Looks whether a batch is over, and what comes next then.
@@ -83,19 +91,19 @@ impl Owner {
     /// When [`Self::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let wait = |retry: &crate::retry::Retry| {
-            let mut retry = *retry;
-            match retry.poll(now) {
-                Step::Wait(span) => now.after(span),
-                Step::Send | Step::GiveUp => now,
-            }
-        };
+        let wait = |retry: &Retry| due(*retry, now);
         let ops = self.ops.iter().flatten().filter(|op| !op.is_over).map(|op| wait(&op.retry));
         let up = self.lenders.iter().filter(|lender| lender.link == Link::Up);
         let asked = up.filter_map(|lender| lender.asked.as_ref()).map(|(_, retry)| wait(retry));
         let mend = (!self.mending.is_empty()).then_some(self.mend_after.max(now));
         let release = (!self.leaving.is_empty()).then(|| now.after(self.config.fetch.first));
         ops.chain(asked).chain(mend).chain(release).min()
+    }
+
+    /// When [`Self::poll_transmit_of`] is to be called next for a batch that is not over.
+    #[must_use]
+    pub fn poll_timeout_of(&self, now: Instant, id: OpId) -> Option<Instant> {
+        self.op(id).filter(|op| !op.is_over).map(|op| due(op.retry, now))
     }
 
     /// An evicted or fetched batch that is over, each once. Until it is committed or ended it may

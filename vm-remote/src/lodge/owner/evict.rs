@@ -110,7 +110,6 @@ impl Owner {
                 if let Some(copy) = entry.copy_at(from.slot) {
                     copy.stage = CopyStage::Held;
                 }
-                self.sample(now, id, from.slot);
                 if let Some(op) = self.op_mut(id) {
                     op.close(lane, item.position);
                     op.retry.progress(now);

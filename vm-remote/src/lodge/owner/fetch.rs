@@ -9,6 +9,7 @@ use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, PageCopy, Stag
 use crate::lodge::owner::op::{Op, OpId, OpKind};
 use crate::lodge::owner::{Link, Owner};
 use crate::lodge::{bit, Peer, PAGES_MAX};
+use crate::retry::Retry;
 
 /// Misreads after which a copy is given up: one more try, for it may have been the way.
 const MISREADS_MAX: u8 = 2;
@@ -81,7 +82,20 @@ impl Owner {
         op.open_lane(0, None);
         self.put_op(id, op);
         self.choose_sources(id, None);
+        if flags.contains(BatchFlags::FAULT) {
+            self.tune(now, id);
+        }
         Ok(id)
+    }
+
+    /// The first repeat for a task that waits is due as soon as an answer usually has come.
+    fn tune(&mut self, now: Instant, id: OpId) {
+        let (policy, least) = (self.config.fetch, self.config.fetch_least);
+        let lender = self.op(id).and_then(|op| self.lenders.get(op.source(0)?));
+        let tuned = lender.map(|lender| lender.trip.tune_above(policy, least));
+        if let Some((op, policy)) = self.op_mut(id).zip(tuned) {
+            op.retry = Retry::new(policy, now);
+        }
     }
 
     /// Chooses where each open page is read from, rather not where it was read from before if that
@@ -190,7 +204,7 @@ impl Owner {
         let is_right = item.page_sum == entry.sum && sum == Some(entry.sum);
         match item.status {
             Status::Done if is_right => {
-                self.sample(now, id, from.slot);
+                self.sample(now, id, (from.slot, item.position));
                 let op = self.op_mut(id)?;
                 op.close(lane, item.position);
                 op.done |= bit(item.position);
@@ -320,18 +334,19 @@ impl Owner {
         }
     }
 
-    /// A round trip was measured, if it is known which sending was answered.
-    pub(super) fn sample(&mut self, now: Instant, id: OpId, slot: Slot) {
-        let Some(op) = self.op_mut(id) else {
+    /// What a task waited for came: tells of the round trip, if it is known which sending was
+    /// answered. Other batches queue behind each other, on both sides.
+    fn sample(&mut self, now: Instant, id: OpId, (slot, position): (Slot, u8)) {
+        let is_urgent = |op: &&Op| op.flags.contains(BatchFlags::FAULT) && position == 0;
+        let Some(op) = self.op(id).filter(is_urgent) else {
             return;
         };
-        let is_first = !core::mem::replace(&mut op.is_answered, true);
-        let took = now.since(op.retry.since());
-        if is_first && op.retry.sendings() == 1 {
-            let lender = self.lenders.get_mut(slot).filter(|lender| lender.link == Link::Up);
-            if let Some(lender) = lender {
-                lender.trip.sample(took);
-            }
+        let (took, sendings) = (now.since(op.retry.since()), op.retry.sendings());
+        let lender = self.lenders.get_mut(slot).filter(|lender| lender.link == Link::Up);
+        match lender {
+            Some(lender) if sendings == 1 => lender.trip.sample(took),
+            Some(lender) => lender.trip.unclear(),
+            None => (),
         }
     }
 }

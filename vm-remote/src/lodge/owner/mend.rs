@@ -110,7 +110,6 @@ impl Owner {
         op.kind = OpKind::MendStore;
         op.request = request;
         op.retry = crate::retry::Retry::new(policy, now);
-        op.is_answered = false;
         let open = if is_target_up { done } else { 0 };
         op.lanes = [Lane { holder: target, open, unsent: 0 }, Lane::default()];
         if open == 0 {

@@ -53,8 +53,6 @@ pub(super) struct Op {
     /// Positions that were read.
     pub(super) done: u32,
     pub(super) retry: Retry,
-    /// Its first answer came: later ones tell nothing of the round trip.
-    pub(super) is_answered: bool,
     pub(super) is_over: bool,
     /// The driver was told that it is over.
     pub(super) is_told: bool,
@@ -77,7 +75,6 @@ impl Op {
             failed: 0,
             done: 0,
             retry: Retry::new(policy, now),
-            is_answered: false,
             is_over: false,
             is_told: false,
         };

@@ -22,6 +22,9 @@ pub struct Config {
     pub mends: u16,
     /// When to repeat and give up a fetch.
     pub fetch: Policy,
+    /// The least wait before a fetch that a task waits for is repeated; else it goes by the round
+    /// trip, up to the policy's first wait.
+    pub fetch_least: Duration,
     /// When to repeat and give up a store. The page stays here then.
     pub evict: Policy,
     /// For how long a holder that hands back gets nothing new.
