@@ -161,6 +161,11 @@ void kpi_mm_lodge_end(struct kpi_lodge *lodge);
  * the end.  -EAGAIN as above.
  */
 long kpi_mm_regions(struct mm_struct *mm, u64 start, struct kpi_region *out, u64 max, u64 *next);
+/*
+ * The process whose address space has this number, in the first pid namespace; 0
+ * if there is none.  Looks at all tasks.
+ */
+u32 kpi_process_of(u64 mm);
 /* The processes of this machine, `max` at most: how many. */
 long kpi_processes(struct kpi_process *out, u64 max);
 

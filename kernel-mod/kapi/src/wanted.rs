@@ -38,6 +38,13 @@ impl<'a> Wanted<'a> {
         self.raw.mm
     }
 
+    /// The process whose address space it is, in the first pid namespace: not always the one that
+    /// touches it. 0 if it has just ended. Looks at all tasks.
+    pub fn process(&self) -> u32 {
+        // SAFETY: no condition on the caller.
+        unsafe { raw::kpi_process_of(self.raw.mm) }
+    }
+
     /// What the pages of the pool at other addresses of the same mapping carry; 0: there is none.
     pub fn tags(&self, addresses: &[u64]) -> [u64; BESIDE_MAX] {
         let mut tags = [0; BESIDE_MAX];

@@ -29,7 +29,7 @@ static u64 look_table(struct kpi_lodge *lodge, u64 i, struct page **page)
 			continue;
 		if (!vma || at >= vma->vm_end)
 			vma = vma_lookup(lodge->mm, at);
-		if (!holon_may_lodge(vma))
+		if (!holon_may_lodge(vma) || holon_stays(lodge->mm, at))
 			continue;
 		page[i] = holon_pte_page(ptep_get(pte + ((at - first) >> PAGE_SHIFT)));
 		if (page[i])
@@ -47,7 +47,8 @@ static struct page *look_huge(struct kpi_lodge *lodge, u64 addr)
 	struct page *page = NULL;
 	spinlock_t *ptl;
 
-	if (!pmd || !holon_may_lodge(vma_lookup(lodge->mm, addr)))
+	if (!pmd || !holon_may_lodge(vma_lookup(lodge->mm, addr)) ||
+	    holon_stays(lodge->mm, addr))
 		return NULL;
 	ptl = pmd_lock(lodge->mm, pmd);
 	if (pmd_present(*pmd) && pmd_trans_huge(*pmd)) {

@@ -16,6 +16,18 @@ bool holon_may_lodge(struct vm_area_struct *vma)
 	       !userfaultfd_armed(vma) && !mm_has_notifiers(vma->vm_mm);
 }
 
+static bool has_page(unsigned long start, unsigned long end, unsigned long addr)
+{
+	return start < end && addr >= (start & PAGE_MASK) && addr < PAGE_ALIGN(end);
+}
+
+/* Arguments and environment. */
+bool holon_stays(struct mm_struct *mm, unsigned long addr)
+{
+	return has_page(READ_ONCE(mm->arg_start), READ_ONCE(mm->arg_end), addr) ||
+	       has_page(READ_ONCE(mm->env_start), READ_ONCE(mm->env_end), addr);
+}
+
 pmd_t *holon_pmd(struct mm_struct *mm, unsigned long addr)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
@@ -125,7 +137,7 @@ static void region_part(struct mm_struct *mm, unsigned long addr, unsigned long 
 	}
 	for (; addr < end; addr += PAGE_SIZE, pte++, at++) {
 		page = holon_pte_page(ptep_get(pte));
-		if (!page)
+		if (!page || holon_stays(mm, addr))
 			continue;
 		__set_bit(at, (unsigned long *)out->here);
 		if (touched(&pte->pte, page_folio(page)))

@@ -41,6 +41,8 @@ void holon_pool_forget(struct page *page);
 
 /* May pages of this mapping go out? */
 bool holon_may_lodge(struct vm_area_struct *vma);
+/* Does the page stay in any case?  What everybody reads who lists processes does. */
+bool holon_stays(struct mm_struct *mm, unsigned long addr);
 /* The directory entry over an address, or NULL.  With the address space locked. */
 pmd_t *holon_pmd(struct mm_struct *mm, unsigned long addr);
 /* The locked page table under a directory entry, at an address; NULL without one. */

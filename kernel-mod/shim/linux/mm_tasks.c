@@ -21,6 +21,25 @@ static bool may_be_asked(struct task_struct *task)
 	       task->signal->oom_score_adj != OOM_SCORE_ADJ_MIN;
 }
 
+/* The address space is not looked into: it may be gone. */
+u32 kpi_process_of(u64 mm)
+{
+	struct task_struct *process, *task;
+	u32 found = 0;
+
+	if ((unsigned long)current->mm == mm)
+		return task_tgid_nr(current);
+	rcu_read_lock();
+	for_each_process_thread(process, task) {
+		if (!(task->flags & PF_KTHREAD) && (unsigned long)READ_ONCE(task->mm) == mm) {
+			found = task_tgid_nr(task);
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}
+
 long kpi_processes(struct kpi_process *out, u64 max)
 {
 	struct task_struct *task;

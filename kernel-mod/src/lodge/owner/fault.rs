@@ -4,7 +4,6 @@ use holon_uapi::memory as uapi;
 use kapi::{
     clock,
     page::Page,
-    thread::current_process,
     wait::{Mode, Waited},
     wanted::Wanted,
     Errno, Result,
@@ -54,11 +53,11 @@ pub(crate) fn page_wanted(wanted: &Wanted<'_>, entry: u32, page: Page) -> Result
                 Loss::NotHeld(slot) => (slot, uapi::LOST_REFUSED),
                 Loss::Damaged(slot) => (slot, uapi::LOST_DAMAGED),
             };
-            tell_lost(u32::from(slot.get()), reason);
+            tell_lost(wanted, u32::from(slot.get()), reason);
             Err(Errno::EIO)
         }
         Err(Failed::TooLong) => {
-            tell_lost(u32::MAX, uapi::LOST_TOO_LONG);
+            tell_lost(wanted, u32::MAX, uapi::LOST_TOO_LONG);
             Err(Errno::EIO)
         }
     }
@@ -71,11 +70,11 @@ pub(crate) fn page_freed(entry: u32) {
     }
 }
 
-/// Tells the daemon that the calling process can't have a page of its own.
+/// Tells the daemon that a process can't have a page of its own. Another one may have asked for it.
 #[inline(never)]
-fn tell_lost(slot: u32, reason: u32) {
+fn tell_lost(wanted: &Wanted<'_>, slot: u32, reason: u32) {
     stats::LOST.add(1);
-    let pid = current_process();
+    let pid = wanted.process();
     log::error!("process {pid}: a page that was elsewhere is lost, reason {reason}, slot {slot}");
     let lost = uapi::PageLost { pid: pid.into(), reason: reason.into() };
     events::emit(uapi::PAGE_LOST, slot, lost.as_bytes());

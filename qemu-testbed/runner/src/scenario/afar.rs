@@ -8,11 +8,13 @@ use anyhow::{ensure, Context, Result};
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 use super::drains::finished;
 use super::links::{between, BAD};
-use super::lodges::{holds_nothing, lenders, Lodged, BACK};
+use super::lodges::{holds_nothing, lenders, Lodged, BACK, MIB};
 use crate::switch::Faults;
 
 /// What a fault waits for its page when the holder is not reached; the module takes it times 4.
 const GIVE_UP_MS: u64 = 2_000;
+/// What has the process look at all of its memory.
+const LOOK: &str = "pkill -USR1 -x touch";
 /// Of the program whose link is bad: each page that gets lost is waited for.
 const BAD_MIB: u64 = 1;
 /// Until such a process is dead, and its job over.
@@ -55,9 +57,9 @@ pub(crate) fn cut_heals(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2])?;
     let lodged = Lodged::begin(cluster, "/root/afar-heals.out")?;
     lodged.evict(cluster)?;
-    let look = look(cluster)?;
     cut(cluster)?;
-    cluster.sh(1, &format!(": >{}; {look}", lodged.output))?;
+    lists_processes(cluster)?;
+    cluster.sh(1, &format!(": >{}; {LOOK}", lodged.output))?;
     cluster.sees_up(1, 2)?;
     let said = cluster.sh(1, &format!("cat {}", lodged.output))?;
     ensure!(!said.contains("intact"), "it has its pages, though nobody could bring them");
@@ -79,11 +81,16 @@ pub(crate) fn cut_stays(cluster: &mut Cluster) -> Result<()> {
         cluster.run(1, &format!("-- {PROGRAMS}/counter /root/afar-by.out 10000 300000"))?;
     let knob = "/proc/sys/holon/lodge/give_up_ms";
     let usual = cluster.sh(1, &format!("cat {knob}; echo {GIVE_UP_MS} >{knob}"))?;
-    let look = look(cluster)?;
     cut(cluster)?;
-    cluster.sh(1, &look)?;
+    let read = read_by_another(cluster);
+    let lost = cluster.event(1, "memory-lost", &lodged.id)?;
+    let is_here = cluster.process(1, &lodged.id)?.is_some();
+    cluster.sh(1, LOOK)?;
     let ended = cluster.ended(1, lodged.job, GIVEN_UP);
     cluster.sh(1, &format!("echo {usual} >{knob}"))?;
+    read?;
+    lost.context("no event says whose memory another one could not read")?;
+    ensure!(is_here, "it ended, though only another one has read its memory");
     ended?;
     cluster.instance().link_clear()?;
     cluster.event(1, "memory-lost", &lodged.id)?.context("no event says that it lost memory")?;
@@ -92,10 +99,35 @@ pub(crate) fn cut_stays(cluster: &mut Cluster) -> Result<()> {
     finished(cluster, 1, bystander, "/root/afar-by.out", 10_000)
 }
 
-/// What has the process look at all of its memory. It is found beforehand: who looks for it by name
-/// reads its command line, which may be elsewhere, too.
-fn look(cluster: &Cluster) -> Result<String> {
-    Ok(format!("kill -USR1 {}", cluster.sh(1, "pgrep -x touch")?))
+/// Whoever looks through all processes waits for nothing: names, arguments and environments are
+/// here, whatever else is not.
+fn lists_processes(cluster: &Cluster) -> Result<()> {
+    let line = format!("timeout 20 sh -c 'ps axeww | grep -c \"[t]ouch {MIB}\"'");
+    let found = cluster.sh(1, &line)?;
+    ensure!(found != "0", "ps does not show the program");
+    Ok(())
+}
+
+/// Another process reads the memory of the one that waits for it, and gets an error for the first
+/// page that can't be had.
+fn read_by_another(cluster: &Cluster) -> Result<()> {
+    let line = format!(
+        "pid=$(pgrep -x touch) && while read -r range rights _ _ _ name; do \
+             from=$((16#${{range%-*}})) to=$((16#${{range#*-}})); \
+             if [ \"$rights\" = rw-p ] && [ -z \"$name\" ] && [ $((to - from)) -ge {bytes} ]; \
+             then exec dd status=none if=/proc/$pid/mem of=/dev/null bs=4096 \
+                 skip=$((from / 4096)) count=$(((to - from) / 4096)); fi; \
+         done </proc/$pid/maps; exit 99",
+        bytes = MIB << 20
+    );
+    let read = cluster.capture(1, &format!("bash -c '{line}'"))?;
+    let said = String::from_utf8_lossy(&read.stderr);
+    ensure!(
+        read.status.code() == Some(1) && said.contains("Input/output error"),
+        "reading it from outside ended with {}: {said}",
+        read.status
+    );
+    Ok(())
 }
 
 /// Nothing passes between node1 and node2.

@@ -9,7 +9,7 @@ use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 use super::drains::finished;
 
 /// Of the program that is evicted, and pages of it that are to go.
-const MIB: u64 = 8;
+pub(super) const MIB: u64 = 8;
 const PAGES: u64 = 2048;
 /// Until all of it came back by faults: one took 55 ms where three guests shared two busy cores.
 pub(super) const BACK: Duration = Duration::from_secs(300);
