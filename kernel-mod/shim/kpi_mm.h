@@ -235,7 +235,8 @@ int kpi_mm_swapped(struct mm_struct *mm);
 /* --- called by the shim (kapi/src/mm.rs) --- */
 /*
  * A process needs this page now: fill dst.  0, or -errno: the page is lost
- * (-EIO) or the task is to die (-EINTR).  May sleep.
+ * (-EIO), the task is to die (-EINTR), or there is no memory (-ENOMEM): then the
+ * access is tried again.  May sleep.
  */
 int kapi_mm_page_wanted(const struct kpi_fault *fault, struct page *dst);
 /* How many pages were made free; with none a process is killed.  May sleep. */

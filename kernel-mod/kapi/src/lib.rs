@@ -29,6 +29,7 @@ pub mod creds;
 pub mod ctl;
 pub mod errno;
 pub mod exits;
+pub mod fail;
 pub mod file;
 pub mod fileref;
 pub mod global;

@@ -6,6 +6,7 @@ use rust_alloc::vec::Vec;
 
 use crate::{
     errno::{Errno, Result},
+    fail,
     module::Unloading,
     raw,
     wanted::Wanted,
@@ -35,20 +36,27 @@ impl Page {
     /// A new page with any content, or `ENOMEM`.
     pub fn new() -> Result<Self> {
         // SAFETY: no condition on the caller.
-        NonNull::new(unsafe { raw::kpi_page_alloc() }).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
+        Self::got(|| unsafe { raw::kpi_page_alloc() }).ok_or(Errno::ENOMEM)
     }
 
     /// A page that can be done without: `ENOMEM` before others are pressed hard.
     pub fn spare() -> Result<Self> {
         // SAFETY: no condition on the caller.
-        let raw = unsafe { raw::kpi_page_alloc_spare() };
-        NonNull::new(raw).map(|raw| Self { raw }).ok_or(Errno::ENOMEM)
+        Self::got(|| unsafe { raw::kpi_page_alloc_spare() }).ok_or(Errno::ENOMEM)
     }
 
     /// A page, but only if there is one at once.
     pub fn new_easily() -> Option<Self> {
         // SAFETY: no condition on the caller.
-        NonNull::new(unsafe { raw::kpi_page_alloc_easily() }).map(|raw| Self { raw })
+        Self::got(|| unsafe { raw::kpi_page_alloc_easily() })
+    }
+
+    /// What `alloc` gives: null, or a page with a reference that nobody else uses.
+    fn got(alloc: impl FnOnce() -> *mut raw::page) -> Option<Self> {
+        if fail::is_due() {
+            return None;
+        }
+        NonNull::new(alloc()).map(|raw| Self { raw })
     }
 
     /// The page without its owner.
@@ -109,6 +117,9 @@ pub fn pool_stat() -> PoolStat {
 
 /// Scratch memory for a batch.
 pub(crate) fn words() -> Result<Vec<u64>> {
+    if fail::is_due() {
+        return Err(Errno::ENOMEM);
+    }
     let mut words = Vec::new();
     words.try_reserve_exact(BATCH_MAX)?;
     words.resize(BATCH_MAX, 0);
@@ -117,6 +128,9 @@ pub(crate) fn words() -> Result<Vec<u64>> {
 
 /// Adds a chunk of `bytes`, a multiple of 2 MiB. May sleep.
 pub fn pool_grow(bytes: u64) -> Result {
+    if fail::is_due() {
+        return Err(Errno::ENOMEM);
+    }
     // SAFETY: no condition on the caller but to be allowed to sleep.
     Errno::check(unsafe { raw::kpi_pool_grow(bytes) }).map(drop)
 }
@@ -207,6 +221,10 @@ unsafe extern "C" fn kapi_mm_page_wanted(
     let (Some(pager), Some(fault), Some(raw)) = (PAGER.get(), fault, NonNull::new(page)) else {
         return Errno::EIO.code();
     };
+    // As if the shim had got no page.
+    if fail::is_due() {
+        return Errno::ENOMEM.code();
+    }
     // SAFETY: the shim holds a reference until we return.
     unsafe { raw::kpi_page_get(raw.as_ptr()) };
     // The shim doesn't look at the content before we return, and the pager has given the page up

@@ -64,5 +64,7 @@ vm_fault_t holon_mm_fault(struct vm_fault *vmf)
 	}
 	put_page(fresh);
 	/* Not replaced after all tries: the access faults again. */
+	if (rc == -ENOMEM)
+		return VM_FAULT_OOM;
 	return rc ? VM_FAULT_SIGBUS : 0;
 }

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+#[cfg(feature = "selftest")]
+use kapi::sysctl::{Entry, Value};
 use kapi::{sysctl::Table, Result};
 
 use super::{holder, owner, stall, stats};
@@ -14,5 +16,11 @@ pub(super) fn table() -> Result<Table> {
     entries.push(stall::entry());
     holder::entries(&mut entries)?;
     owner::entries(&mut entries)?;
+    #[cfg(feature = "selftest")]
+    {
+        let value = Value::Knob(&kapi::fail::FAIL_IN, 0, 1 << 32);
+        entries.try_reserve(1)?;
+        entries.push(Entry { name: c"fail_in", value });
+    }
     Table::new(c"holon/lodge", &entries)
 }

@@ -2,8 +2,10 @@
 /*
  * What all tests use: the self-test calls, memory with a known content, a source process, a target.
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -27,6 +29,27 @@ struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc)
 	else
 		CHECK(r == 0);
 	return t;
+}
+
+#define FAIL_IN "/proc/sys/holon/lodge/fail_in"
+
+void fail_in(u64 n)
+{
+	char text[32];
+	int fd = open(FAIL_IN, O_WRONLY), len = snprintf(text, sizeof(text), "%lu", n);
+
+	CHECK(fd >= 0 && write(fd, text, len) == len);
+	close(fd);
+}
+
+u64 fail_left(void)
+{
+	char text[32] = "";
+	int fd = open(FAIL_IN, O_RDONLY);
+
+	CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return strtoull(text, NULL, 0);
 }
 
 u64 now_ns(void)

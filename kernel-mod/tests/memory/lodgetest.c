@@ -5,6 +5,7 @@
  *
  *   lodgetest all          each test once
  *   lodgetest NAME         one of them
+ *   lodgetest fails        each allocation fails once, of a module built with FEATURES=selftest
  *   lodgetest speed PAGES  evicts, fetches in order and at random; times
  *   lodgetest fill PAGES   more than there is memory: nothing is asked for, it has to go by itself
  *   lodgetest keep PAGES   evicts, prints "far", and reads all when a line comes: 0, or 1 and
@@ -19,80 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "memtest.h"
-
-/* Newer than some C libraries. */
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
-static void set(const char *name, u64 value)
-{
-	char path[128], text[32];
-	int fd, n = snprintf(text, sizeof(text), "%lu", value);
-
-	snprintf(path, sizeof(path), "/proc/sys/holon/lodge/%s", name);
-	fd = open(path, O_WRONLY);
-	CHECK(fd >= 0 && write(fd, text, n) == n);
-	close(fd);
-}
-
-/* Pages of [p, p + pages) that are not in memory. */
-static u64 far_of(char *p, u64 pages)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	u64 entry[512], n = 0;
-
-	for (u64 at = 0; at < pages; at += 512) {
-		u64 some = pages - at < 512 ? pages - at : 512;
-		u64 from = ((u64)p / PAGE + at) * 8;
-
-		CHECK(pread(fd, entry, some * 8, from) == (ssize_t)(some * 8));
-		for (u64 i = 0; i < some; i++)
-			n += entry[i] >> 62 & 1;
-	}
-	close(fd);
-	return n;
-}
-
-/* Asks until so many of these are elsewhere, for 30 s at most. Gives how many are. */
-static u64 send_away(char *p, u64 pages, u64 wanted)
-{
-	u64 end = now_ns() + 30000000000ull, far = 0, before;
-
-	while (now_ns() < end) {
-		before = far = far_of(p, pages);
-		if (far >= wanted)
-			break;
-		set("force_pages", 2 * pages);
-		for (int i = 0; i < 20 && far == before; i++) {
-			usleep(50000);
-			far = far_of(p, pages);
-		}
-	}
-	return far;
-}
-
-/* Filled memory that is elsewhere, nearly all of it. */
-static char *far_memory(u64 pages, int huge)
-{
-	char *m = map(pages, huge);
-	u64 far;
-
-	fill(m, pages, SEED);
-	far = send_away(m, pages, pages * 9 / 10);
-	if (far < pages * 9 / 10)
-		printf("  only %lu of %lu pages went\n", far, pages);
-	CHECK(far >= pages * 9 / 10);
-	return m;
-}
-
-#define N 1024ull
-
-static void drop(char *m)
-{
-	munmap(m, N * PAGE);
-}
+#include "lodgetest.h"
 
 static void far_reads(void)
 {
@@ -107,6 +35,26 @@ static void far_huge_pages(void)
 	char *m = far_memory(4 * N, 1);
 
 	CHECK(wrong(m, 4 * N, SEED) == 0);
+	munmap(m, 4 * N * PAGE);
+}
+
+/* Huge pages of which parts are unmapped, moved, dropped and protected while all are elsewhere. */
+static void far_huge_parts(void)
+{
+	char *m = far_memory(4 * N, 1), *to = AT + (1ull << 32), *moved;
+
+	CHECK(munmap(m + 100 * PAGE, 300 * PAGE) == 0);
+	moved = mremap(m + 1000 * PAGE, 700 * PAGE, 700 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	CHECK(moved == to);
+	CHECK(madvise(m + 2000 * PAGE, 50 * PAGE, MADV_DONTNEED) == 0);
+	CHECK(mprotect(m + 3000 * PAGE, 300 * PAGE, PROT_READ) == 0);
+	CHECK(wrong(moved, 700, SEED_AT(1000)) == 0);
+	CHECK(wrong(m, 100, SEED) == 0);
+	CHECK(wrong(m + 400 * PAGE, 600, SEED_AT(400)) == 0);
+	CHECK(wrong(m + 1700 * PAGE, 300, SEED_AT(1700)) == 0);
+	CHECK(*(u64 *)(m + 2000 * PAGE) == 0 && *(u64 *)(m + 2049 * PAGE) == 0);
+	CHECK(wrong(m + 2050 * PAGE, 4 * N - 2050, SEED_AT(2050)) == 0);
+	munmap(moved, 700 * PAGE);
 	munmap(m, 4 * N * PAGE);
 }
 
@@ -185,13 +133,10 @@ static void far_advises(void)
 
 	madvise(m, N / 4 * PAGE, MADV_WILLNEED);
 	madvise(m, N / 4 * PAGE, MADV_COLD);
-	madvise(m, N / 4 * PAGE, MADV_PAGEOUT);
-	madvise(m, N / 4 * PAGE, MADV_FREE);
-	madvise(m + N / 4 * PAGE, N / 4 * PAGE, MADV_MERGEABLE);
 	madvise(m + N / 2 * PAGE, N / 4 * PAGE, MADV_HUGEPAGE);
-	madvise(m + N / 2 * PAGE, N / 4 * PAGE, MADV_COLLAPSE);
+	CHECK(madvise(m + N / 2 * PAGE, N / 4 * PAGE, MADV_POPULATE_READ) == 0);
 	CHECK(madvise(m + 3 * N / 4 * PAGE, N / 4 * PAGE, MADV_POPULATE_WRITE) == 0);
-	CHECK(wrong(m + N / 4 * PAGE, 3 * N / 4, SEED + N / 4 * PAGE_STEP) == 0);
+	CHECK(wrong(m, N, SEED) == 0);
 	drop(m);
 }
 
@@ -201,8 +146,7 @@ static void far_locks(void)
 
 	CHECK(mlock(m, N * PAGE) == 0);
 	CHECK(far_of(m, N) == 0);
-	set("force_pages", 4 * N);
-	usleep(500000);
+	press(N);
 	CHECK(far_of(m, N) == 0);
 	CHECK(wrong(m, N, SEED) == 0);
 	drop(m);
@@ -365,6 +309,7 @@ static const struct {
 } tests[] = {
 	{ "reads", far_reads },
 	{ "huge-pages", far_huge_pages },
+	{ "huge-parts", far_huge_parts },
 	{ "writes", far_writes },
 	{ "forks", far_forks },
 	{ "moves", far_moves },
@@ -373,6 +318,21 @@ static const struct {
 	{ "advises", far_advises },
 	{ "locks", far_locks },
 	{ "accesses", far_accesses },
+	{ "direct-io", far_direct_io },
+	{ "ring", far_ring },
+	{ "splices", far_splices },
+	{ "locks-all", far_locks_all },
+	{ "merges", far_merges },
+	{ "watched", far_watched },
+	{ "frees", far_frees },
+	{ "collapses", far_collapses },
+	{ "pages-out", far_pages_out },
+	{ "dumps", far_dumps },
+	{ "traces", far_traces },
+	{ "copies", far_copies },
+	{ "shared", far_shared },
+	{ "killed", far_killed },
+	{ "names", far_names },
 	{ "exits", far_exits },
 	{ "races", far_races },
 };
@@ -384,6 +344,8 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc < 2)
 		return 2;
+	if (!strcmp(argv[1], "names-of"))
+		return names();
 	set("scope", 2);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
 		if (strcmp(argv[1], "all") && strcmp(argv[1], tests[i].name))
@@ -396,6 +358,8 @@ int main(int argc, char **argv)
 		speed(strtoull(argv[2], NULL, 0));
 	else if (!known && argc == 3 && !strcmp(argv[1], "fill"))
 		fill_memory(strtoull(argv[2], NULL, 0));
+	else if (!known && !strcmp(argv[1], "fails"))
+		far_fails();
 	else if (!known && argc == 3 && !strcmp(argv[1], "keep"))
 		keep(strtoull(argv[2], NULL, 0));
 	else if (!known)

@@ -59,6 +59,7 @@ static void loop(void)
 	RUN(race(512, 20));
 	RUN(crowd(8));
 	RUN(called_off());
+	RUN(short_of_memory());
 	RUN(wait_empty());
 }
 

@@ -51,6 +51,10 @@ extern int fails;
 struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc);
 u64 now_ns(void);
 
+/* The n-th allocation of the module fails (0: none); how many are left until then. */
+void fail_in(u64 n);
+u64 fail_left(void);
+
 /* Memory whose every word follows from its place and a seed, and how many pages differ. */
 char *map(u64 pages, int huge);
 void fill(char *p, u64 pages, u64 seed);
@@ -112,6 +116,9 @@ void written(void);
 /* load.c: much at once. */
 void race(u64 pages, u64 loss);
 void crowd(int count);
+
+/* shortage.c: allocations that fail, one after the other. */
+void short_of_memory(void);
 
 /* nodes.c: source and target on two nodes. */
 void serve(int slot, u64 pages);

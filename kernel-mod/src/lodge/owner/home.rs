@@ -169,10 +169,16 @@ fn has_memory() -> bool {
 #[inline(never)]
 fn begin(owning: &Owning, list: &[EntryId]) -> bool {
     let mut pages = [const { None }; PAGES];
-    for page in pages.iter_mut().take(list.len()) {
-        *page = Page::new().ok();
+    let mut count = 0;
+    // What there is no page for would never come: it is for another time.
+    while let (Some(place), Ok(page)) = (pages.get_mut(count), Page::new()) {
+        *place = Some(page);
+        count += 1;
+        if count == list.len() {
+            break;
+        }
     }
-    let Some((first, more)) = list.split_first() else { return false };
+    let Some((first, more)) = list[..count].split_first() else { return false };
     let mut state = owning.state.lock();
     let begun = state.owner.fetch(now(), *first, more, BatchFlags::empty());
     let Ok(op) = begun else {

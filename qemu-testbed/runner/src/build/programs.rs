@@ -32,16 +32,16 @@ pub(crate) fn build() -> Result<Vec<(String, PathBuf)>> {
             programs.push((name, program));
         }
     }
-    programs.push(memtest(&out)?);
+    programs.extend(memory_tests(&out)?);
     programs.sort();
     Ok(programs)
 }
 
-fn memtest(out: &Path) -> Result<(String, PathBuf)> {
+fn memory_tests(out: &Path) -> Result<[(String, PathBuf); 2]> {
     let mut command = Command::new("make");
     command.arg("-s").arg("-C").arg(place::repo().join("kernel-mod/tests/memory"));
     process::output(command.arg(format!("OUT={}", out.display())))?;
-    Ok(("memtest".to_owned(), out.join("memtest")))
+    Ok(["memtest", "lodgetest"].map(|name| (name.to_owned(), out.join(name))))
 }
 
 fn is_older(program: &Path, source: &Path) -> bool {
