@@ -5,7 +5,7 @@ mod common;
 use holon_sim::pager::{run, Options};
 
 /// Things that the batch must have met, or it proves little.
-const SOMETIMES: [&str; 56] = [
+const SOMETIMES: [&str; 65] = [
     "a holder dies amid a fetch",
     "a holder dies amid a release",
     "a holder dies amid an evict",
@@ -61,6 +61,15 @@ const SOMETIMES: [&str; 56] = [
     "sent again",
     "sent home",
     "standstill",
+    "asked for again",
+    "not asked: its holder is not up",
+    "page came in parts",
+    "page damaged on its way",
+    "part nobody waited for",
+    "part that came twice",
+    "urgent datagram damaged",
+    "urgent datagram of a former life",
+    "urgent datagram of one who is not up",
     "two copies, one died, none lost",
 ];
 

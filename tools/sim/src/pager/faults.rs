@@ -79,6 +79,10 @@ impl World {
         // One that was given up stays so, as the driver sees to, until it restarts.
         if self.given_up.contains(&(of, number)) && matches!(news, News::Up { .. }) {
             self.saw("given up, and heard of again");
+            // It is reached, for all that: it is told that nothing of it is there any more.
+            if let Some(life) = &mut self.nodes[at].life {
+                life.up.insert(of, number);
+            }
             return;
         }
         if !is_past && matches!(news, News::Dead { .. }) {
@@ -91,15 +95,18 @@ impl World {
         let peer = peer(of, number);
         match news {
             News::Up { .. } => {
+                life.up.insert(of, number);
                 life.owner.peer_up(now, peer);
                 life.holder.peer_up(peer);
             }
             News::Silent { .. } => {
+                life.up.remove(&of);
                 life.owner.peer_silent(now, peer);
                 life.holder.peer_silent(peer);
             }
             News::Dead { .. } | News::Start { .. } | News::Fence { .. } => {
                 let before = life.holder.stats().dropped;
+                life.up.remove(&of);
                 life.owner.peer_dead(now, peer);
                 life.holder.peer_dead(peer);
                 let dropped = life.holder.stats().dropped - before;

@@ -12,6 +12,7 @@ mod node;
 mod options;
 mod parting;
 mod perform;
+mod urgent;
 mod wire;
 mod work;
 mod world;

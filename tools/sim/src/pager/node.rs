@@ -10,6 +10,8 @@ use vm_remote::lodge::Peer;
 use vm_remote::retry::Policy;
 
 use super::options::Options;
+use super::urgent::Parts;
+use super::wire::Flying;
 
 pub(super) type Content = Box<[u8]>;
 
@@ -52,9 +54,13 @@ pub(super) struct Life {
     pub(super) evicting: BTreeMap<OpId, Vec<usize>>,
     /// Pages of the batches on their way home; those that nobody waits for any more are `None`.
     pub(super) fetching: BTreeMap<OpId, Vec<Option<usize>>>,
+    /// Of these, what of the first page has come.
+    pub(super) gathering: BTreeMap<OpId, Parts>,
+    /// The lives of others that this node can reach.
+    pub(super) up: BTreeMap<usize, u64>,
     pub(super) bounce: BTreeMap<(OpId, u8), Content>,
     pub(super) is_paused_until_ns: u64,
-    pub(super) waiting: Vec<Vec<u8>>,
+    pub(super) waiting: Vec<Flying>,
     pub(super) is_drained: bool,
     pub(super) is_leaving: bool,
     /// Under pressure.
@@ -105,6 +111,8 @@ impl Life {
             frames: BTreeMap::new(),
             evicting: BTreeMap::new(),
             fetching: BTreeMap::new(),
+            gathering: BTreeMap::new(),
+            up: BTreeMap::new(),
             bounce: BTreeMap::new(),
             is_paused_until_ns: 0,
             waiting: Vec::new(),

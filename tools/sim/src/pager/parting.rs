@@ -57,15 +57,21 @@ impl World {
             return;
         };
         let is_long_ago = self.now_ns.saturating_sub(self.last_crash_ns) > 300 * MS;
-        if !is_long_ago || !self.rng.chance(100_000) || !self.may_crash() {
+        if !is_long_ago || !self.rng.chance(30_000) || !self.may_crash() {
             return;
         }
-        let (owner, holder) = (self.rng.index(self.nodes.len()), self.rng.index(self.nodes.len()));
+        // From a random owner on, the first that has it under way.
+        let (count, entries) = (self.nodes.len(), self.options.entries);
+        let first = self.rng.index(count);
+        let pairs = (0..count * count).map(|at| ((first + at / count) % count, at % count));
+        let is_amid = |(owner, holder): &(usize, usize)| {
+            let life = self.nodes[*owner].life.as_ref();
+            life.is_some_and(|life| under_way(life, entries, *holder).contains(phase))
+        };
+        let found = pairs.into_iter().find(is_amid);
+        let Some((owner, holder)) = found else { return };
         let victim = if self.rng.coin() { owner } else { holder };
-        let entries = self.options.entries;
-        let life = self.nodes[owner].life.as_ref();
-        let is_amid = life.is_some_and(|life| under_way(life, entries, holder).contains(phase));
-        if is_amid && self.nodes[victim].life.is_some() {
+        if self.nodes[victim].life.is_some() {
             self.crash(victim);
         }
     }

@@ -8,7 +8,7 @@ use vm_remote::lodge::owner::{OpId, OpKind};
 use vm_remote::lodge::{positions, Body, Items, Peer, Transmit};
 
 use super::node::{peer, Content, Place};
-use super::wire::{self, Letter};
+use super::wire::{self, Letter, Way};
 use super::world::World;
 
 /// A content that is damaged now and then while it is copied.
@@ -27,7 +27,7 @@ impl World {
         let to_life = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]);
         let path = (node, to.slot.index());
         let bytes = wire::seal(kind, path, (life, to_life), payload);
-        self.wire.send(self.now_ns, path, &bytes, &mut self.rng);
+        self.wire.send(self.now_ns, path, (Way::Link, &bytes), &mut self.rng);
     }
 
     /// Does all that is due at a node.
@@ -60,6 +60,18 @@ impl World {
                 self.post(node, transmit.to, Kind::LODGE_RESERVE, &limit.encode());
             }
             Body::Batch { kind, op, head, items } => {
+                let (mut head, mut items) = (*head, *items);
+                // The page that a task waits for goes its own way, the others follow on the link.
+                if head.flags.contains(BatchFlags::FAULT) {
+                    if let Some(item) = items.pop_first() {
+                        self.ask(node, transmit.to, &item, (head.request, head.flags));
+                    }
+                    head.flags.remove(BatchFlags::FAULT);
+                    head.count = items.len();
+                    if items.is_empty() {
+                        return;
+                    }
+                }
                 let life = self.nodes[node].life.as_ref().expect("awake");
                 let items: Vec<Item> = items.iter().copied().collect();
                 let content = |item: &Item| -> &[u8] {
@@ -77,7 +89,7 @@ impl World {
                 } else {
                     Vec::new()
                 };
-                let bytes = wire::batch(head, &items, &contents);
+                let bytes = wire::batch(&head, &items, &contents);
                 self.post(node, transmit.to, *kind, &bytes);
             }
         }
@@ -118,6 +130,7 @@ impl World {
         };
         let (_, failed) = self.life(node).owner.fetched(op);
         self.life(node).owner.end_fetch(op);
+        self.life(node).gathering.remove(&op);
         for position in positions(failed) {
             if let Some(page) = pages[usize::from(position)] {
                 self.not_fetched(node, page);
@@ -125,12 +138,18 @@ impl World {
         }
     }
 
-    fn page_came(&mut self, node: usize, from: Peer, head: &Batch, item: (Item, Option<&[u8]>)) {
+    pub(super) fn page_came(
+        &mut self,
+        node: usize,
+        from: Peer,
+        request: RequestId,
+        item: (Item, Option<&[u8]>),
+    ) {
         let now = self.now();
         let (item, content) = item;
         let sum = content.map(|content| checksum(&[content]));
         let life = self.life(node);
-        let Some(accepted) = life.owner.handle_page(now, from, head.request, &item, sum) else {
+        let Some(accepted) = life.owner.handle_page(now, from, request, &item, sum) else {
             return;
         };
         let content: Content = content.expect("its checksum was right").into();
@@ -208,7 +227,9 @@ impl World {
                             self.life(node).owner.handle_released(now, from, head.request, item);
                         }
                     }
-                    _ => parts.iter().for_each(|part| self.page_came(node, from, &head, *part)),
+                    _ => parts
+                        .iter()
+                        .for_each(|part| self.page_came(node, from, head.request, *part)),
                 }
             }
         }
@@ -245,7 +266,7 @@ impl World {
     }
 
     /// Contents that are damaged now and then on their way into a message.
-    fn sent(&mut self, node: usize, contents: Vec<Content>) -> Vec<Content> {
+    pub(super) fn sent(&mut self, node: usize, contents: Vec<Content>) -> Vec<Content> {
         let bad_copy_ppm = if self.options.is_gentle { 0 } else { self.options.bad_copy_ppm };
         let send = |content: Content| {
             let is_bad = self.is_storm && self.rng.chance(bad_copy_ppm);

@@ -57,13 +57,24 @@ pub(super) fn batch(head: &Batch, items: &[Item], contents: &[&[u8]]) -> Vec<u8>
     bytes
 }
 
+/// What takes a datagram where it arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// A link: it finds damage, and repeats.
+    Link,
+    /// Who waits for it.
+    Urgent,
+}
+
+/// A datagram that has arrived, or is on its way.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Flying {
+pub(super) struct Flying {
     at_ns: u64,
     number: u64,
-    from: usize,
-    to: usize,
-    bytes: Vec<u8>,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) way: Way,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// Datagrams on their way.
@@ -113,7 +124,13 @@ impl Wire {
         self.corrupt_ppm = 0;
     }
 
-    pub(super) fn send(&mut self, now_ns: u64, path: (usize, usize), bytes: &[u8], rng: &mut Rng) {
+    pub(super) fn send(
+        &mut self,
+        now_ns: u64,
+        path: (usize, usize),
+        (way, bytes): (Way, &[u8]),
+        rng: &mut Rng,
+    ) {
         let (from, to) = path;
         if self.is_cut(from, to, now_ns) || rng.chance(self.loss_ppm) {
             return;
@@ -134,6 +151,7 @@ impl Wire {
                 number: self.number,
                 from,
                 to,
+                way,
                 bytes,
             }));
         }
@@ -143,11 +161,11 @@ impl Wire {
         self.flying.peek().map(|Reverse(flying)| flying.at_ns)
     }
 
-    pub(super) fn arrive(&mut self, now_ns: u64) -> Option<(usize, Vec<u8>)> {
+    pub(super) fn arrive(&mut self, now_ns: u64) -> Option<Flying> {
         while self.next_at_ns().is_some_and(|at_ns| at_ns <= now_ns) {
             let Reverse(flying) = self.flying.pop()?;
             if !self.is_cut(flying.from, flying.to, now_ns) {
-                return Some((flying.to, flying.bytes));
+                return Some(flying);
             }
         }
         None

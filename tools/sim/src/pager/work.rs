@@ -6,6 +6,7 @@ use netproto::msg::lodge::BatchFlags;
 use netproto::wire::checksum;
 
 use super::node::{pattern, Place};
+use super::urgent::Parts;
 use super::world::World;
 
 impl World {
@@ -128,6 +129,7 @@ impl World {
                 let pages = entries.map(|entry| entry.and_then(|entry| life.page_of(entry)));
                 let pages = pages.collect();
                 assert!(life.fetching.insert(op, pages).is_none(), "a batch number used twice");
+                life.gathering.insert(op, Parts::new());
             }
             Err(FetchRefused::Lost(loss)) => self.lose(node, page, loss),
             Err(FetchRefused::UnderWay(_)) => self.saw("fetch joins another"),
@@ -166,6 +168,7 @@ impl World {
         let life = self.nodes[node].life.as_mut().expect("awake");
         if let Some((op, _)) = life.fetching.pop_first() {
             life.owner.end_fetch(op);
+            life.gathering.remove(&op);
             self.saw("fetch called off");
         }
         let life = self.nodes[node].life.as_mut().expect("awake");

@@ -7,7 +7,7 @@ use netproto::Instant;
 
 use super::node::{Life, Place};
 use super::options::{Options, MS};
-use super::wire::{self, Wire};
+use super::wire::{self, Flying, Way, Wire};
 use holon_simkit::Rng;
 
 /// Events kept for the report of a broken promise.
@@ -233,32 +233,38 @@ impl World {
             };
             self.now_ns = self.now_ns.max(at_ns);
             self.hear();
-            while let Some((to, bytes)) = self.wire.arrive(self.now_ns) {
-                self.arrive(to, bytes);
+            while let Some(flying) = self.wire.arrive(self.now_ns) {
+                self.arrive(flying);
             }
         }
         self.now_ns = end_ns;
         self.check();
     }
 
-    fn arrive(&mut self, to: usize, bytes: Vec<u8>) {
+    fn arrive(&mut self, flying: Flying) {
+        let to = flying.to;
         if self.is_awake(to) {
             self.wake(to);
-            self.open(to, &bytes);
+            self.open(to, &flying);
         } else if let Some(life) = &mut self.nodes[to].life {
-            life.waiting.push(bytes);
+            life.waiting.push(flying);
         }
     }
 
     /// After a standstill a node first sees what has waited in its socket.
     fn wake(&mut self, node: usize) {
-        for bytes in std::mem::take(&mut self.life(node).waiting) {
-            self.open(node, &bytes);
+        for flying in std::mem::take(&mut self.life(node).waiting) {
+            self.open(node, &flying);
         }
     }
 
-    fn open(&mut self, node: usize, bytes: &[u8]) {
-        let Some(letter) = wire::open(bytes) else {
+    fn open(&mut self, node: usize, flying: &Flying) {
+        if flying.way == Way::Urgent {
+            self.take_urgent(node, flying.from, &flying.bytes);
+            self.pump(node);
+            return;
+        }
+        let Some(letter) = wire::open(&flying.bytes) else {
             self.saw("datagram damaged");
             return;
         };
