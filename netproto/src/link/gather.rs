@@ -2,55 +2,58 @@
 
 use crate::event::Class;
 use crate::id::Slot;
-use crate::limits::CARRIED_MAX;
 
 /// A shorter content is copied: to gather it would cost more.
 const OUTSIDE_MIN: usize = 256;
+/// Contents of one datagram that stay in their messages. Those of pages are as long as datagrams.
+pub(crate) const OUTSIDE_MAX: usize = 3;
 
 /// A stretch of a queued message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) class: Class,
+    /// The bytes of the datagram's head that it comes behind.
+    pub(crate) at: u16,
     pub(crate) number: u64,
     pub(crate) offset: u16,
     pub(crate) len: u16,
 }
 
-/// Whether a content of so many bytes stays where it is.
-pub(crate) const fn is_outside(len: usize) -> bool {
-    len >= OUTSIDE_MIN
-}
-
-/// The contents of one datagram, each with the place in the written bytes that it belongs to.
+/// The contents of one datagram, in their order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Contents {
-    list: [(u16, Content); CARRIED_MAX],
+    list: [Content; OUTSIDE_MAX],
     count: usize,
 }
 
 impl Contents {
     pub(crate) const fn new() -> Self {
-        let none = Content { class: Class::Fault, number: 0, offset: 0, len: 0 };
-        Self { list: [(0, none); CARRIED_MAX], count: 0 }
+        let none = Content { class: Class::Fault, at: 0, number: 0, offset: 0, len: 0 };
+        Self { list: [none; OUTSIDE_MAX], count: 0 }
     }
 
-    /// Adds one behind `at` bytes of a datagram's head. There is room for one with each fragment.
-    pub(crate) fn add(&mut self, at: usize, content: Content) {
+    /// Whether one of so many bytes stays where it is.
+    pub(crate) const fn takes(&self, len: usize) -> bool {
+        len >= OUTSIDE_MIN && self.count < OUTSIDE_MAX
+    }
+
+    /// Adds one, if [`Contents::takes`] said so.
+    pub(crate) fn add(&mut self, content: Content) {
         let place = self.list.get_mut(self.count);
-        debug_assert!(place.is_some(), "no more contents than fragments");
-        if let (Some(place), Ok(at)) = (place, u16::try_from(at)) {
-            *place = (at, content);
+        debug_assert!(place.is_some(), "there is room");
+        if let Some(place) = place {
+            *place = content;
             self.count = self.count.saturating_add(1);
         }
     }
 
-    pub(crate) fn as_slice(&self) -> &[(u16, Content)] {
+    pub(crate) fn as_slice(&self) -> &[Content] {
         self.list.get(..self.count).unwrap_or_default()
     }
 
     /// Their bytes together.
     pub(crate) fn len(&self) -> usize {
-        self.as_slice().iter().fold(0, |sum, (_, content)| sum.saturating_add(content.len.into()))
+        self.as_slice().iter().fold(0, |sum, content| sum.saturating_add(content.len.into()))
     }
 }
 
@@ -65,7 +68,7 @@ pub struct Transmit {
 
 impl Transmit {
     /// Parts of one datagram, at most.
-    pub const PARTS_MAX: usize = 2 * CARRIED_MAX + 1;
+    pub const PARTS_MAX: usize = 2 * OUTSIDE_MAX + 1;
 
     /// To whom.
     #[must_use]
@@ -106,13 +109,13 @@ impl Transmit {
         let contents = self.contents.as_slice();
         let place = |index: Option<usize>| {
             let of = index.and_then(|index| contents.get(index));
-            of.map_or(self.head_len, |(at, _)| usize::from(*at))
+            of.map_or(self.head_len, |content| usize::from(content.at))
         };
         let parts = (0..=contents.len()).flat_map(move |index| {
             let before = index.checked_sub(1);
             let start = if before.is_some() { place(before) } else { 0 };
             let written = head.get(start..place(Some(index))).unwrap_or_default();
-            let behind = contents.get(index).map_or(&[][..], |(_, of)| content(of));
+            let behind = contents.get(index).map_or(&[][..], &content);
             [written, behind]
         });
         parts.filter(|part| !part.is_empty())

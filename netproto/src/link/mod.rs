@@ -50,5 +50,6 @@ mod timer;
 mod transmit;
 
 pub use gather::Transmit;
+pub(crate) use gather::OUTSIDE_MAX;
 pub(crate) use outbox::Outgoing;
 pub(crate) use state::{Context, Link};

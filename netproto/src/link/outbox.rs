@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use super::flight::Carried;
 use super::frame::{After, Credit, Fragment, Shape};
-use super::gather::{is_outside, Content, Contents};
+use super::gather::{Content, Contents};
 use crate::error::SendError;
 use crate::event::Class;
 use crate::lane::Lane;
@@ -347,10 +347,10 @@ impl Outbox {
         let offset = u16::try_from(offset).ok()?;
         let frame = Fragment { class: self.class, number, shape: message.shape, offset, data };
         frame.encode_front(w).ok()?;
-        if is_outside(data.len()) {
-            let len = u16::try_from(data.len()).ok()?;
+        if out.takes(data.len()) {
             w.give_up(data.len()).ok()?;
-            out.add(w.len(), Content { class: self.class, number, offset, len });
+            let (at, len) = (u16::try_from(w.len()).ok()?, u16::try_from(data.len()).ok()?);
+            out.add(Content { class: self.class, at, number, offset, len });
         } else {
             w.bytes(data).ok()?;
         }

@@ -2,7 +2,7 @@
 
 use super::flight::Carried;
 use super::frame::{encode_ping, encode_pong};
-use super::gather::{Content, Contents, Transmit};
+use super::gather::{Content, Contents, Transmit, OUTSIDE_MAX};
 use super::state::{Context, HelloOwed, Identity, Link, Session};
 use crate::config::Config;
 use crate::event::Class;
@@ -212,10 +212,10 @@ impl Link {
             packet,
             is_urgent: load.class == Class::Fault,
         };
-        let mut outside: [(usize, &[u8]); CARRIED_MAX] = [(0, &[]); CARRIED_MAX];
+        let mut outside: [(usize, &[u8]); OUTSIDE_MAX] = [(0, &[]); OUTSIDE_MAX];
         let list = transmit.contents.as_slice();
-        for (place, (at, content)) in outside.iter_mut().zip(list) {
-            *place = (usize::from(*at), self.content(content));
+        for (place, content) in outside.iter_mut().zip(list) {
+            *place = (usize::from(content.at), self.content(content));
         }
         let outside = outside.get(..list.len())?;
         header.encode_gathered(buffer.get_mut(..head_len)?, outside).ok()?;

@@ -15,7 +15,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::error::DatagramError;
 use crate::id::{Incarnation, Slot};
-use crate::limits::{CARRIED_MAX, DATAGRAM_LEN_MAX, FRONT_LEN, HEADER_LEN, LINK_HEADER_LEN};
+use crate::limits::{DATAGRAM_LEN_MAX, FRONT_LEN, HEADER_LEN, LINK_HEADER_LEN};
+use crate::link::OUTSIDE_MAX;
 use crate::wire::checksum;
 use crate::wire::writer::Full;
 
@@ -299,7 +300,7 @@ fn decode_lives(kind: DatagramKind, rest: &[u8]) -> Result<(Lives, &[u8]), Datag
 /// The checksum that a datagram should have, parts of which may lie elsewhere; `None` when it is
 /// too short to have one.
 fn checksum_of(datagram: &[u8], outside: &[(usize, &[u8])]) -> Option<u32> {
-    let mut parts: [&[u8]; 2 + 2 * CARRIED_MAX] = [&[]; 2 + 2 * CARRIED_MAX];
+    let mut parts: [&[u8]; 2 + 2 * OUTSIDE_MAX] = [&[]; 2 + 2 * OUTSIDE_MAX];
     let (front, more) = parts.split_first_mut()?;
     *front = datagram.get(..CHECKSUM_OFFSET)?;
     let mut start = FRONT_LEN;
