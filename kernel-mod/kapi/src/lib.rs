@@ -55,6 +55,6 @@ pub mod workqueue;
 
 pub use errno::{Errno, Result};
 pub use global::Global;
-pub use lock::{Mutex, SpinLock};
+pub use lock::{Mutex, MutexGuard, SpinLock};
 pub use panic::poisoned;
 pub use wait::WaitQueue;

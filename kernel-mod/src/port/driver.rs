@@ -111,7 +111,7 @@ fn turn(net: &Net) {
         }
     }
     let mut inner = net.inner.lock();
-    net.transmit(&mut inner);
+    net.drain(&mut inner);
     net.stock.check(&inner);
     stats::publish(inner.transport.counters());
     let deadline = inner.transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);

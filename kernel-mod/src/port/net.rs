@@ -17,7 +17,7 @@ use kapi::{
     thread::{self, KThread},
     udp::UdpSocket,
     wait::Mode,
-    Errno, Global, Mutex, Result, SpinLock, WaitQueue,
+    Errno, Global, Mutex, MutexGuard, Result, SpinLock, WaitQueue,
 };
 use netproto::{
     limits::{MTU_PAYLOAD_MIN, SLOT_COUNT},
@@ -218,7 +218,7 @@ pub(crate) fn leave() {
     if !inner.left {
         inner.left = true;
         inner.transport.shutdown(now());
-        net.transmit(&mut inner);
+        net.transmit(inner);
     }
 }
 
@@ -258,7 +258,7 @@ pub(crate) fn add_peer(slot: Slot, ip: Ipv4Addr, port: u16, name: [u8; NAME_LEN]
     inner.names[slot.index()] = name;
     net.lines.lock()[slot.index()] = Some(Line { address, up: None, payload: MTU_PAYLOAD_MIN });
     net.look_at_path(&mut inner, slot, ip);
-    net.transmit(&mut inner);
+    net.transmit(inner);
     Ok(())
 }
 
@@ -268,7 +268,7 @@ pub(crate) fn end_session(slot: Slot) {
     let mut inner = net.inner.lock();
     // One that is not known has no session.
     let _ = inner.transport.give_up(now(), slot);
-    net.transmit(&mut inner);
+    net.transmit(inner);
     net.poke();
 }
 
@@ -328,7 +328,7 @@ pub(crate) fn send_in(
     let net = NET.get().ok_or(SendError::UnknownPeer)?;
     let mut inner = net.inner.lock();
     inner.transport.send_in(now(), slot, order, kind, parts)?;
-    net.transmit(&mut inner);
+    net.transmit(inner);
     Ok(())
 }
 
@@ -347,7 +347,7 @@ pub(crate) fn send_to(
         return Err(SendError::Down);
     }
     inner.transport.send(now(), slot, class, kind, parts)?;
-    net.transmit(&mut inner);
+    net.transmit(inner);
     Ok(())
 }
 
@@ -420,17 +420,23 @@ impl Net {
         }
     }
 
-    /// Sends all that the transport wants sent, and sees to it that the driver wakes in time.
-    pub(super) fn transmit(&self, inner: &mut Inner) {
-        let Inner { transport, burst, .. } = inner;
-        burst.drain(self, transport);
-        if self.in_turn.load(Ordering::Acquire) {
-            return;
-        }
-        let wanted = transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
-        if wanted < self.deadline_ns.load(Ordering::Acquire) {
+    /// Sends all that the transport wants sent, and sees to it that the driver wakes in time. It
+    /// goes before all ordinary tasks, so it is woken when the lock is free: it would wait for it.
+    pub(super) fn transmit(&self, mut inner: MutexGuard<'_, Inner>) {
+        self.drain(&mut inner);
+        let wanted = inner.transport.poll_timeout().map_or(u64::MAX, Instant::as_ns);
+        let is_late = wanted < self.deadline_ns.load(Ordering::Acquire);
+        let is_alone = !self.in_turn.load(Ordering::Acquire);
+        drop(inner);
+        if is_alone && is_late {
             self.poke();
         }
+    }
+
+    /// Sends all that the transport wants sent.
+    pub(super) fn drain(&self, inner: &mut Inner) {
+        let Inner { transport, burst, .. } = inner;
+        burst.drain(self, transport);
     }
 
     /// The socket for datagrams that somebody waits for, or for the others, and where they go.

@@ -47,7 +47,7 @@ pub(crate) fn send_page_data(slot: Slot, class: Class, pages: &[(PageData, &[u8]
         SendError::NoMemory => Errno::ENOMEM,
     })?;
     stats::TX_PAGE.add(1);
-    net.transmit(&mut inner);
+    net.transmit(inner);
     Ok(())
 }
 
