@@ -24,6 +24,8 @@ pub const FD_NUMBER_MAX: u32 = 1 << 20;
 pub const VMAS_MAX: usize = 1 << 16;
 /// Ranges of places.
 pub const PLACES_MAX: usize = 1 << 18;
+/// Ranges of huge pages.
+pub const HUGE_MAX: usize = 1 << 16;
 /// Supplementary groups.
 pub const GROUPS_MAX: usize = 1 << 16;
 /// Resource limits, as the kernel's `RLIM_NLIMITS`.
@@ -42,9 +44,11 @@ pub const COMM_LEN_MAX: usize = 15;
 pub const ADDRESS_MAX: u64 = 1 << 56;
 /// Bytes of a page.
 pub const PAGE_LEN: u64 = 4096;
+/// Pages of a huge page.
+pub const HUGE_PAGES: u64 = 512;
 
 const _: () = assert!(RECORD_LEN_MAX < IMAGE_LEN_MAX);
 // The greatest lists fit in one record each.
-const _: () = assert!(PLACES_MAX * 16 <= RECORD_LEN_MAX);
+const _: () = assert!((PLACES_MAX + HUGE_MAX) * 16 + 8 <= RECORD_LEN_MAX);
 const _: () = assert!(ARGS_LEN_MAX + ARGS_MAX * 4 * 2 <= RECORD_LEN_MAX);
 const _: () = assert!(PENDING_MAX * (SIGINFO_LEN + 4) <= RECORD_LEN_MAX);

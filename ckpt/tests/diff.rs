@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use ckpt::manifest::{Body, Manifest, Memory};
 use ckpt::object::file::FileKind;
-use ckpt::object::places::Places;
+use ckpt::object::places::{PageRange, Places};
 use ckpt::object::vma::{Vma, VmaKind, Vmas};
 use ckpt::{diff, Carry, Compatible, Incompatible};
 use common::PAGE;
@@ -304,4 +304,36 @@ fn places_are_a_set() {
         let expected: Vec<u64> = a_set.into_keys().filter(|page| (5..15).contains(page)).collect();
         assert_eq!(within, expected, "seed {seed}");
     }
+}
+
+#[test]
+fn huge_pages_cut_a_range() {
+    let mut cut = 0;
+    for seed in 0..2000 {
+        let rng = &mut Rng::new(seed);
+        let mut places = Places::new();
+        let mut number = 0;
+        for _ in 0..rng.below(4) {
+            number += rng.below(4);
+            let count = rng.below(3);
+            places.push_huge(number, count).expect("memory");
+            number += count;
+        }
+        let range = PageRange { start: rng.below(2000), count: 1 + rng.below(4000) };
+        let is_huge = |page: u64| {
+            let number = page / 512;
+            let is_told = places.huge().iter().any(|r| r.start <= number && number < r.end());
+            is_told && number * 512 >= range.start && (number + 1) * 512 <= range.end()
+        };
+        let pieces: Vec<_> = places.pieces(range).collect();
+        let all: Vec<u64> =
+            pieces.iter().flat_map(|piece| piece.range.start..piece.range.end()).collect();
+        assert!(all.into_iter().eq(range.start..range.end()), "seed {seed}: {pieces:?}");
+        for piece in &pieces {
+            let mut pages = piece.range.start..piece.range.end();
+            assert!(pages.all(|page| is_huge(page) == piece.huge), "seed {seed}: {pieces:?}");
+        }
+        cut += usize::from(pieces.len() > 2);
+    }
+    assert!(cut > 200);
 }

@@ -232,6 +232,22 @@ fn the_other_part() {
     assert_eq!(Manifest::decode(&last), Err(DecodeError::Magic));
 }
 
+/// Version 1 of the places had no huge pages.
+#[test]
+fn an_older_record() {
+    let mut manifest = common::live(&mut Rng::new(5));
+    let Body::Live(memory) = &mut manifest.body else { panic!("a running process") };
+    memory.places = ckpt::object::places::Places::new();
+    let mut image = manifest.encode().expect("an image");
+    let (at, _) = find(&image, 0x0022);
+    assert_eq!(image[at + 2], 2, "its version");
+    image[at + 2] = 1;
+    image[at + 4] -= 4;
+    image.drain(at + RECORD_HEADER_LEN + 4..at + RECORD_HEADER_LEN + 8);
+    seal(&mut image);
+    assert_eq!(Manifest::decode(&image).as_ref(), Ok(&manifest));
+}
+
 #[test]
 fn counts_that_promise_more_than_there_is() {
     // The count of mappings, of places, of arguments, of groups: each at the start of its list.

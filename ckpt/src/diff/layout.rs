@@ -187,5 +187,8 @@ fn new_places(old: &Memory, new: &Memory, change: &Change) -> Result<Places, Inc
     for range in both {
         places.push(range.start, range.count)?;
     }
+    for range in new.places.huge() {
+        places.push_huge(range.start, range.count)?;
+    }
     Ok(places)
 }

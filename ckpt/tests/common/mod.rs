@@ -227,7 +227,18 @@ pub fn places_in(rng: &mut Rng, vmas: &Vmas) -> Places {
             }
         }
     }
+    push_huge(rng, &mut places);
     places
+}
+
+fn push_huge(rng: &mut Rng, places: &mut Places) {
+    let mut number = 0;
+    for _ in 0..rng.below(4) {
+        number += rng.below(5);
+        let count = rng.below(5) + 1;
+        assert!(places.push_huge(number, count).expect("memory"));
+        number += count;
+    }
 }
 
 pub fn live(rng: &mut Rng) -> Manifest {
@@ -349,6 +360,7 @@ pub fn last(rng: &mut Rng) -> Final {
         at = start + 1 + rng.below(100);
         unmap.push(Span { start: start * PAGE, end: at * PAGE });
     }
+    push_huge(rng, &mut places);
     Final {
         freeze: Freeze {
             attempt: AttemptId(rng.draw()),
