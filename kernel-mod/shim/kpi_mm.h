@@ -32,6 +32,7 @@ struct kpi_insert {
 	u64 pages;	/* at most KPI_MM_BATCH_MAX */
 	u64 tag_first;	/* page i gets tag_first + i */
 	u32 replace;	/* also where a private page is already */
+	u32 huge;	/* as one huge page, or not at all: KPI_MM_BATCH_MAX pages, aligned */
 	u32 dry;	/* out: the pool ran empty, the rest was not tried */
 	u64 *src, *dst;	/* scratch, KPI_MM_BATCH_MAX entries each */
 	u64 *pfn;	/* out: pool frame of page i, 0 if it did not go in */
@@ -46,6 +47,19 @@ struct kpi_home {
 	struct page **page; /* filled pages; taken (NULL) where used */
 	u64 *src, *dst;	/* scratch, KPI_MM_BATCH_MAX entries each */
 };
+
+/* A huge page of the pool, and an ordinary one for it. */
+struct kpi_huge {
+	u64 pfn;	/* of its first frame */
+	u64 tag;	/* what that must still be */
+	struct page *page; /* the first of a filled huge page; taken (NULL) if used */
+	u64 *src, *dst;	/* scratch, KPI_MM_BATCH_MAX entries each */
+};
+
+/* What a frame of the pool is the first of. */
+#define KPI_FRAME_SINGLE 0 /* a page */
+#define KPI_FRAME_HUGE 1   /* a huge page, whole wherever it is mapped */
+#define KPI_FRAME_PARTS 2  /* a huge page of which parts are mapped */
 
 /* Most pages in one batch that goes out. */
 #define KPI_LODGE_MAX 32
@@ -111,6 +125,12 @@ struct kpi_area {
 	u32 pad;
 };
 
+/* What is in a part of an address space. */
+struct kpi_present {
+	u64 bits[KPI_MM_BATCH_MAX / 64]; /* one per page: an anonymous page is there */
+	u64 huge;	/* how many of these are of huge pages */
+};
+
 /* A run of pages. */
 struct kpi_run {
 	u64 start;	/* user address */
@@ -125,6 +145,8 @@ void kpi_pool_stat(struct kpi_pool_stat *out);
 int kpi_pool_exit(void);
 /* What a frame of the pool carries now; 0 if nothing, or not a frame of the pool. */
 u64 kpi_frame_tag(u64 pfn);
+/* KPI_FRAME_...: as it seems now. */
+u32 kpi_frame_huge(u64 pfn);
 
 /* --- putting pages in (mm_insert.c) --- */
 /*
@@ -139,6 +161,17 @@ long kpi_mm_unshare(struct mm_struct *mm, u64 start, u64 pages);
 /* --- bringing pages home (mm_home.c) --- */
 /* Returns how many pages were replaced, or -errno. */
 long kpi_mm_home(struct kpi_home *home);
+/*
+ * As kpi_mm_home(), of a huge page: 1 if it was replaced, 0 if not, 2 if there
+ * are other references to the ordinary one.
+ */
+int kpi_mm_home_huge(struct kpi_huge *huge);
+/*
+ * Takes a huge page of the pool apart that is mapped here, so that its pages can
+ * be replaced one by one.  0 if it was tried, -ENOENT if it is not here, -EAGAIN
+ * if the address space is being changed.
+ */
+int kpi_mm_split(struct mm_struct *mm, struct kpi_huge *huge);
 
 /* --- pages that go out (mm_lodge.c, mm_region.c) --- */
 /*
@@ -211,6 +244,10 @@ struct page *kpi_page_alloc_easily(void);
 struct page *kpi_page_alloc(void);
 /* Memory that nothing hangs on: others' is not paged out hard for it. */
 struct page *kpi_page_alloc_spare(void);
+/* The first of a huge page's pages: NULL unless there is a whole one without much ado. */
+struct page *kpi_page_alloc_huge(void);
+/* One of its pages, with a reference. */
+struct page *kpi_page_part(struct page *page, u64 at);
 void kpi_page_get(struct page *page);
 void kpi_page_put(struct page *page);
 void *kpi_page_addr(struct page *page);
@@ -225,8 +262,8 @@ int kpi_mm_area(struct mm_struct *mm, u64 addr, struct kpi_area *out);
  */
 long kpi_mm_populated(struct mm_struct *mm, u64 start, u64 end,
 		      struct kpi_run *out, u64 max, u64 *next);
-/* One bit per page: an anonymous page is there.  At most KPI_MM_BATCH_MAX. */
-int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits);
+/* At most KPI_MM_BATCH_MAX pages. */
+int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, struct kpi_present *out);
 /* For each page the tag of the page of the pool that stands there, or 0. */
 int kpi_mm_tags(struct mm_struct *mm, u64 start, u64 pages, u64 *tag);
 /* Nonzero if some of its pages are in swap. */
@@ -241,7 +278,7 @@ int kpi_mm_swapped(struct mm_struct *mm);
 int kapi_mm_page_wanted(const struct kpi_fault *fault, struct page *dst);
 /* How many pages were made free; with none a process is killed.  May sleep. */
 u64 kapi_mm_oom(void);
-/* A pool page was given up by its last user.  Must not sleep. */
-void kapi_mm_page_freed(u64 tag);
+/* Pages of the pool were given up by their last user, page i with tag + i.  Must not sleep. */
+void kapi_mm_pages_freed(u64 tag, u64 pages);
 
 #endif

@@ -37,3 +37,4 @@ pub mod source;
 pub mod stream;
 pub mod tag;
 pub mod target;
+pub mod whole;

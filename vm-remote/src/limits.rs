@@ -5,6 +5,9 @@ use netproto::limits::PAGE_COUNT_MAX;
 /// Pages in one request at most: one bit each in a word.
 pub const FETCH_PAGES_MAX: u16 = 32;
 
+/// Pages of a huge one: 2 MiB.
+pub const HUGE_PAGES: u64 = 512;
+
 /// Spaces that a node can be target of at the same time.
 pub const TARGETS_MAX: u32 = 4096;
 

@@ -60,6 +60,35 @@ pub enum Peeked {
     Gone,
 }
 
+/// What is in a part of an address space.
+pub struct Present {
+    raw: raw::kpi_present,
+}
+
+impl Present {
+    /// Whether the page at an offset is there, and anonymous.
+    pub fn has(&self, offset: u64) -> bool {
+        let word = self.raw.bits.get((offset / 64) as usize);
+        word.is_some_and(|word| (word >> (offset % 64)) & 1 != 0)
+    }
+
+    /// How many pages are of huge ones.
+    pub fn huge(&self) -> u64 {
+        self.raw.huge
+    }
+}
+
+/// How pages of the pool are to be put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Over holes.
+    Holes,
+    /// Over holes and private pages.
+    Replace,
+    /// As one huge page, [`BATCH_MAX`] pages and aligned, where there is nothing; or not at all.
+    Huge,
+}
+
 /// What came of putting one batch in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inserted {
@@ -126,15 +155,15 @@ impl Mm {
     }
 
     /// Puts pages of the pool in the place of `pages` pages from address `start` on, within one
-    /// mapping: over holes, and with `replace` also over private pages. Page `i` carries
-    /// `tag + i`. `EINVAL` where no such page can be, `EINTR` for a task that is killed.
+    /// mapping. Page `i` carries `tag + i`. `EINVAL` where no such page can be, `EINTR` for a task
+    /// that is killed.
     pub fn insert(
         &self,
         batch: &mut InsertBatch,
         start: u64,
         pages: u64,
         tag: u64,
-        replace: bool,
+        how: How,
     ) -> Result<Inserted> {
         batch_len(pages)?;
         let mut insert = raw::kpi_insert {
@@ -142,7 +171,8 @@ impl Mm {
             start,
             pages,
             tag_first: tag,
-            replace: u32::from(replace),
+            replace: u32::from(how == How::Replace),
+            huge: u32::from(how == How::Huge),
             dry: 0,
             src: batch.src.as_mut_ptr(),
             dst: batch.dst.as_mut_ptr(),
@@ -224,15 +254,14 @@ impl Mm {
         Ok((count, next))
     }
 
-    /// Which of `pages` pages from `start` on are there and anonymous: one bit each.
-    pub fn present(&self, start: u64, pages: u64) -> Result<[u64; BATCH_MAX / 64]> {
+    /// What `pages` pages from `start` on are.
+    pub fn present(&self, start: u64, pages: u64) -> Result<Present> {
         batch_len(pages)?;
-        let mut bits = [0; BATCH_MAX / 64];
-        // SAFETY: a live address space; `bits` has room for BATCH_MAX bits.
-        Errno::check(unsafe {
-            raw::kpi_mm_present(self.raw.as_ptr(), start, pages, bits.as_mut_ptr())
-        })?;
-        Ok(bits)
+        let mut raw = raw::kpi_present { bits: [0; BATCH_MAX / 64], huge: 0 };
+        // SAFETY: a live address space; writes one such structure.
+        let rc = unsafe { raw::kpi_mm_present(self.raw.as_ptr(), start, pages, &raw mut raw) };
+        Errno::check(rc)?;
+        Ok(Present { raw })
     }
 
     /// For each of up to `N` pages from address `start` on: the tag of the page of the pool that
@@ -247,6 +276,21 @@ impl Mm {
             raw::kpi_mm_tags(self.raw.as_ptr(), start, pages, tags.as_mut_ptr())
         })?;
         Ok(tags)
+    }
+
+    /// As [`Self::tags`], of up to [`BATCH_MAX`] pages.
+    pub fn tags_of<'a>(
+        &self,
+        batch: &'a mut InsertBatch,
+        start: u64,
+        pages: u64,
+    ) -> Result<&'a [u64]> {
+        let len = batch_len(pages)?;
+        // SAFETY: a live address space; the array has BATCH_MAX entries.
+        Errno::check(unsafe {
+            raw::kpi_mm_tags(self.raw.as_ptr(), start, pages, batch.src.as_mut_ptr())
+        })?;
+        Ok(batch.src.get(..len).unwrap_or_default())
     }
 
     /// Whether some of its pages are in swap.

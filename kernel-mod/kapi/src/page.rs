@@ -96,6 +96,43 @@ impl Drop for Page {
     }
 }
 
+/// A huge page of ordinary memory that is to become a process's.
+///
+/// # Invariants
+/// `raw` is the first of [`BATCH_MAX`] pages that are one, that we have a reference to, and whose
+/// content nobody else uses but through the [`Page`]s of [`Self::parts`].
+pub struct HugePage {
+    raw: NonNull<raw::page>,
+    given: bool,
+}
+
+// SAFETY: as of a page.
+unsafe impl Send for HugePage {}
+
+impl HugePage {
+    /// One with any content; none if it isn't to be had without much ado.
+    pub fn new() -> Option<Self> {
+        // SAFETY: no condition on the caller.
+        let raw = NonNull::new(unsafe { raw::kpi_page_alloc_huge() })?;
+        Some(Self { raw, given: false })
+    }
+
+    /// Its pages in order, to be filled; once.
+    pub fn parts(&mut self) -> impl Iterator<Item = Page> + '_ {
+        let pages = if core::mem::replace(&mut self.given, true) { 0 } else { BATCH_MAX as u64 };
+        // SAFETY: by the invariant it has so many pages, and each is given once.
+        let part = |at| NonNull::new(unsafe { raw::kpi_page_part(self.raw.as_ptr(), at) });
+        (0..pages).filter_map(part).map(|raw| Page { raw })
+    }
+}
+
+impl Drop for HugePage {
+    fn drop(&mut self) {
+        // SAFETY: our reference is given up.
+        unsafe { raw::kpi_page_put(self.raw.as_ptr()) }
+    }
+}
+
 /// What the pool holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStat {
@@ -147,6 +184,27 @@ pub fn frame_tag(frame: u64) -> u64 {
     unsafe { raw::kpi_frame_tag(frame) }
 }
 
+/// What a frame of the pool seems to be the first of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// A page.
+    Single,
+    /// A huge page, mapped whole.
+    Huge,
+    /// A huge page of which parts are mapped.
+    Parts,
+}
+
+/// What a frame of the pool seems to be the first of now.
+pub fn frame_kind(frame: u64) -> FrameKind {
+    // SAFETY: the frame is checked.
+    match unsafe { raw::kpi_frame_huge(frame) } {
+        raw::KPI_FRAME_HUGE => FrameKind::Huge,
+        raw::KPI_FRAME_PARTS => FrameKind::Parts,
+        _ => FrameKind::Single,
+    }
+}
+
 /// Replaces pages of the pool by ordinary ones, wherever they are mapped.
 pub struct HomeBatch {
     src: Vec<u64>,
@@ -186,6 +244,40 @@ impl HomeBatch {
         // that is used up is replaced by null, which is None.
         Errno::check_len(unsafe { raw::kpi_mm_home(&raw mut home) })
     }
+
+    fn huge(&mut self, frame: u64, tag: u64, page: *mut raw::page) -> raw::kpi_huge {
+        let (src, dst) = (self.src.as_mut_ptr(), self.dst.as_mut_ptr());
+        raw::kpi_huge { pfn: frame, tag, page, src, dst }
+    }
+
+    /// Puts a filled huge page, all of whose parts were given up, where the one of `frame` is, if
+    /// that still carries `tag`. Gives it back if that can't be.
+    pub fn run_huge(
+        &mut self,
+        frame: u64,
+        tag: u64,
+        page: HugePage,
+    ) -> core::result::Result<(), HugePage> {
+        let page = core::mem::ManuallyDrop::new(page);
+        let mut home = self.huge(frame, tag, page.raw.as_ptr());
+        // SAFETY: the frame is checked; the arrays have BATCH_MAX entries; that nobody has a part
+        // of the page is checked by its references.
+        let moved = unsafe { raw::kpi_mm_home_huge(&raw mut home) };
+        if moved == 1 {
+            return Ok(()); // the reference was used up
+        }
+        let mut page = core::mem::ManuallyDrop::into_inner(page);
+        // Only then there might be parts still.
+        page.given = moved == 2;
+        Err(page)
+    }
+
+    /// Has the huge page of `frame`, if it is mapped in `mm`, become single pages.
+    pub fn split(&mut self, mm: &crate::mm::Mm, frame: u64, tag: u64) -> Result {
+        let mut huge = self.huge(frame, tag, core::ptr::null_mut());
+        // SAFETY: a live address space; the frame is checked; the arrays have BATCH_MAX entries.
+        Errno::check(unsafe { raw::kpi_mm_split(mm.as_raw(), &raw mut huge) }).map(drop)
+    }
 }
 
 /// What pages of the pool stand for; the one pager of the module.
@@ -193,8 +285,9 @@ pub trait Pager: Sync {
     /// A task needs a page: fill `page`. May sleep, but for a bounded time, and not against a fatal
     /// signal. An error is SIGBUS to the task.
     fn page_wanted(&self, wanted: &Wanted<'_>, page: Page) -> Result;
-    /// A page of the pool was given up by its last user. Any context: must not sleep.
-    fn page_freed(&self, tag: u64);
+    /// Pages of the pool were given up by their last user, page `i` with `tag + i`. Any context:
+    /// must not sleep.
+    fn pages_freed(&self, tag: u64, pages: u64);
 }
 
 static PAGER: Global<&'static (dyn Pager + Send)> = Global::new();
@@ -233,9 +326,9 @@ unsafe extern "C" fn kapi_mm_page_wanted(
 }
 
 #[no_mangle]
-extern "C" fn kapi_mm_page_freed(tag: u64) {
+extern "C" fn kapi_mm_pages_freed(tag: u64, pages: u64) {
     if let Some(pager) = PAGER.get() {
-        pager.page_freed(tag);
+        pager.pages_freed(tag, pages);
     }
 }
 

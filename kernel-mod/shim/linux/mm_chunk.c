@@ -9,6 +9,7 @@ static void chunk_free(struct holon_chunk *chunk)
 {
 	if (chunk->res)
 		release_mem_region(chunk->res->start, resource_size(chunk->res));
+	kvfree(chunk->tags);
 	kvfree(chunk->map);
 	kfree(chunk);
 }
@@ -21,10 +22,11 @@ static struct holon_chunk *chunk_alloc(u64 bytes)
 		return NULL;
 	chunk->pages = bytes >> PAGE_SHIFT;
 	chunk->map = kvzalloc(BITS_TO_LONGS(chunk->pages) * sizeof(long), GFP_KERNEL);
+	chunk->tags = kvcalloc(chunk->pages, sizeof(*chunk->tags), GFP_KERNEL);
 	chunk->res = request_free_mem_region(&iomem_resource, bytes, "holon");
 	if (IS_ERR(chunk->res))
 		chunk->res = NULL;
-	if (chunk->map && chunk->res)
+	if (chunk->map && chunk->tags && chunk->res)
 		return chunk;
 	chunk_free(chunk);
 	return NULL;

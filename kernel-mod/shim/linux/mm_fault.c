@@ -3,11 +3,13 @@
  * A process touched a page that lives elsewhere.  The kernel calls us with the
  * address space locked for reading, the pool page locked and referenced.  The
  * content is fetched first, into a fresh page; only then is the mapping taken
- * apart, so that nobody waits on a migration entry for the network's sake.
+ * apart, so that nobody waits on a migration entry for the network's sake.  Of a
+ * huge page only the part that was touched comes: the rest becomes single pages.
  */
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 
 #include "mm_shim.h"
 
@@ -43,28 +45,92 @@ static bool fault_replace(struct vm_fault *vmf, struct page *fresh)
 	return moved;
 }
 
-vm_fault_t holon_mm_fault(struct vm_fault *vmf)
+/* Was a huge page touched that is mapped whole? */
+static bool fault_is_huge(const struct vm_fault *vmf)
 {
-	struct page *fresh = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma, vmf->address);
+	return !vmf->pte && folio_test_large(page_folio(vmf->page));
+}
+
+/* The page of the pool that was touched. */
+static struct page *fault_page(const struct vm_fault *vmf)
+{
+	unsigned long at = fault_is_huge(vmf) ? (vmf->address & ~PMD_MASK) >> PAGE_SHIFT : 0;
+
+	return vmf->page + at;
+}
+
+/*
+ * Has a page table stand for a huge page.  The kernel replaces a part of one only
+ * behind a page table: else it finds the fault's own reference one too many for a
+ * split.  Asked to put single pages in the place of the whole it first makes the
+ * table and then sees that reference; ours makes sure of that, for `any`, which is
+ * offered for the first page, must not go in.
+ */
+static void fault_unfold(struct vm_fault *vmf, struct page *any, unsigned long *pfns)
+{
+	unsigned long at = vmf->address & PMD_MASK;
+	struct migrate_vma args = {
+		.vma = vmf->vma,
+		.start = at,
+		.end = at + PMD_SIZE,
+		.src = pfns,
+		.dst = pfns + HOLON_HUGE,
+		.pgmap_owner = holon_pool_owner(),
+		.flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE | MIGRATE_VMA_SELECT_COMPOUND,
+		.fault_page = vmf->page,
+	};
+
+	if (at < vmf->vma->vm_start || at + PMD_SIZE > vmf->vma->vm_end)
+		return;
+	get_page(vmf->page);
+	if (!migrate_vma_setup(&args)) {
+		if (args.src[0] & MIGRATE_PFN_COMPOUND) {
+			get_page(any);
+			lock_page(any);
+			args.dst[0] = migrate_pfn(page_to_pfn(any));
+		}
+		migrate_vma_pages(&args);
+		migrate_vma_finalize(&args);
+	}
+	put_page(vmf->page);
+}
+
+static vm_fault_t fault_answer(struct vm_fault *vmf, struct page *fresh, unsigned long *pfns)
+{
 	struct kpi_fault fault = {
-		.tag = holon_pool_tag(vmf->page),
+		.tag = holon_pool_tag(fault_page(vmf)),
 		.addr = vmf->address & PAGE_MASK,
 		.mm = (unsigned long)vmf->vma->vm_mm,
 		.vmf = vmf,
 	};
 	int rc, tries;
 
-	if (!fresh)
-		return VM_FAULT_OOM;
 	rc = kapi_mm_page_wanted(&fault, fresh);
 	for (tries = 0; !rc && tries < REPLACE_TRIES; tries++) {
+		if (pfns && fault_is_huge(vmf))
+			fault_unfold(vmf, fresh, pfns);
 		if (fault_replace(vmf, fresh))
 			break;
 		cond_resched();
 	}
-	put_page(fresh);
 	/* Not replaced after all tries: the access faults again. */
 	if (rc == -ENOMEM)
 		return VM_FAULT_OOM;
 	return rc ? VM_FAULT_SIGBUS : 0;
+}
+
+vm_fault_t holon_mm_fault(struct vm_fault *vmf)
+{
+	struct page *fresh = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma, vmf->address);
+	unsigned long *pfns = NULL;
+	vm_fault_t result = VM_FAULT_OOM;
+
+	if (fault_is_huge(vmf))
+		pfns = kvmalloc_array(2 * HOLON_HUGE, sizeof(*pfns), GFP_KERNEL);
+	if (fresh && (pfns || !fault_is_huge(vmf)))
+		result = fault_answer(vmf, fresh, pfns);
+	kvfree(pfns);
+	if (fresh)
+		put_page(fresh);
+	return result;
 }

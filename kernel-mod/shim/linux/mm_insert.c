@@ -36,11 +36,32 @@ static void insert_fill(struct kpi_insert *in, u64 pages)
 		in->dst[i] = in->pfn[i] = 0;
 }
 
+/* Only where there is nothing, not even a page table. */
+static void insert_fill_huge(struct kpi_insert *in)
+{
+	struct page *page;
+
+	memset(in->dst, 0, in->pages * sizeof(*in->dst));
+	memset(in->pfn, 0, in->pages * sizeof(*in->pfn));
+	if (!insert_wanted(in, 0) || !(in->src[0] & MIGRATE_PFN_COMPOUND))
+		return;
+	page = holon_pool_take_huge(in->tag_first);
+	if (!page)
+		return;
+	in->dst[0] = migrate_pfn(page_to_pfn(page)) | MIGRATE_PFN_COMPOUND;
+	in->taken = in->pages;
+}
+
 /* After the kernel has decided: which pages are in place now. */
 static void insert_note(struct kpi_insert *in, u64 pages)
 {
 	u64 i;
 
+	if (in->huge && in->dst[0] && (in->src[0] & MIGRATE_PFN_MIGRATE)) {
+		for (i = 0; i < pages; i++)
+			in->pfn[i] = (in->dst[0] >> MIGRATE_PFN_SHIFT) + i;
+		return;
+	}
 	for (i = 0; i < pages; i++)
 		if (in->dst[i] && (in->src[i] & MIGRATE_PFN_MIGRATE))
 			in->pfn[i] = in->dst[i] >> MIGRATE_PFN_SHIFT;
@@ -58,11 +79,17 @@ static long insert_batch(struct kpi_insert *in, struct vm_area_struct *vma)
 		.pgmap_owner = holon_pool_owner(),
 		.flags = MIGRATE_VMA_SELECT_SYSTEM,
 	};
-	int rc = migrate_vma_setup(&args);
+	int rc;
 
+	if (in->huge)
+		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
+	rc = migrate_vma_setup(&args);
 	if (rc)
 		return rc;
-	insert_fill(in, args.npages);
+	if (in->huge)
+		insert_fill_huge(in);
+	else
+		insert_fill(in, args.npages);
 	migrate_vma_pages(&args);
 	insert_note(in, args.npages);
 	migrate_vma_finalize(&args);
@@ -78,10 +105,12 @@ long kpi_mm_insert(struct kpi_insert *in)
 	in->dry = 0;
 	if (!in->pages || in->pages > KPI_MM_BATCH_MAX)
 		return -EINVAL;
+	if (in->huge && (in->pages != HOLON_HUGE || !IS_ALIGNED(in->start, PMD_SIZE)))
+		return -EINVAL;
 	if (mmap_read_lock_killable(in->mm))
 		return -EINTR;
 	vma = vma_lookup(in->mm, in->start);
-	if (vma)
+	if (vma && (!in->huge || vma->vm_end - in->start >= PMD_SIZE))
 		rc = insert_batch(in, vma);
 	mmap_read_unlock(in->mm);
 	return rc;

@@ -21,6 +21,23 @@ struct page *kpi_page_alloc_easily(void)
 			  ~__GFP_DIRECT_RECLAIM);
 }
 
+struct page *kpi_page_alloc_huge(void)
+{
+	struct folio *folio;
+
+	BUILD_BUG_ON(HOLON_HUGE != KPI_MM_BATCH_MAX);
+	if (!thp_migration_supported())
+		return NULL;
+	folio = folio_alloc(GFP_TRANSHUGE | __GFP_NORETRY, HOLON_HUGE_ORDER);
+	return folio ? &folio->page : NULL;
+}
+
+struct page *kpi_page_part(struct page *page, u64 at)
+{
+	get_page(page + at);
+	return page + at;
+}
+
 void kpi_page_get(struct page *page)
 {
 	get_page(page);

@@ -142,9 +142,10 @@ static int own_huge(struct mm_struct *mm, pmd_t *pmd)
 }
 
 /* The part of one page table from addr on; bit 0 of it is bit `at`. */
-static void present_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, u64 *bits)
+static void present_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, void *out)
 {
 	pmd_t *pmd = holon_pmd(mm, addr);
+	struct kpi_present *present = out;
 	spinlock_t *ptl;
 	int own = 0;
 	pte_t *pte;
@@ -157,34 +158,50 @@ static void present_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, u64 *
 			own = own_huge(mm, pmd);
 	} while (!pte && own == -EAGAIN);
 	if (!pte) {
-		if (own)
-			bitmap_set((unsigned long *)bits, at, (end - addr) >> PAGE_SHIFT);
+		if (!own)
+			return;
+		bitmap_set((unsigned long *)present->bits, at, (end - addr) >> PAGE_SHIFT);
+		present->huge += (end - addr) >> PAGE_SHIFT;
 		return;
 	}
 	for (; addr < end; addr += PAGE_SIZE, pte++, at++)
 		if (own_page(ptep_get(pte)))
-			__set_bit(at, (unsigned long *)bits);
+			__set_bit(at, (unsigned long *)present->bits);
 	holon_pte_unlock(ptl);
 }
 
+/* The tags of a huge page's part. */
+static void tags_huge(struct mm_struct *mm, pmd_t *pmd, u64 addr, u64 end, u64 *tag)
+{
+	spinlock_t *ptl = pmd_lock(mm, pmd);
+	u64 first = holon_pmd_tag(*pmd), i;
+
+	spin_unlock(ptl);
+	for (i = 0; first && i < (end - addr) >> PAGE_SHIFT; i++)
+		tag[i] = first + ((addr & ~PMD_MASK) >> PAGE_SHIFT) + i;
+}
+
 /* The part of one page table from addr on; what page `at` of the answer is. */
-static void tags_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, u64 *tag)
+static void tags_table(struct mm_struct *mm, u64 addr, u64 end, u64 at, void *out)
 {
 	pmd_t *pmd = holon_pmd(mm, addr);
+	u64 *tag = out;
 	spinlock_t *ptl;
 	pte_t *pte = pmd ? holon_pte_lock(mm, pmd, addr, &ptl) : NULL;
 
-	/* No page of the pool is part of a huge one. */
-	if (!pte)
+	if (!pte) {
+		if (pmd)
+			tags_huge(mm, pmd, addr, end, tag + at);
 		return;
+	}
 	for (; addr < end; addr += PAGE_SIZE, pte++, at++)
 		tag[at] = holon_pte_tag(ptep_get(pte));
 	holon_pte_unlock(ptl);
 }
 
 /* Shows all that is mapped to `table`, one page table at most at a time. */
-static int each_table(struct mm_struct *mm, u64 start, u64 pages, u64 *out,
-		      void (*table)(struct mm_struct *, u64 addr, u64 end, u64 at, u64 *out))
+static int each_table(struct mm_struct *mm, u64 start, u64 pages, void *out,
+		      void (*table)(struct mm_struct *, u64 addr, u64 end, u64 at, void *out))
 {
 	u64 addr = start, end = start + pages * PAGE_SIZE, to;
 	struct vm_area_struct *vma;
@@ -205,10 +222,12 @@ static int each_table(struct mm_struct *mm, u64 start, u64 pages, u64 *out,
 	return 0;
 }
 
-int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, u64 *bits)
+int kpi_mm_present(struct mm_struct *mm, u64 start, u64 pages, struct kpi_present *out)
 {
-	memset(bits, 0, DIV_ROUND_UP(pages, 64) * sizeof(*bits));
-	return each_table(mm, start, pages, bits, present_table);
+	memset(out, 0, sizeof(*out));
+	if (pages > KPI_MM_BATCH_MAX)
+		return -EINVAL;
+	return each_table(mm, start, pages, out, present_table);
 }
 
 int kpi_mm_tags(struct mm_struct *mm, u64 start, u64 pages, u64 *tag)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /*
  * The pool of device-private pages.  Chunks are added and never given back
- * before the module goes.  A page's tag is kept in its zone_device_data and is
+ * before the module goes.  A frame's tag is kept beside the chunk's map and is
  * written before the page gets its first reference, so that whoever got hold
- * of a page by its frame number can tell whether it is still the one meant.
+ * of a page by its frame number can tell whether it is still the one meant.  A
+ * huge page's frames have a tag each from the start: a split changes none.
  */
 #include <linux/bitmap.h>
 #include <linux/swap.h>
@@ -21,39 +22,55 @@ void *holon_pool_owner(void)
 	return &owner;
 }
 
-u64 holon_pool_tag(const struct page *page)
+static u64 *tag_of(struct holon_chunk *chunk, unsigned long pfn)
 {
-	return (u64)(unsigned long)READ_ONCE(page->zone_device_data);
+	return &chunk->tags[pfn - chunk->first];
 }
 
-u64 holon_pte_tag(pte_t pte)
+static struct holon_chunk *chunk_of(const struct page *page)
 {
-	softleaf_t entry;
+	return container_of(page_pgmap(page), struct holon_chunk, pgmap);
+}
 
-	if (pte_none(pte) || pte_present(pte))
-		return 0;
-	entry = softleaf_from_pte(pte);
+u64 holon_pool_tag(const struct page *page)
+{
+	return READ_ONCE(*tag_of(chunk_of(page), page_to_pfn(page)));
+}
+
+static u64 leaf_tag(softleaf_t entry)
+{
 	if (!softleaf_is_device_private(entry) ||
 	    page_pgmap(softleaf_to_page(entry))->owner != holon_pool_owner())
 		return 0;
 	return holon_pool_tag(softleaf_to_page(entry));
 }
 
+u64 holon_pte_tag(pte_t pte)
+{
+	return pte_none(pte) || pte_present(pte) ? 0 : leaf_tag(softleaf_from_pte(pte));
+}
+
+u64 holon_pmd_tag(pmd_t pmd)
+{
+	return pmd_is_device_private_entry(pmd) ? leaf_tag(softleaf_from_pmd(pmd)) : 0;
+}
+
 static void pool_free(struct folio *folio)
 {
-	struct holon_chunk *chunk =
-		container_of(folio->pgmap, struct holon_chunk, pgmap);
+	struct holon_chunk *chunk = chunk_of(&folio->page);
 	unsigned long bit = folio_pfn(folio) - chunk->first;
+	unsigned long pages = folio_nr_pages(folio);
 	u64 tag = holon_pool_tag(&folio->page);
-	unsigned long flags;
+	unsigned long flags, i;
 
-	WRITE_ONCE(folio->page.zone_device_data, NULL);
+	for (i = 0; i < pages; i++)
+		WRITE_ONCE(chunk->tags[bit + i], 0);
 	spin_lock_irqsave(&holon_pool_lock, flags);
-	__clear_bit(bit, chunk->map);
+	bitmap_clear(chunk->map, bit, pages);
 	chunk->hint = min(chunk->hint, bit);
-	chunk->used--;
+	chunk->used -= pages;
 	spin_unlock_irqrestore(&holon_pool_lock, flags);
-	kapi_mm_page_freed(tag);
+	kapi_mm_pages_freed(tag, pages);
 }
 
 const struct dev_pagemap_ops holon_pool_ops = {
@@ -77,14 +94,36 @@ static unsigned long chunk_take(struct holon_chunk *chunk)
 	return chunk->first + bit;
 }
 
-static struct holon_chunk *pool_take(unsigned long *pfn)
+/*
+ * As that, the first of a huge page's.  From the end, so that single pages, which
+ * come from the start, leave whole ones for long.
+ */
+static unsigned long chunk_take_huge(struct holon_chunk *chunk)
+{
+	unsigned long bit = chunk->pages;
+
+	if (chunk->pages - chunk->used < HOLON_HUGE)
+		return 0;
+	while (bit >= HOLON_HUGE) {
+		bit -= HOLON_HUGE;
+		if (find_next_bit(chunk->map, bit + HOLON_HUGE, bit) != bit + HOLON_HUGE)
+			continue;
+		bitmap_set(chunk->map, bit, HOLON_HUGE);
+		chunk->used += HOLON_HUGE;
+		return chunk->first + bit;
+	}
+	return 0;
+}
+
+static struct holon_chunk *pool_take(unsigned long (*take)(struct holon_chunk *),
+				     unsigned long *pfn)
 {
 	struct holon_chunk *chunk, *found = NULL;
 	unsigned long flags;
 
 	spin_lock_irqsave(&holon_pool_lock, flags);
 	list_for_each_entry(chunk, &holon_chunks, link) {
-		*pfn = chunk_take(chunk);
+		*pfn = take(chunk);
 		if (*pfn) {
 			found = chunk;
 			break;
@@ -100,37 +139,74 @@ struct page *holon_pool_take(u64 tag)
 	struct page *page;
 	unsigned long pfn;
 
-	chunk = pool_take(&pfn);
+	chunk = pool_take(chunk_take, &pfn);
 	if (!chunk)
 		return NULL;
 	page = pfn_to_page(pfn);
-	WRITE_ONCE(page->zone_device_data, (void *)(unsigned long)tag);
+	WRITE_ONCE(*tag_of(chunk, pfn), tag);
 	zone_device_page_init(page, &chunk->pgmap, 0);
 	return page;
 }
 
-void holon_pool_forget(struct page *page)
-{
-	WRITE_ONCE(page->zone_device_data, NULL);
-}
-
-/* Is this a frame of the pool? */
-bool holon_pool_has(unsigned long pfn)
+struct page *holon_pool_take_huge(u64 tag)
 {
 	struct holon_chunk *chunk;
+	unsigned long pfn, i;
+
+	if (!thp_migration_supported())
+		return NULL;
+	chunk = pool_take(chunk_take_huge, &pfn);
+	if (!chunk)
+		return NULL;
+	for (i = 0; i < HOLON_HUGE; i++)
+		WRITE_ONCE(*tag_of(chunk, pfn + i), tag + i);
+	zone_device_folio_init(page_folio(pfn_to_page(pfn)), &chunk->pgmap, HOLON_HUGE_ORDER);
+	return pfn_to_page(pfn);
+}
+
+void holon_pool_forget(struct page *page)
+{
+	WRITE_ONCE(*tag_of(chunk_of(page), page_to_pfn(page)), 0);
+}
+
+/* The chunk of a frame, NULL if the pool has no such frame. */
+static struct holon_chunk *chunk_at(unsigned long pfn)
+{
+	struct holon_chunk *chunk, *found = NULL;
 	unsigned long flags;
-	bool found = false;
 
 	spin_lock_irqsave(&holon_pool_lock, flags);
 	list_for_each_entry(chunk, &holon_chunks, link)
-		found |= pfn >= chunk->first && pfn - chunk->first < chunk->pages;
+		if (pfn >= chunk->first && pfn - chunk->first < chunk->pages)
+			found = chunk;
 	spin_unlock_irqrestore(&holon_pool_lock, flags);
 	return found;
 }
 
+bool holon_pool_has(unsigned long pfn)
+{
+	return chunk_at(pfn) != NULL;
+}
+
 u64 kpi_frame_tag(u64 pfn)
 {
-	return holon_pool_has(pfn) ? holon_pool_tag(pfn_to_page(pfn)) : 0;
+	struct holon_chunk *chunk = chunk_at(pfn);
+
+	return chunk ? READ_ONCE(*tag_of(chunk, pfn)) : 0;
+}
+
+u32 kpi_frame_huge(u64 pfn)
+{
+	struct folio *folio;
+
+	if (!IS_ALIGNED(pfn, HOLON_HUGE) || !holon_pool_has(pfn))
+		return KPI_FRAME_SINGLE;
+	/* Nobody keeps the page: who acts on the answer looks again. */
+	folio = (struct folio *)pfn_to_page(pfn);
+	if (!folio_test_large(folio) || !folio_ref_count(folio))
+		return KPI_FRAME_SINGLE;
+	return folio_mapcount(folio) == folio_entire_mapcount(folio) ? KPI_FRAME_HUGE
+								      : KPI_FRAME_PARTS;
 }
 
 void kpi_pool_stat(struct kpi_pool_stat *out)

@@ -20,7 +20,12 @@ struct holon_chunk {
 	unsigned long hint;	/* where to look for a free page */
 	unsigned long used;
 	unsigned long *map;	/* bit set: in use */
+	u64 *tags;		/* of each frame */
 };
+
+/* Pages of a huge one. */
+#define HOLON_HUGE (1UL << HOLON_HUGE_ORDER)
+#define HOLON_HUGE_ORDER (PMD_SHIFT - PAGE_SHIFT)
 
 extern struct list_head holon_chunks;
 extern spinlock_t holon_pool_lock;
@@ -31,9 +36,13 @@ void *holon_pool_owner(void);
 
 /* A locked page of the pool with this tag, or NULL when the pool is empty. */
 struct page *holon_pool_take(u64 tag);
+/* A huge one, whose page i has tag + i: NULL unless the pool has a whole aligned one. */
+struct page *holon_pool_take_huge(u64 tag);
 u64 holon_pool_tag(const struct page *page);
 /* The tag of the page of the pool behind an entry, else 0.  With its table locked. */
 u64 holon_pte_tag(pte_t pte);
+/* As that, of the first page of a huge one. */
+u64 holon_pmd_tag(pmd_t pmd);
 bool holon_pool_has(unsigned long pfn);
 
 /* Gives a page up that nobody saw: its tag is forgotten, not freed. */

@@ -57,12 +57,12 @@ impl Pager for Faults {
         result
     }
 
-    fn page_freed(&self, tag: u64) {
+    fn pages_freed(&self, tag: u64, pages: u64) {
         if let Some(entry) = lodged_entry(tag) {
-            return crate::lodge::page_freed(entry);
+            return crate::lodge::page_freed(entry); // never part of a huge one
         }
         if let (Ok(memory), Some(tag)) = (get(), Tag::from_word(tag)) {
-            memory.targets.page_freed(tag.handle());
+            memory.targets.pages_freed(tag.handle(), pages);
         }
     }
 }

@@ -3,8 +3,9 @@
 use core::sync::atomic::Ordering;
 
 use kapi::{
-    mm::{InsertBatch, Mm},
-    page::{frame_tag, pool_grow, pool_stat, BATCH_MAX},
+    lodge::MmName,
+    mm::{How, InsertBatch, Mm},
+    page::{pool_grow, pool_stat, BATCH_MAX},
     thread::cond_resched,
     Errno, Result,
 };
@@ -24,6 +25,8 @@ use super::{
 pub(super) enum Over {
     /// Nothing.
     Holes,
+    /// Nothing; huge pages are to be put in as far as that can be.
+    HugeHoles,
     /// A private page of file memory, which is made first if need be.
     Private,
 }
@@ -52,15 +55,22 @@ pub(super) fn insert(
     let (mut at, mut placed, mut tries) = (first, 0, 0);
     while at < last {
         let wanted = Run::new(at, (last - at).min(BATCH_MAX as u64)).ok_or(Errno::EINVAL)?;
-        let far = far_of(space, wanted)?;
+        let far = far_of(space, mm, &mut batch, wanted)?;
+        let may_be_huge = over == Over::HugeHoles && far.is_empty() && is_huge(wanted);
+        if may_be_huge && step_huge(memory, space, mm, &mut batch, wanted)? {
+            placed += wanted.pages();
+            (at, tries) = (wanted.end(), 0);
+            continue;
+        }
         if over == Over::Private {
             let near = far.missing_of(wanted)?;
             near.iter().try_for_each(|run| mm.unshare(run.first() * Mm::PAGE, run.pages()))?;
         }
-        let done = step(memory, space, mm, &mut batch, wanted, over, far)?;
+        let how = if over == Over::Private { How::Replace } else { How::Holes };
+        let done = step(memory, space, mm, &mut batch, wanted, how, far)?;
         placed += done.placed;
         if done.dry {
-            grow(memory)?;
+            grow(memory, 1)?;
         } else if done.refused {
             tries += 1;
             if tries == TRIES {
@@ -75,21 +85,41 @@ pub(super) fn insert(
     Ok(placed)
 }
 
+fn is_huge(run: Run) -> bool {
+    run.first() % BATCH_MAX as u64 == 0 && run.pages() == BATCH_MAX as u64
+}
+
+/// One huge page. False if it can't be one: something is there, or the pool has no whole one.
+fn step_huge(
+    memory: &Memory,
+    space: &TargetSpace,
+    mm: &Mm,
+    batch: &mut InsertBatch,
+    wanted: Run,
+) -> Result<bool> {
+    // If it can't grow, single pages may find room, or say so.
+    let _ = grow(memory, wanted.pages());
+    let done = match step(memory, space, mm, batch, wanted, How::Huge, RunSet::new()) {
+        Err(Errno::EINVAL) => return Ok(false), // the mapping ends within
+        done => done?,
+    };
+    stats::HUGE_INSERTED.add(u64::from(done.placed == wanted.pages()));
+    Ok(done.placed == wanted.pages())
+}
+
 /// Those pages of the run that are the space's now: put in, and neither fetched nor unmapped since.
-fn far_of(space: &TargetSpace, run: Run) -> Result<RunSet> {
-    let places = space.places.lock();
+fn far_of(space: &TargetSpace, mm: &Mm, batch: &mut InsertBatch, run: Run) -> Result<RunSet> {
     let mut far = RunSet::new();
-    let untouched = places.set.missing_of(run)?;
+    let untouched = space.places.lock().set.missing_of(run)?;
     if untouched.first() == Some(&run) {
         return Ok(far);
     }
-    for chunk in places.stream.within(run) {
-        for offset in 0..chunk.pages {
-            let page = chunk.page + offset;
-            let tag = Tag::new(space.handle, page).map_or(0, Tag::word);
-            if let (true, Some(run)) = (frame_tag(chunk.frame + offset) == tag, Run::new(page, 1)) {
-                far.insert(run)?;
-            }
+    // What a frame carries does not tell: of a huge page it carries it until the last part goes.
+    let tags = mm.tags_of(batch, run.first() * Mm::PAGE, run.pages())?;
+    for (tag, page) in tags.iter().zip(run.first()..) {
+        let ours = Tag::new(space.handle, page).map_or(0, Tag::word);
+        if let (true, Some(run)) = (*tag == ours, Run::new(page, 1)) {
+            far.insert(run)?;
         }
     }
     Ok(far)
@@ -108,11 +138,12 @@ fn step(
     mm: &Mm,
     batch: &mut InsertBatch,
     wanted: Run,
-    over: Over,
+    how: How,
     mut far: RunSet,
 ) -> Result<Done> {
     let mut places = space.places.lock();
     places.stream.reserve(BATCH_MAX)?;
+    places.mm.get_or_insert_with(|| MmName::of(mm));
     let tag = Tag::new(space.handle, wanted.first()).ok_or(Errno::EINVAL)?;
     // A page may be given up as soon as it is in: it is counted before.
     memory.targets.expect(space.handle, wanted.pages());
@@ -122,7 +153,7 @@ fn step(
         return Err(Errno::EINVAL);
     }
     let start = wanted.first() * Mm::PAGE;
-    let result = mm.insert(batch, start, wanted.pages(), tag.word(), over == Over::Private);
+    let result = mm.insert(batch, start, wanted.pages(), tag.word(), how);
     let taken = result.map_or(0, |inserted| inserted.taken);
     memory.targets.unexpect(space.handle, wanted.pages() - taken);
     let inserted = result?;
@@ -179,11 +210,11 @@ pub(crate) fn pool_ahead() -> Result {
     pool_grow(bytes)
 }
 
-/// Adds a chunk, unless somebody else just did.
-fn grow(memory: &Memory) -> Result {
+/// Adds a chunk, unless there are so many free pages by now.
+fn grow(memory: &Memory, pages: u64) -> Result {
     let _one_at_a_time = memory.pool.lock_killable()?;
     let stat = pool_stat();
-    if stat.used < stat.pages {
+    if stat.pages.saturating_sub(stat.used) >= pages {
         return Ok(());
     }
     let bytes = knobs::next_chunk(stat).ok_or(Errno::ENOMEM)?;

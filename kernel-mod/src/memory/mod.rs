@@ -10,6 +10,7 @@
 //! Locks, outermost first: `Sources` mutex; `TargetSpace::places`; spin locks (each alone).
 
 mod area;
+mod batch;
 mod fault;
 mod fetch;
 mod insert;
@@ -24,6 +25,7 @@ pub(crate) mod space;
 mod stats;
 mod stream;
 mod target;
+mod whole;
 mod wire;
 
 use area::{get, Memory};

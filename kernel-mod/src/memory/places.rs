@@ -15,7 +15,12 @@ pub(crate) struct Places {
     pub(crate) anon: RunSet,
     /// Written pages of private file memory.
     pub(crate) written: RunSet,
+    /// Of the anonymous ones, which are huge: numbers of huge pages.
+    pub(crate) huge: RunSet,
 }
+
+/// Pages of a huge one.
+const HUGE: u64 = BATCH_MAX as u64;
 
 /// Runs of populated page tables looked at per call.
 const RUNS: usize = 32;
@@ -38,8 +43,14 @@ pub(crate) fn collect_again(mm: &Mm, known: &RunSet) -> Result<Places> {
     let mut at = 0;
     while let Some(area) = mm.area(at)? {
         match area.kind {
-            AreaKind::Anon => add(mm, &area, exact, known, &mut places.anon)?,
-            AreaKind::Written => add(mm, &area, true, known, &mut places.written)?,
+            AreaKind::Anon => {
+                let to = To { pages: &mut places.anon, huge: &mut places.huge };
+                add(mm, &area, exact, known, to)?;
+            }
+            AreaKind::Written => {
+                let to = To { pages: &mut places.written, huge: &mut places.huge };
+                add(mm, &area, true, known, to)?;
+            }
             AreaKind::Clean | AreaKind::Special => (),
         }
         at = area.end;
@@ -50,10 +61,16 @@ pub(crate) fn collect_again(mm: &Mm, known: &RunSet) -> Result<Places> {
     Ok(places)
 }
 
-fn add(mm: &Mm, area: &Area, exact: bool, known: &RunSet, to: &mut RunSet) -> Result {
+/// Where what is found goes.
+struct To<'a> {
+    pages: &'a mut RunSet,
+    huge: &'a mut RunSet,
+}
+
+fn add(mm: &Mm, area: &Area, exact: bool, known: &RunSet, mut to: To<'_>) -> Result {
     let mut runs = [RawRun { start: 0, pages: 0 }; RUNS];
     if let Some(all) = Run::new(area.start / Mm::PAGE, (area.end - area.start) / Mm::PAGE) {
-        known.within(all).try_for_each(|part| to.insert(part))?;
+        known.within(all).try_for_each(|part| to.pages.insert(part))?;
     }
     let mut at = area.start;
     while at < area.end {
@@ -63,11 +80,7 @@ fn add(mm: &Mm, area: &Area, exact: bool, known: &RunSet, to: &mut RunSet) -> Re
                 continue;
             };
             for part in known.missing_of(run)? {
-                if exact {
-                    add_present(mm, part, to)?;
-                } else {
-                    to.insert(part)?;
-                }
+                add_present(mm, part, exact, &mut to)?;
             }
         }
         if next <= at {
@@ -78,20 +91,24 @@ fn add(mm: &Mm, area: &Area, exact: bool, known: &RunSet, to: &mut RunSet) -> Re
     Ok(())
 }
 
-/// Adds those pages of a run that are there.
-fn add_present(mm: &Mm, run: Run, to: &mut RunSet) -> Result {
+/// Adds those pages of a run that are there; all, if that can't be told exactly.
+fn add_present(mm: &Mm, run: Run, exact: bool, to: &mut To<'_>) -> Result {
     let mut first = run.first();
     while first < run.end() {
-        let pages = (run.end() - first).min(BATCH_MAX as u64);
-        let bits = mm.present(first * Mm::PAGE, pages)?;
-        let is_there = |at: &u64| (bits[(*at / 64) as usize] >> (*at % 64)) & 1 != 0;
+        // Never parts of two huge pages.
+        let pages = (run.end() - first).min(HUGE - first % HUGE);
+        let present = mm.present(first * Mm::PAGE, pages)?;
+        let is_there = |at: &u64| !exact || present.has(*at);
         let mut at = 0;
         while let Some(from) = (at..pages).find(is_there) {
             let count = (from..pages).take_while(is_there).count() as u64;
             if let Some(part) = Run::new(first + from, count) {
-                to.insert(part)?;
+                to.pages.insert(part)?;
             }
             at = from + count;
+        }
+        if let (HUGE, Some(huge)) = (present.huge(), Run::new(first / HUGE, 1)) {
+            to.huge.insert(huge)?;
         }
         first += pages;
     }

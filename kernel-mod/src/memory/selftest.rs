@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 use core::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -29,7 +29,13 @@ pub(super) static RECORDS: &[Record] =
 static TARGETS: Global<Mutex<Vec<Option<space::Target>>>> = Global::new();
 static RELEASED: AtomicU64 = AtomicU64::new(0);
 static LOSS: AtomicU64 = AtomicU64::new(0);
+static NO_HUGE: AtomicBool = AtomicBool::new(false);
 static SENT: AtomicU64 = AtomicU64::new(0);
+
+/// As if there were no huge page to be had.
+pub(super) fn has_huge() -> bool {
+    !NO_HUGE.load(Ordering::Relaxed)
+}
 
 /// As if the request had come from the last slot.
 pub(super) fn looped_get(request: &PageGet) {
@@ -136,12 +142,10 @@ fn insert(arg: &mut [u64; 5]) -> Result {
     let mm = Mm::current().ok_or(Errno::ESRCH)?;
     let began = clock::now_ns();
     let (start, pages, over) = (arg[1], arg[2], arg[3]);
-    arg[3] = with(arg[0], |target| {
-        if over == 0 {
-            target.insert(&mm, start, pages)
-        } else {
-            target.replace(&mm, start, pages)
-        }
+    arg[3] = with(arg[0], |target| match over {
+        0 => target.insert(&mm, start, pages),
+        1 => target.replace(&mm, start, pages),
+        _ => target.insert_huge(&mm, start, pages),
     })?;
     arg[4] = clock::now_ns() - began;
     Ok(())
@@ -177,6 +181,7 @@ fn more(op: u64, arg: &mut [u64; 5]) -> Result {
             arg[2] = RELEASED.load(Ordering::Relaxed);
         }
         uapi::TEST_LOSS => LOSS.store(arg[0], Ordering::Relaxed),
+        uapi::TEST_NO_HUGE => NO_HUGE.store(arg[0] != 0, Ordering::Relaxed),
         _ => return Err(Errno::EINVAL),
     }
     Ok(())

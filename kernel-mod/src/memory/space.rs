@@ -83,6 +83,12 @@ impl Target {
         insert(get()?, &self.space, mm, start, pages, Over::Holes)
     }
 
+    /// The same, of huge pages: as such where that can be. Those of an earlier call stay as they
+    /// are.
+    pub(crate) fn insert_huge(&self, mm: &Mm, start: u64, pages: u64) -> Result<u64> {
+        insert(get()?, &self.space, mm, start, pages, Over::HugeHoles)
+    }
+
     /// Puts far pages in private file memory.
     pub(crate) fn replace(&self, mm: &Mm, start: u64, pages: u64) -> Result<u64> {
         insert(get()?, &self.space, mm, start, pages, Over::Private)

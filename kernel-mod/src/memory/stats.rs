@@ -14,6 +14,10 @@ use crate::control::stats::Counter;
 
 /// Pages put into processes as far ones.
 pub(super) static PAGES_INSERTED: Counter = Counter::new(c"pages_inserted");
+/// Huge pages put in as such.
+pub(super) static HUGE_INSERTED: Counter = Counter::new(c"huge_inserted");
+/// Huge pages that came home whole.
+pub(super) static HUGE_HOME: Counter = Counter::new(c"huge_home");
 /// Far pages that a fault brought home.
 pub(super) static PAGES_FETCHED_FAULT: Counter = Counter::new(c"pages_fetched_fault");
 /// Far pages that the background brought home.
@@ -50,8 +54,10 @@ pub(super) static SERVE_REFUSED: Counter = Counter::new(c"serve_refused");
 pub(super) static SERVE_DROPPED: Counter = Counter::new(c"serve_dropped");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 18] = [
+pub(super) static ALL: [&Counter; 20] = [
     &PAGES_INSERTED,
+    &HUGE_INSERTED,
+    &HUGE_HOME,
     &PAGES_FETCHED_FAULT,
     &PAGES_FETCHED_STREAM,
     &PAGES_ZERO,

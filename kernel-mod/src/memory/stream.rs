@@ -7,7 +7,7 @@ use kapi::{
     page::{frame_tag, HomeBatch, Page},
     thread::{self, KThread},
     wait::Mode,
-    Errno, Result,
+    Result,
 };
 use netproto::{msg::page::GetFlags, RequestId, SendError};
 use vm_remote::{
@@ -20,9 +20,11 @@ use vm_remote::{
 };
 
 use super::{
+    batch::Batch,
     fetch::{span, Fetches, PageSet, Shard},
     knobs, stats,
-    target::TargetSpace,
+    target::{Placed, TargetSpace},
+    whole::{Way, Wholes},
     wire, Memory,
 };
 use crate::port::net::{now, timescale};
@@ -46,6 +48,8 @@ const REST: Duration = Duration::from_millis(20);
 struct Flight {
     request: RequestId,
     chunk: Chunk,
+    // Of a huge page: which.
+    whole: Option<usize>,
     open: u32,
     retry: Retry,
     // Its last sending's place among all sendings.
@@ -56,6 +60,7 @@ struct Worker {
     memory: &'static Memory,
     home: HomeBatch,
     flights: [Option<Flight>; WINDOW],
+    wholes: Wholes,
     rest: Option<Chunk>,
     gone: bool,
     sendings: u64,
@@ -66,7 +71,9 @@ pub(super) fn start(memory: &'static Memory, threads: &mut Vec<KThread>) -> Resu
     for name in [c"holon-stream-0", c"holon-stream-1"] {
         let home = HomeBatch::new()?;
         let flights = [const { None }; WINDOW];
-        let mut worker = Worker { memory, home, flights, rest: None, gone: false, sendings: 0 };
+        let wholes = Wholes::default();
+        let mut worker =
+            Worker { memory, home, flights, wholes, rest: None, gone: false, sendings: 0 };
         threads.push(KThread::spawn(name, move || worker.run())?);
     }
     Ok(())
@@ -133,9 +140,10 @@ impl Worker {
         self.rest = None;
         self.gone = false;
         let (mut stuck, mut moved) = (false, 0);
-        while !self.is_over(space) && !stuck && moved < SLICE {
+        // A huge page that was begun is not fetched in vain.
+        while !self.is_over(space) && !stuck && (moved < SLICE || !self.wholes.is_empty()) {
             hold_back(fetches);
-            self.fill(space, shard);
+            self.fill(space, shard, moved < SLICE);
             stuck = self.flights.iter().all(Option::is_none);
             if !stuck {
                 self.wait(space, shard);
@@ -145,6 +153,7 @@ impl Worker {
         for flight in self.flights.iter_mut().filter_map(Option::take) {
             drop(shard.end(flight.request));
         }
+        self.wholes = Wholes::default();
         if stuck {
             space.places.lock().stream.rested();
             if self.gone {
@@ -161,45 +170,70 @@ impl Worker {
             || self.memory.targets.outstanding(space.handle) == 0
     }
 
-    /// Asks for more, as long as the window has room.
-    fn fill(&mut self, space: &TargetSpace, shard: &Shard) {
+    /// Asks for more, as long as the window has room; without `begin` only for what was begun.
+    fn fill(&mut self, space: &TargetSpace, shard: &Shard, begin: bool) {
         let calm = CALM.times(u64::from(timescale()));
         let pace = Pace::after(space.since_fault(), calm);
         for at in 0..usize::from(pace.requests) {
             if self.flights[at].is_some() {
                 continue;
             }
-            let Some(chunk) = self.next_chunk(space, pace.pages) else {
-                return;
+            let next = match self.wholes.next(pace.pages.into()) {
+                Some((chunk, at)) => Some((chunk, Some(at))),
+                None if begin => self.next_chunk(space, pace.pages.into()),
+                None => None,
             };
-            match begin(space, shard, chunk) {
-                Ok(flight) => self.flights[at] = Some(flight),
-                Err(_) => {
-                    self.rest = Some(chunk);
-                    return;
+            let Some((chunk, whole)) = next else { return };
+            let mut set = match whole {
+                Some(at) => Some(self.wholes.pages(at, &chunk)),
+                None => fresh(&chunk).ok(),
+            };
+            self.flights[at] = request(space, shard, chunk, whole, &mut set);
+            if self.flights[at].is_none() {
+                match (whole, set) {
+                    (Some(at), Some(set)) => self.wholes.take_back(at, &chunk, set),
+                    _ => self.rest = Some(chunk),
                 }
+                return;
             }
         }
     }
 
-    /// The next run of pages that are still far and not asked for.
-    fn next_chunk(&mut self, space: &TargetSpace, most: u16) -> Option<Chunk> {
+    /// The next run of pages that are still far and not asked for; and of which huge page.
+    fn next_chunk(&mut self, space: &TargetSpace, most: u64) -> Option<(Chunk, Option<usize>)> {
         let mut places = space.places.lock();
-        let stream = &mut places.stream;
+        let Placed { stream, mm, .. } = &mut *places;
         if let Some(page) = space.take_hint() {
             stream.seek_behind(page);
             self.rest = None;
         }
         while !stream.is_stuck() {
-            let chunk = self.rest.take().or_else(|| stream.next(u64::from(most)))?;
+            let chunk = self.rest.take().or_else(|| stream.next(most))?;
             let far = |offset: &u64| self.is_far(space, &chunk, *offset);
             let Some(first) = (0..chunk.pages).find(far) else {
                 continue;
             };
-            let last = chunk.pages.min(first + u64::from(most));
+            let at = (chunk.frame + first, chunk.page + first);
+            match self.wholes.begin(&mut self.home, space, mm.as_ref(), at) {
+                Way::Single => (),
+                Way::Whole(last) => {
+                    stream.seek_behind(last);
+                    return self.wholes.next(most).map(|(chunk, at)| (chunk, Some(at)));
+                }
+                Way::Full => {
+                    self.rest = part(&chunk, first, chunk.pages);
+                    return None;
+                }
+                Way::Later(last) => {
+                    stream.skip_to_behind(last);
+                    continue;
+                }
+            }
+            let far = |offset: &u64| self.is_far(space, &chunk, *offset);
+            let last = chunk.pages.min(first + most);
             let pages = (first..last).take_while(far).count() as u64;
             self.rest = part(&chunk, first + pages, chunk.pages);
-            return part(&chunk, first, first + pages);
+            return part(&chunk, first, first + pages).map(|chunk| (chunk, None));
         }
         None
     }
@@ -210,7 +244,9 @@ impl Worker {
             frame.checked_sub(flight.chunk.frame).is_some_and(|at| at < flight.chunk.pages)
         };
         let tag = Tag::new(space.handle, page).map_or(0, Tag::word);
-        frame_tag(frame) == tag && !self.flights.iter().flatten().any(asked)
+        frame_tag(frame) == tag
+            && !self.wholes.has(frame)
+            && !self.flights.iter().flatten().any(asked)
     }
 
     /// Waits until an answer is complete; repeats what is overdue.
@@ -263,6 +299,14 @@ impl Worker {
             let Some((fetch, set)) = shard.end(flight.request) else {
                 continue;
             };
+            if let Some(at) = flight.whole {
+                let (home, fetches) = (&mut self.home, &self.memory.fetches);
+                let answer = (&flight.chunk, &fetch, set);
+                let came = self.wholes.came(at, answer, (home, space, fetches));
+                self.gone |= came.gone;
+                all_moved += self.moved(space, came.moved);
+                continue;
+            }
             let mut batch = Batch::default();
             for (page, offset) in set.pages.into_iter().flatten().zip(0u16..) {
                 if fetch.is_gone(offset) {
@@ -272,12 +316,16 @@ impl Worker {
                 }
             }
             let moved = batch.bring_home(&mut self.home);
-            if moved > 0 {
-                space.places.lock().stream.progress();
-            }
-            all_moved += moved;
+            all_moved += self.moved(space, moved);
         }
         all_moved
+    }
+
+    fn moved(&self, space: &TargetSpace, pages: u64) -> u64 {
+        if pages > 0 {
+            space.places.lock().stream.progress();
+        }
+        pages
     }
 }
 
@@ -296,64 +344,34 @@ fn part(chunk: &Chunk, from: u64, to: u64) -> Option<Chunk> {
     Some(Chunk { frame: chunk.frame + from, page: chunk.page + from, pages })
 }
 
-fn hold_back(fetches: &Fetches) {
+/// Lets faults go first.
+pub(super) fn hold_back(fetches: &Fetches) {
     if !fetches.is_quiet() {
         // Held back for long enough in any case: faults may come without end.
         let _ = fetches.quiet().wait(Mode::Idle, Some(HOLD_BACK), || fetches.is_quiet());
     }
 }
 
-fn begin(space: &TargetSpace, shard: &Shard, chunk: Chunk) -> Result<Flight> {
+/// Pages for a chunk.
+fn fresh(chunk: &Chunk) -> Result<PageSet> {
     let mut set = PageSet::empty();
-    let count = u16::try_from(chunk.pages).map_err(|_| Errno::EINVAL)?;
-    for place in set.pages.iter_mut().take(usize::from(count)) {
+    for place in set.pages.iter_mut().take(chunk.pages as usize) {
         *place = Some(Page::new()?);
     }
+    Ok(set)
+}
+
+/// Begins a request that fills these pages; leaves them there if there is no room for it.
+fn request(
+    space: &TargetSpace,
+    shard: &Shard,
+    chunk: Chunk,
+    whole: Option<usize>,
+    set: &mut Option<PageSet>,
+) -> Option<Flight> {
+    let count = chunk.pages.min(FETCH_PAGES_MAX.into()) as u16;
     let ask = Ask { source: space.source, space: space.id, first: chunk.page, count };
-    let request = shard.begin(ask, &mut Some(set)).ok_or(Errno::EBUSY)?;
+    let request = shard.begin(ask, set)?;
     let retry = Retry::new(knobs::policy(), now());
-    Ok(Flight { request, chunk, open: u32::from(count), retry, sent: 0 })
-}
-
-/// What came with one answer.
-struct Batch {
-    frames: [u64; FETCH_PAGES_MAX as usize],
-    tags: [u64; FETCH_PAGES_MAX as usize],
-    pages: PageSet,
-    len: usize,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        const LEN: usize = FETCH_PAGES_MAX as usize;
-        Self { frames: [0; LEN], tags: [0; LEN], pages: PageSet::empty(), len: 0 }
-    }
-}
-
-impl Batch {
-    fn push(&mut self, space: &TargetSpace, chunk: &Chunk, offset: u64, page: Page) {
-        let Some(tag) = Tag::new(space.handle, chunk.page + offset) else {
-            return;
-        };
-        if self.len < self.frames.len() {
-            self.frames[self.len] = chunk.frame + offset;
-            self.tags[self.len] = tag.word();
-            self.pages.pages[self.len] = Some(page);
-            self.len += 1;
-        }
-    }
-
-    fn bring_home(&mut self, home: &mut HomeBatch) -> u64 {
-        let (frames, tags) = (&self.frames[..self.len], &self.tags[..self.len]);
-        let moved = match home.run(frames, tags, &mut self.pages.pages[..self.len]) {
-            Ok(moved) => moved,
-            Err(errno) => {
-                log::error!("pages can't be brought home: {errno}");
-                0
-            }
-        };
-        stats::PAGES_FETCHED_STREAM.add(moved as u64);
-        stats::PAGES_NOT_NEEDED.add((self.len - moved) as u64);
-        moved as u64
-    }
+    Some(Flight { request, chunk, whole, open: u32::from(count), retry, sent: 0 })
 }

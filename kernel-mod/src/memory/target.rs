@@ -4,7 +4,7 @@ use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use holon_uapi::memory as uapi;
-use kapi::{lock_class, module::Hold, Errno, Mutex, Result, SpinLock, WaitQueue};
+use kapi::{lock_class, lodge::MmName, module::Hold, Errno, Mutex, Result, SpinLock, WaitQueue};
 use netproto::{Duration, Instant, Slot, SpaceId};
 use vm_remote::{
     limits::TARGETS_MAX,
@@ -28,6 +28,8 @@ pub(super) struct Placed {
     pub(super) stream: Stream,
     /// The same, without an order.
     pub(super) set: RunSet,
+    /// Where.
+    pub(super) mm: Option<MmName>,
 }
 
 /// One space.
@@ -215,9 +217,9 @@ impl Targets {
         self.take(handle, pages as i64);
     }
 
-    /// A page was given up. From any context.
-    pub(super) fn page_freed(&self, handle: Handle) {
-        self.take(handle, 1);
+    /// Pages were given up. From any context.
+    pub(super) fn pages_freed(&self, handle: Handle, pages: u64) {
+        self.take(handle, pages as i64);
     }
 
     fn take(&self, handle: Handle, pages: i64) {

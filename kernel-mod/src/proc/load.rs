@@ -6,7 +6,7 @@ use ckpt::{
     manifest::Memory,
     object::{
         file::FileKind,
-        places::Places,
+        places::{PageRange, Piece, Places},
         vma::{Vma, VmaFlags, VmaKind},
     },
     Final,
@@ -14,6 +14,7 @@ use ckpt::{
 use kapi::{binfmt::Bprm, ctl, fileref::FileRef, mm::Mm, own::Own, task::MmInfo, Errno, Result};
 
 use super::{incoming::Incoming, record::Record, restorer::Control, surrogate, survey::vm};
+use crate::memory::space::Target;
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
@@ -184,11 +185,10 @@ fn insert(incoming: &Incoming, memory: &Memory, places: &Places) -> Result {
     };
     for vma in memory.vmas.0.iter().filter(|vma| vma.has_places()) {
         for range in places.within(vma.start / PAGE_LEN, vma.end / PAGE_LEN) {
-            let start = range.start * PAGE_LEN;
             if vma.is_anon() {
-                space.insert(&mm, start, range.count)?;
+                insert_anon(space, &mm, places, range)?;
             } else {
-                space.replace(&mm, start, range.count)?;
+                space.replace(&mm, range.start * PAGE_LEN, range.count)?;
             }
         }
     }
@@ -265,6 +265,18 @@ fn refresh_files(incoming: &Incoming) {
     }
 }
 
+/// Huge pages as such, as far as that can be.
+fn insert_anon(space: &Target, mm: &Mm, places: &Places, range: PageRange) -> Result {
+    for Piece { range, huge } in places.pieces(range) {
+        if huge {
+            space.insert_huge(mm, range.start * PAGE_LEN, range.count)?;
+        } else {
+            space.insert(mm, range.start * PAGE_LEN, range.count)?;
+        }
+    }
+    Ok(())
+}
+
 fn insert_changed(incoming: &Incoming, memory: &Memory, part: &Final) -> Result {
     let mm = Mm::current().ok_or(Errno::EINVAL)?;
     let space = incoming.space.lock();
@@ -272,20 +284,20 @@ fn insert_changed(incoming: &Incoming, memory: &Memory, part: &Final) -> Result 
         return if part.places.pages() == 0 { Ok(()) } else { Err(Errno::EINVAL) };
     };
     for range in part.places.ranges() {
-        insert_range(space, &mm, memory, range.start, range.end())?;
+        insert_range(space, &mm, memory, &part.places, *range)?;
     }
     Ok(())
 }
 
 /// Part by part, as the mappings of the manifest lie; what is between them was mapped since.
 fn insert_range(
-    space: &crate::memory::space::Target,
+    space: &Target,
     mm: &Mm,
     memory: &Memory,
-    start: u64,
-    end: u64,
+    places: &Places,
+    range: PageRange,
 ) -> Result {
-    let mut at = start;
+    let (mut at, end) = (range.start, range.end());
     while at < end {
         let index = memory.vmas.0.partition_point(|vma| vma.end / PAGE_LEN <= at);
         let vma = memory.vmas.0.get(index);
@@ -300,7 +312,8 @@ fn insert_range(
         if file {
             space.replace(mm, at * PAGE_LEN, stop - at)?;
         } else {
-            space.insert(mm, at * PAGE_LEN, stop - at)?;
+            let range = PageRange { start: at, count: stop - at };
+            insert_anon(space, mm, places, range)?;
         }
         at = stop;
     }

@@ -92,6 +92,9 @@ fn listed(found: &places::Places) -> Result<Places> {
     for (first, pages) in runs {
         places.push(first, pages)?;
     }
+    for run in found.huge.iter() {
+        places.push_huge(run.first(), run.pages())?;
+    }
     Ok(places)
 }
 

@@ -11,11 +11,6 @@
 
 #include "memtest.h"
 
-static void make_filled_huge(u64 pages)
-{
-	fill(map(pages, 1), pages, SEED);
-}
-
 void basic(int huge)
 {
 	u64 n = 16384, ns, t0, t1;

@@ -116,6 +116,11 @@ void make_filled(u64 pages)
 	fill(map(pages, 0), pages, SEED);
 }
 
+void make_filled_huge(u64 pages)
+{
+	fill(map(pages, 1), pages, SEED);
+}
+
 void end(struct source s)
 {
 	kill(s.pid, SIGKILL);

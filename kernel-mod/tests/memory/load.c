@@ -23,32 +23,37 @@ static void *toucher(void *arg)
 	return NULL;
 }
 
-/* Three threads, a child, and the background fault all at once; loss != 0: answers get lost. */
-void race(u64 pages, u64 loss)
+/* Three threads, a child, and the background fault all at once. */
+void all_at_once(struct moved v)
 {
-	struct moved v = moved_from(make_filled, pages, 1);
-	char *m = v.at;
-	u64 t = v.target;
 	pthread_t threads[3];
 	int w;
 	pid_t k;
 
-	call(LOSS, loss, 0, 0, 0, NULL);
-	race_pages = pages;
-	call(START, t, 0, 0, 0, NULL);
+	race_pages = v.pages;
+	call(START, v.target, 0, 0, 0, NULL);
 	for (uintptr_t i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, toucher, (void *)(i + 1));
 	k = fork();
 	if (!k)
-		_exit(wrong(m, pages, SEED) != 0);
+		_exit(wrong(v.at, v.pages, SEED) != 0);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	waitpid(k, &w, 0);
 	CHECK(w == 0);
-	CHECK(wrong(m, pages, SEED) == 0);
-	call(WAIT, t, 60000, 0, 0, NULL);
+	CHECK(wrong(v.at, v.pages, SEED) == 0);
+	call(WAIT, v.target, 60000, 0, 0, NULL);
 	call(LOSS, 0, 0, 0, 0, NULL);
 	finish(v);
+}
+
+/* loss != 0: answers get lost. */
+void race(u64 pages, u64 loss)
+{
+	struct moved v = moved_from(make_filled, pages, 1);
+
+	call(LOSS, loss, 0, 0, 0, NULL);
+	all_at_once(v);
 }
 
 /* Several processes at once: more than the background has threads. */

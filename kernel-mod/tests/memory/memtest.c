@@ -4,6 +4,7 @@
  * FEATURES=selftest) and looks whether it is right afterwards, whatever is done meanwhile.
  *
  *   memtest loop                     all tests, source and target on this node
+ *   memtest huge                     of these those of huge pages
  *   memtest source SLOT PAGES        prints the space's id; serves SLOT until it is killed
  *   memtest target SLOT ID PAGES     takes that memory over, by faults and in background
  *   memtest target-slow SLOT ID PAGES   page by page, until the source dies
@@ -28,14 +29,32 @@ static void wait_empty(void)
 	CHECK(c.arg[0] == 0 && c.arg[1] == 0);
 }
 
-static void loop(void)
-{
 #define RUN(x)                     \
 	do {                       \
 		printf("%s\n", #x); \
 		fflush(stdout);    \
 		x;                 \
 	} while (0)
+
+static void huge(void)
+{
+	RUN(huge_home(0));
+	RUN(huge_home(1));
+	RUN(huge_fault());
+	RUN(huge_child(0));
+	RUN(huge_child(1));
+	RUN(huge_parts());
+	RUN(huge_anew());
+	RUN(huge_moved(0, 0));
+	RUN(huge_moved(0, 1));
+	RUN(huge_moved(1, 0));
+	RUN(huge_exits());
+	RUN(huge_race());
+	RUN(wait_empty());
+}
+
+static void loop(void)
+{
 	RUN(basic(0));
 	RUN(basic(1));
 	RUN(child_of(0));
@@ -55,6 +74,7 @@ static void loop(void)
 	RUN(many_places(1));
 	RUN(swapped());
 	RUN(written());
+	huge();
 	RUN(race(8192, 0));
 	RUN(race(512, 20));
 	RUN(crowd(8));
@@ -73,6 +93,8 @@ int main(int argc, char **argv)
 	}
 	if (argc == 2 && !strcmp(argv[1], "loop"))
 		loop();
+	else if (argc == 2 && !strcmp(argv[1], "huge"))
+		huge();
 	else if (argc == 4 && !strcmp(argv[1], "source"))
 		serve(atoi(argv[2]), strtoull(argv[3], NULL, 0));
 	else if (argc == 5 && !strcmp(argv[1], "target"))

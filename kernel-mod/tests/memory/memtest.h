@@ -21,7 +21,7 @@ struct self_test {
 
 enum {
 	SOURCE = 1, TARGET, INSERT, START, STAT, WAIT, DROP, OPEN, DROP_SOURCE, PEER_DOWN, PLACES,
-	COUNT, LOSS
+	COUNT, LOSS, NO_HUGE
 };
 
 #define PAGE 4096ull
@@ -68,9 +68,11 @@ struct source {
 
 struct source source_of(void (*make)(u64), u64 pages, int slot, int open);
 void make_filled(u64 pages);
+void make_filled_huge(u64 pages);
 void end(struct source s);
 
-/* The other side, in this process: `over` if what is there already is to be replaced. */
+/* The other side, in this process: `over` if what is there already is to be replaced, or this. */
+#define AS_HUGE 2
 u64 target_of(u64 id, int slot, u64 pages, int over, u64 *ns);
 struct self_test stat_of(u64 t);
 void over(u64 t);
@@ -113,7 +115,18 @@ void many_places(int huge);
 void swapped(void);
 void written(void);
 
+/* huge.c: pages of 2 MiB. */
+void huge_home(int none);
+void huge_fault(void);
+void huge_child(int late_write);
+void huge_parts(void);
+void huge_anew(void);
+void huge_moved(u64 by, int none);
+void huge_exits(void);
+void huge_race(void);
+
 /* load.c: much at once. */
+void all_at_once(struct moved v);
 void race(u64 pages, u64 loss);
 void crowd(int count);
 

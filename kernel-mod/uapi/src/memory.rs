@@ -245,3 +245,5 @@ pub const TEST_PLACES: u64 = 11;
 pub const TEST_COUNT: u64 = 12;
 /// Of the looped answers, one in `arg[0]` is lost; 0: none.
 pub const TEST_LOSS: u64 = 13;
+/// With `arg[0]`, there seem to be no huge pages to be had.
+pub const TEST_NO_HUGE: u64 = 14;
