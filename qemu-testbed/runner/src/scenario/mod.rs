@@ -42,6 +42,7 @@ pub(crate) const SEALED: &[Scenario] = &[Scenario { name: "wireguard", run: seal
 pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "move-counter", run: moves::counter },
     Scenario { name: "move-pattern", run: moves::pattern },
+    Scenario { name: "move-huge", run: moves::huge },
     Scenario { name: "move-vector", run: moves::vector },
     Scenario { name: "move-calls", run: waits::calls },
     Scenario { name: "move-signals", run: waits::signals },

@@ -5,9 +5,14 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::lodges::Lodged;
 
 /// A program's run under emulation, with moves in it.
 const RUN: Duration = Duration::from_secs(240);
+
+/// A huge page, and memory in such ones.
+const HUGE_PAGE_MIB: u64 = 2;
+const HUGE_MIB: u64 = 64;
 
 /// A busy counter goes to two other nodes and home; its file is complete, in order, by one PID.
 pub(crate) fn counter(cluster: &mut Cluster) -> Result<()> {
@@ -59,6 +64,32 @@ pub(crate) fn pattern(cluster: &mut Cluster) -> Result<()> {
     let said = cluster.sh(1, "cat /root/pattern.out")?;
     ensure!(said.ends_with("ok"), "the program found: {said}");
     Ok(())
+}
+
+/// Memory in pages of 2 MiB comes in such: elsewhere, and at home again.
+pub(crate) fn huge(cluster: &mut Cluster) -> Result<()> {
+    let moved = Lodged::begin_of(cluster, "/root/huge.out", HUGE_MIB)?;
+    let before = huge_mib(cluster, 1)?;
+    ensure!(before >= HUGE_MIB / 2, "of {HUGE_MIB} MiB only {before} are huge pages at first");
+    for (from, to) in [(1, 2), (2, 1)] {
+        cluster.migrate(&moved.id, to)?;
+        cluster.fetched(from, &moved.id)?;
+        let after = huge_mib(cluster, to)?;
+        let whole = cluster.sh(to, "cat /proc/sys/holon/memory/huge_home")?;
+        // One may be under way, and asked for by a fault, when it is counted.
+        ensure!(
+            after + 2 * HUGE_PAGE_MIB >= before,
+            "{before} MiB of huge pages became {after} on node{to}; {whole} came whole"
+        );
+        moved.is_intact(cluster)?;
+    }
+    moved.end(cluster)
+}
+
+/// How much of the program's memory is in huge pages.
+fn huge_mib(cluster: &Cluster, node: usize) -> Result<u64> {
+    let sum = "awk '/^AnonHugePages/ { kb += $2 } END { print int(kb / 1024) }'";
+    Ok(cluster.sh(node, &format!("{sum} /proc/$(pgrep -x touch)/smaps"))?.parse()?)
 }
 
 /// Vector, x87 and SSE registers: a moved run prints the digest of one that stayed.
