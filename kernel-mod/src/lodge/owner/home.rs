@@ -171,12 +171,10 @@ fn begin(owning: &Owning, list: &[EntryId]) -> bool {
     let mut pages = [const { None }; PAGES];
     let mut count = 0;
     // What there is no page for would never come: it is for another time.
-    while let (Some(place), Ok(page)) = (pages.get_mut(count), Page::new()) {
+    for place in pages.iter_mut().take(list.len()) {
+        let Ok(page) = Page::new() else { break };
         *place = Some(page);
         count += 1;
-        if count == list.len() {
-            break;
-        }
     }
     let Some((first, more)) = list[..count].split_first() else { return false };
     let mut state = owning.state.lock();
