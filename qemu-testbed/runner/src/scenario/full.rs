@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 
-use super::cluster::{eventually, Cluster, PROGRAMS};
+use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::lodges::{lenders, Lodged};
 
 const LODGE: &str = "/proc/sys/holon/lodge";
 /// What each of the others may lend at most.
@@ -16,6 +17,43 @@ const HOME: Duration = Duration::from_secs(180);
 const CHANGES: u64 = 500;
 /// At least so much can't have been there: the node has a system besides the program.
 const GONE_MIN_MB: u64 = 64;
+
+const KILLS: &str = "awk '$1 == \"oom_kill\" { print $2 }' /proc/vmstat";
+/// Of a job that does nothing while memory is taken away, and pages of it that are to go then.
+const IDLE_MIB: u64 = 48;
+const IDLE_PAGES: u64 = 4096;
+/// What may be left when there is none: what the kernel still calls available.
+const FULL_KB: u64 = 8192;
+
+/// No page is free, and what takes the memory can't go: a job's pages go out nevertheless, and come
+/// back right.
+pub(crate) fn exhausted(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2, 3])?;
+    let lodged = Lodged::begin_of(cluster, "/root/exhausted.out", IDLE_MIB)?;
+    eventually("Holon's tables", SOON, || {
+        Ok((!cluster.sh(1, &format!("cat {LODGE}/owner"))?.is_empty()).then_some(()))
+    })?;
+    // Nothing goes before memory is full.
+    cluster.sh(1, &format!("echo 0 >{LODGE}/scope"))?;
+    let kills = cluster.sh(1, KILLS)?;
+    let ran = cluster.capture(1, &format!("{PROGRAMS}/hog {IDLE_PAGES}"));
+    cluster.sh(1, &format!("echo 1 >{LODGE}/scope"))?;
+    let ran = ran?;
+    let said = String::from_utf8_lossy(&ran.stdout);
+    ensure!(ran.status.success(), "{}: {said}", ran.status);
+    let number = |name: &str| -> Result<u64> {
+        let word = said.split_whitespace().skip_while(|word| *word != name).nth(1);
+        Ok(word.with_context(|| format!("no {name} in: {said}"))?.parse()?)
+    };
+    ensure!(
+        number("available_kb")? <= FULL_KB && number("stalls")? > 0,
+        "memory was not full: {said}"
+    );
+    let killed = cluster.sh(1, KILLS)?;
+    ensure!(killed == kills, "{kills} kills for want of memory before, {killed} after: {said}");
+    lodged.is_intact(cluster)?;
+    lodged.end(cluster)
+}
 
 /// A program takes as much memory as its node has in all, changes it and finds it right.
 pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {

@@ -68,6 +68,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "lodge-cut-heals", run: afar::cut_heals },
     Scenario { name: "lodge-cut-stays", run: afar::cut_stays },
     Scenario { name: "memory-full", run: full::memory },
+    Scenario { name: "memory-exhausted", run: full::exhausted },
     Scenario { name: "lodge-memory", run: parts::lodged },
     Scenario { name: "lodge-drained", run: lodges::drained },
     Scenario { name: "lodge-two-copies", run: lodges::two_copies },
