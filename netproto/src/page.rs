@@ -163,13 +163,6 @@ pub fn check_addresses(header: &Header, ours: &Addresses) -> Result<(), Datagram
     Ok(())
 }
 
-/// The checksum of a page's content, for [`PageData::page_sum`]: made where the page is read,
-/// checked where it is installed.
-#[must_use]
-pub fn content_checksum(content: &[u8]) -> u32 {
-    checksum(&[content])
-}
-
 /// Checks the first page of a [`Kind::PAGE_DATA`] message's payload: form, values and the content's
 /// own checksum. The content is a whole page with [`PageStatus::Data`], a [`HeldPage`] with
 /// [`PageStatus::Held`], else nothing. Gives what follows it: nothing after the last page.
@@ -178,7 +171,7 @@ pub fn content_checksum(content: &[u8]) -> u32 {
 /// The first check that fails.
 pub fn decode_data(payload: &[u8]) -> Result<Taken<'_>, DecodeError> {
     let (data, content, rest) = PageData::decode_first(payload)?;
-    let is_whole = data.status != PageStatus::Data || content_checksum(content) == data.page_sum;
+    let is_whole = data.status != PageStatus::Data || checksum(&[content]) == data.page_sum;
     if !is_whole {
         return Err(DecodeError::value("page_sum"));
     }

@@ -90,7 +90,7 @@ fn send_page(sim: &mut Sim, class: Class, request: u64, index: u64) {
         space: SpaceId(3),
         index,
         status: PageStatus::Data,
-        page_sum: page::content_checksum(&content),
+        page_sum: checksum(&[&content]),
     };
     assert_eq!(sim.transport(0).send_pages(slot(1), class, &[(data, &content)]), Ok(()));
     sim.drain(0);

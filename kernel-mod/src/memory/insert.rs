@@ -10,6 +10,7 @@ use kapi::{
     Errno, Result,
 };
 use vm_remote::{
+    limits::HUGE_PAGES,
     run::{Run, RunSet},
     tag::Tag,
 };
@@ -86,7 +87,7 @@ pub(super) fn insert(
 }
 
 fn is_huge(run: Run) -> bool {
-    run.first() % BATCH_MAX as u64 == 0 && run.pages() == BATCH_MAX as u64
+    run.first() % HUGE_PAGES == 0 && run.pages() == HUGE_PAGES
 }
 
 /// One huge page. False if it can't be one: something is there, or the pool has no whole one.

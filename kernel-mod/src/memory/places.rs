@@ -2,11 +2,13 @@
 
 use kapi::{
     mm::{Area, AreaKind, Mm, Run as RawRun},
-    page::BATCH_MAX,
     thread::fatal_signal_pending,
     Errno, Result,
 };
-use vm_remote::run::{Run, RunSet};
+use vm_remote::{
+    limits::HUGE_PAGES,
+    run::{Run, RunSet},
+};
 
 /// Page numbers, by the kind of memory.
 #[derive(Debug, Default)]
@@ -18,9 +20,6 @@ pub(crate) struct Places {
     /// Of the anonymous ones, which are huge: numbers of huge pages.
     pub(crate) huge: RunSet,
 }
-
-/// Pages of a huge one.
-const HUGE: u64 = BATCH_MAX as u64;
 
 /// Runs of populated page tables looked at per call.
 const RUNS: usize = 32;
@@ -96,7 +95,7 @@ fn add_present(mm: &Mm, run: Run, exact: bool, to: &mut To<'_>) -> Result {
     let mut first = run.first();
     while first < run.end() {
         // Never parts of two huge pages.
-        let pages = (run.end() - first).min(HUGE - first % HUGE);
+        let pages = (run.end() - first).min(HUGE_PAGES - first % HUGE_PAGES);
         let present = mm.present(first * Mm::PAGE, pages)?;
         let is_there = |at: &u64| !exact || present.has(*at);
         let mut at = 0;
@@ -107,7 +106,7 @@ fn add_present(mm: &Mm, run: Run, exact: bool, to: &mut To<'_>) -> Result {
             }
             at = from + count;
         }
-        if let (HUGE, Some(huge)) = (present.huge(), Run::new(first / HUGE, 1)) {
+        if let (HUGE_PAGES, Some(huge)) = (present.huge(), Run::new(first / HUGE_PAGES, 1)) {
             to.huge.insert(huge)?;
         }
         first += pages;

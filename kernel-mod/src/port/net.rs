@@ -114,6 +114,7 @@ pub(super) fn urgent_of(address: SocketAddrV4) -> SocketAddrV4 {
 /// What the transport's lock guards.
 pub(super) struct Inner {
     pub(super) transport: Transport,
+    /// In a box, for this all is handed on by value where the stack is short.
     burst: Box<Burst>,
     pub(super) paths: Paths,
     names: Vec<[u8; NAME_LEN]>,

@@ -1,7 +1,7 @@
 //! Pages as messages.
 
 use kapi::{module::Unloading, Errno, Global, Result};
-use netproto::{msg::page::PageData, page, Class, Message, SendError, Slot};
+use netproto::{msg::page::PageData, page, wire::checksum, Class, Message, SendError, Slot};
 
 use super::net;
 use crate::control::stats;
@@ -21,9 +21,9 @@ pub(super) fn clear(token: &Unloading) {
     HANDLER.clear(token);
 }
 
-/// The checksum of a page's content.
+/// The checksum of a page's content: made where the page is read, checked where it is installed.
 pub(crate) fn page_checksum(content: &[u8]) -> u32 {
-    page::content_checksum(content)
+    checksum(&[content])
 }
 
 /// Answers a request by a message of at most [`REPLY_PAGES_MAX`] pages; a page that a task waits

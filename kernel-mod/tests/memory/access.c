@@ -107,21 +107,22 @@ void unmapped(void)
 	finish(v);
 }
 
-void exits(void)
+/* A process ends amid all of it. */
+void exits(int huge)
 {
-	u64 n = 1024, t;
-	struct source s = source_of(make_filled, n, LOOP, 1);
+	u64 n = huge ? 4096 : 1024, at = huge ? 900 : 0, t;
+	struct source s = source_of(huge ? make_filled_huge : make_filled, n, LOOP, 1);
 	int p[2];
 	pid_t k;
 
 	CHECK(pipe(p) == 0);
 	k = fork();
 	if (!k) {
-		map(n, 0);
-		t = target_of(s.id, LOOP, n, 0, NULL);
+		map(n, huge);
+		t = target_of(s.id, LOOP, n, huge ? AS_HUGE : 0, NULL);
 		call(START, t, 0, 0, 0, NULL);
 		CHECK(write(p[1], &t, sizeof(t)) == sizeof(t));
-		_exit(wrong(AT, 10, SEED) != 0);
+		_exit(wrong(AT + at * PAGE, 10, SEED_AT(at)) != 0);
 	}
 	CHECK(read(p[0], &t, sizeof(t)) == sizeof(t));
 	waitpid(k, NULL, 0);

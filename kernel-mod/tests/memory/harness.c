@@ -31,21 +31,26 @@ struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc)
 	return t;
 }
 
-#define FAIL_IN "/proc/sys/holon/lodge/fail_in"
+void set(const char *name, u64 value)
+{
+	char path[128], text[32];
+	int fd, n = snprintf(text, sizeof(text), "%lu", value);
+
+	snprintf(path, sizeof(path), "/proc/sys/holon/lodge/%s", name);
+	fd = open(path, O_WRONLY);
+	CHECK(fd >= 0 && write(fd, text, n) == n);
+	close(fd);
+}
 
 void fail_in(u64 n)
 {
-	char text[32];
-	int fd = open(FAIL_IN, O_WRONLY), len = snprintf(text, sizeof(text), "%lu", n);
-
-	CHECK(fd >= 0 && write(fd, text, len) == len);
-	close(fd);
+	set("fail_in", n);
 }
 
 u64 fail_left(void)
 {
 	char text[32] = "";
-	int fd = open(FAIL_IN, O_RDONLY);
+	int fd = open("/proc/sys/holon/lodge/fail_in", O_RDONLY);
 
 	CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
 	close(fd);
@@ -151,15 +156,20 @@ void over(u64 t)
 	call(DROP, t, 0, 0, 0, NULL);
 }
 
-struct moved moved_from(void (*make)(u64), u64 pages, int open)
+struct moved moved_as(void (*make)(u64), u64 pages, int open, int over)
 {
 	struct moved m = { .pages = pages };
 
 	/* In this order, or the source inherits the mapping. */
 	m.source = source_of(make, pages, LOOP, open);
-	m.at = map(pages, 0);
-	m.target = target_of(m.source.id, LOOP, pages, 0, NULL);
+	m.at = map(pages, over == AS_HUGE);
+	m.target = target_of(m.source.id, LOOP, pages, over, NULL);
 	return m;
+}
+
+struct moved moved_from(void (*make)(u64), u64 pages, int open)
+{
+	return moved_as(make, pages, open, 0);
 }
 
 void fetch_all(u64 t)

@@ -34,11 +34,8 @@ static u64 huge_here(char *from, u64 pages)
 
 static struct moved moved_huge(u64 pages)
 {
-	struct moved m = { .pages = pages };
+	struct moved m = moved_as(make_filled_huge, pages, 1, AS_HUGE);
 
-	m.source = source_of(make_filled_huge, pages, LOOP, 1);
-	m.at = map(pages, 1);
-	m.target = target_of(m.source.id, LOOP, pages, AS_HUGE, NULL);
 	CHECK(stat_of(m.target).arg[2] == pages);
 	/* The kernel counts them before they are here. */
 	CHECK(huge_here(m.at, pages) == pages / HUGE);
@@ -165,31 +162,6 @@ void huge_moved(u64 by, int none)
 	call(NO_HUGE, 0, 0, 0, 0, NULL);
 	v.at = to;
 	finish(v);
-}
-
-/* Its process ends amid all of it. */
-void huge_exits(void)
-{
-	struct source s = source_of(make_filled_huge, UNITS * HUGE, LOOP, 1);
-	int p[2];
-	pid_t k;
-	u64 t;
-
-	CHECK(pipe(p) == 0);
-	k = fork();
-	if (!k) {
-		map(UNITS * HUGE, 1);
-		t = target_of(s.id, LOOP, UNITS * HUGE, AS_HUGE, NULL);
-		call(START, t, 0, 0, 0, NULL);
-		CHECK(write(p[1], &t, sizeof(t)) == sizeof(t));
-		_exit(wrong(AT + 900 * PAGE, 10, SEED_AT(900)) != 0);
-	}
-	CHECK(read(p[0], &t, sizeof(t)) == sizeof(t));
-	waitpid(k, NULL, 0);
-	over(t);
-	end(s);
-	close(p[0]);
-	close(p[1]);
 }
 
 /* The kernel looks and writes; then a child, threads and the background are at it at once. */

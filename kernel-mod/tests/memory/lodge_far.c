@@ -1,21 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
-/* Memory that is elsewhere, and the knobs that send it there. */
+/* Memory that is elsewhere. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "lodgetest.h"
-
-void set(const char *name, u64 value)
-{
-	char path[128], text[32];
-	int fd, n = snprintf(text, sizeof(text), "%lu", value);
-
-	snprintf(path, sizeof(path), "/proc/sys/holon/lodge/%s", name);
-	fd = open(path, O_WRONLY);
-	CHECK(fd >= 0 && write(fd, text, n) == n);
-	close(fd);
-}
 
 /* Pages of [p, p + pages) that are not in memory. */
 u64 far_of(char *p, u64 pages)

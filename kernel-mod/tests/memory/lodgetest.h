@@ -13,9 +13,7 @@
 /* Pages of most tests. */
 #define N 1024ull
 
-/* lodge_far.c: a knob of the module. */
-void set(const char *name, u64 value);
-/* Pages of [p, p + pages) that are not in memory. */
+/* lodge_far.c: pages of [p, p + pages) that are not in memory. */
 u64 far_of(char *p, u64 pages);
 /* Asks until so many of these are elsewhere, for 30 s at most. Gives how many are. */
 u64 send_away(char *p, u64 pages, u64 wanted);

@@ -48,7 +48,7 @@ static void huge(void)
 	RUN(huge_moved(0, 0));
 	RUN(huge_moved(0, 1));
 	RUN(huge_moved(1, 0));
-	RUN(huge_exits());
+	RUN(exits(1));
 	RUN(huge_race());
 	RUN(wait_empty());
 }
@@ -61,7 +61,7 @@ static void loop(void)
 	RUN(child_of(1));
 	RUN(moved_mapping());
 	RUN(unmapped());
-	RUN(exits());
+	RUN(exits(0));
 	RUN(lost(0));
 	RUN(lost(1));
 	RUN(closed());

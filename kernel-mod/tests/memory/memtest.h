@@ -51,6 +51,9 @@ extern int fails;
 struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc);
 u64 now_ns(void);
 
+/* A knob of the module, in holon/lodge. */
+void set(const char *name, u64 value);
+
 /* The n-th allocation of the module fails (0: none); how many are left until then. */
 void fail_in(u64 n);
 u64 fail_left(void);
@@ -85,6 +88,7 @@ struct moved {
 	u64 target;
 };
 
+struct moved moved_as(void (*make)(u64), u64 pages, int open, int over);
 struct moved moved_from(void (*make)(u64), u64 pages, int open);
 void fetch_all(u64 t);
 void finish(struct moved m);
@@ -98,7 +102,7 @@ void basic(int huge);
 void child_of(int late_write);
 void moved_mapping(void);
 void unmapped(void);
-void exits(void);
+void exits(int huge);
 void kernel_access(void);
 void advice(void);
 
@@ -122,7 +126,6 @@ void huge_child(int late_write);
 void huge_parts(void);
 void huge_anew(void);
 void huge_moved(u64 by, int none);
-void huge_exits(void);
 void huge_race(void);
 
 /* load.c: much at once. */

@@ -1,18 +1,12 @@
 //! A node with less memory than its programs take, and without swap: what does not fit lodges on
 //! the others, and nobody is killed for it.
 
-use std::time::Duration;
-
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
-use super::lodges::{lenders, Lodged};
+use super::lodges::{lend_much, lenders, recall, Lodged};
 
 const LODGE: &str = "/proc/sys/holon/lodge";
-/// What each of the others may lend at most.
-const LENT_MB: u64 = 192;
-/// Until what went of others than the program is home.
-const HOME: Duration = Duration::from_secs(180);
 /// Pages that are changed at random once the memory is full.
 const CHANGES: u64 = 500;
 /// At least so much can't have been there: the node has a system besides the program.
@@ -58,9 +52,7 @@ pub(crate) fn exhausted(cluster: &mut Cluster) -> Result<()> {
 /// A program takes as much memory as its node has in all, changes it and finds it right.
 pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     ensure!(cluster.sh(1, "tail -n +2 /proc/swaps")?.is_empty(), "node1 has swap");
-    for node in 2..=cluster.len() {
-        cluster.sh(node, &format!("sysctl -qw holon.lodge.lend_max_mb={LENT_MB}"))?;
-    }
+    lend_much(cluster)?;
     let number =
         |cluster: &Cluster, line: &str| -> Result<u64> { Ok(cluster.sh(1, line)?.parse()?) };
     let evicted = format!("cat {LODGE}/pages_evicted");
@@ -70,10 +62,7 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     cluster.sh(1, &format!("echo 2 >{LODGE}/scope"))?;
     let ran = cluster.capture(1, &format!("{PROGRAMS}/workset random {total_mb} {CHANGES}"));
     // What went of the system's own comes home.
-    cluster.sh(1, &format!("echo 1 >{LODGE}/scope; echo 1 >{LODGE}/recall"))?;
-    eventually("all pages to be home", HOME, || {
-        Ok((cluster.memory(1, 1)?.lodged_bytes == 0).then_some(()))
-    })?;
+    recall(cluster)?;
     let ran = ran?;
     let said = String::from_utf8_lossy(&ran.stdout);
     let killed = cluster.sh(1, "dmesg | grep -iE 'oom-kill|out of memory' | tail -n 3; true")?;

@@ -13,6 +13,9 @@ pub(super) const MIB: u64 = 8;
 const PAGES: u64 = 2048;
 /// Until all of it came back by faults: one took 55 ms where three guests shared two busy cores.
 pub(super) const BACK: Duration = Duration::from_secs(300);
+/// What each of the others lends at most, where much of node1 goes; and until that is home.
+const MUCH_MIB: u64 = 192;
+const HOME: Duration = Duration::from_secs(180);
 /// A node is given up after 15 s, here times 4, and its processes' faults are answered then.
 const GIVEN_UP: Duration = Duration::from_secs(180);
 
@@ -83,6 +86,22 @@ pub(super) fn lenders(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
             }
         }
         Ok(Some(()))
+    })
+}
+
+/// All others lend much: when pages of all processes go, those of node1's system go as well.
+pub(super) fn lend_much(cluster: &Cluster) -> Result<()> {
+    for node in 2..=cluster.len() {
+        cluster.sh(node, &format!("sysctl -qw holon.lodge.lend_max_mb={MUCH_MIB}"))?;
+    }
+    Ok(())
+}
+
+/// All that went of any process of node1 comes home; only jobs' pages may go from then on.
+pub(super) fn recall(cluster: &Cluster) -> Result<()> {
+    cluster.sh(1, "sysctl -qw holon.lodge.scope=1 holon.lodge.recall=1")?;
+    eventually("all pages to be home", HOME, || {
+        Ok((cluster.memory(1, 1)?.lodged_bytes == 0).then_some(()))
     })
 }
 

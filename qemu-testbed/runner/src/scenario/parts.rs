@@ -1,17 +1,10 @@
 //! Single areas of the module, tested from inside the guests by programs of `kernel-mod/tests`.
 
-use std::time::Duration;
-
 use anyhow::{ensure, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
-use super::lodges::{holds_nothing, lenders};
+use super::lodges::{holds_nothing, lend_much, lenders, recall};
 use crate::build;
-
-/// What each of the others lends while pages of node1 go: those of its system go as well.
-const LENT_MB: u64 = 192;
-/// Until all of that is home.
-const HOME: Duration = Duration::from_secs(180);
 
 /// Where `holon-filetest agent` listens: over the cluster's own network.
 const AGENT: &str = "10.77.0.1:7799";
@@ -56,26 +49,19 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
 /// content checked; then the same while one allocation after the other fails.
 pub(crate) fn lodged(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2, 3])?;
-    lend(cluster, LENT_MB)?;
+    lend_much(cluster)?;
     let tested = lodgetest(cluster, "all");
-    home(cluster)?;
+    recall(cluster)?;
     tested?;
     cluster.push(1, &build::selftest_module()?, SELFTEST)?;
     reload(cluster, &format!("insmod {SELFTEST}"))?;
-    lend(cluster, LENT_MB)?;
+    lend_much(cluster)?;
     let tested = lodgetest(cluster, "fails");
-    home(cluster)?;
+    recall(cluster)?;
     holds_nothing(cluster, 2)?;
     holds_nothing(cluster, 3)?;
     reload(cluster, "modprobe holon")?;
     tested
-}
-
-fn lend(cluster: &Cluster, mib: u64) -> Result<()> {
-    for node in 2..=cluster.len() {
-        cluster.sh(node, &format!("sysctl -qw holon.lodge.lend_max_mb={mib}"))?;
-    }
-    Ok(())
 }
 
 fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {
@@ -83,14 +69,6 @@ fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {
     let text = String::from_utf8_lossy(&said.stdout);
     ensure!(said.status.success() && !text.contains("FAIL"), "lodgetest {what}: {text}");
     Ok(())
-}
-
-/// All that went of any process comes home.
-fn home(cluster: &Cluster) -> Result<()> {
-    cluster.sh(1, "sysctl -qw holon.lodge.scope=1 holon.lodge.recall=1")?;
-    eventually("all pages to be home", HOME, || {
-        Ok((cluster.memory(1, 1)?.lodged_bytes == 0).then_some(()))
-    })
 }
 
 /// Another module on node1.
