@@ -13,6 +13,7 @@ const LINK: Bottleneck = Bottleneck {
     queue_bytes: 250_000,
     loss_ppm: 0,
     has_bands: false,
+    late_ns: 0,
 };
 
 /// Rates and round trips of the links that are tried.
@@ -61,6 +62,30 @@ fn a_clean_link_is_filled() {
     }
 }
 
+/// Hosts that come late, and then do much at once: what waits for them is not the link's queue, and
+/// the round trip of a few packets is shorter than that of many. TCP is given hosts that do not.
+/// The queue stays within some times of what they are late by.
+#[test]
+fn late_hosts_fill_a_link() {
+    for (rate_mbit, round_trip_us, late_us) in
+        [(500, 300, 500), (500, 300, 1500), (100, 300, 1000), (100, 20_000, 1500)]
+    {
+        let mut link = Bottleneck { rate_mbit, round_trip_ns: round_trip_us * 1000, ..LINK };
+        link.queue_bytes = 4_000_000;
+        link.late_ns = late_us * 1000;
+        let (ours, tcp) = alone(1, link, 3 * SECOND);
+        let ratio = ours / tcp;
+        let (queue, _) = queue_of(link, |world| world.add_pair(true));
+        let queue_us = queue * link.packet_ns() as f64 / 1000.0;
+        println!(
+            "late {rate_mbit} Mbit/s {round_trip_us} us, hosts late by {late_us} us at most: ours \
+             {ours:.1} Mbit/s, cubic {tcp:.1}, ratio {ratio:.3}, queue {queue_us:.0} us"
+        );
+        assert!(ratio >= 0.85);
+        assert!(queue_us <= 15.0 * late_us as f64);
+    }
+}
+
 #[test]
 fn random_loss_is_not_congestion() {
     for seed in 1..=3 {
@@ -99,7 +124,17 @@ fn a_link_is_shared_with_cubic() {
         [(20, 20, 0.5), (20, 20, 1.0), (20, 20, 2.0), (100, 2, 1.0), (100, 2, 4.0)]
     {
         for is_tcp_first in [false, true] {
-            share(rate_mbit, round_trip_ms, paths, is_tcp_first);
+            share(link(rate_mbit, round_trip_ms, paths), is_tcp_first);
+        }
+    }
+}
+
+#[test]
+fn late_hosts_share_with_cubic() {
+    for paths in [1.0, 4.0] {
+        for is_tcp_first in [false, true] {
+            let link = link(100, 2, paths);
+            share(Bottleneck { late_ns: MS / 2, ..link }, is_tcp_first);
         }
     }
 }
@@ -107,17 +142,21 @@ fn a_link_is_shared_with_cubic() {
 #[test]
 fn a_long_fast_link_is_shared_with_cubic() {
     for (paths, is_tcp_first) in [(0.5, false), (1.0, false), (1.0, true), (2.0, true)] {
-        share(100, 20, paths, is_tcp_first);
+        share(link(100, 20, paths), is_tcp_first);
     }
 }
 
-fn share(rate_mbit: u64, round_trip_ms: u64, paths: f64, is_tcp_first: bool) {
-    let (ours, tcp) = together(1, link(rate_mbit, round_trip_ms, paths), is_tcp_first);
+fn share(link: Bottleneck, is_tcp_first: bool) {
+    let (ours, tcp) = together(1, link, is_tcp_first);
     let ratio = ours / tcp;
     let first = if is_tcp_first { "cubic" } else { "ours" };
+    let paths = link.queue_bytes as f64 / link.path_bytes() as f64;
     println!(
-        "shared {rate_mbit} Mbit/s {round_trip_ms} ms, queue {paths} BDP, {first} first: ours \
-         {ours:.1} Mbit/s, cubic {tcp:.1}, ratio {ratio:.2}"
+        "shared {} Mbit/s {} ms, queue {paths:.1} BDP, late {} us, {first} first: ours {ours:.1} \
+         Mbit/s, cubic {tcp:.1}, ratio {ratio:.2}",
+        link.rate_mbit,
+        link.round_trip_ns / MS,
+        link.late_ns / 1000,
     );
     assert!((0.5..=2.0).contains(&ratio));
 }

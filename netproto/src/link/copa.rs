@@ -7,12 +7,21 @@
 //! by one each round trip and is halved by a loss, so that a flow that fills queues does not starve
 //! this one. Without such company a loss alone means nothing: it may be the wire's.
 //!
-//! Three things are not in the paper. Delays below `slack` are taken for none, so that the noise of
-//! fast networks and slow hosts is not taken for a queue. A round with more than an eighth lost
-//! shrinks the window whoever is to blame. The window does not grow while it is not used.
+//! Where hosts or the network take packets in bunches, the bunch is what the paper calls a packet:
+//! what a rate and a queue are counted in. A bunch is what is acknowledged at one instant, beyond
+//! what an acknowledgement waits for anyway, as the average byte sees it, and not longer than what
+//! leaves a host in one piece. Without it a host that is late by `t` for what comes looks like a
+//! queue of `t`, and the window stays at the two packets in `t` that the paper allows. It is the
+//! aggregation that BBR (draft-ietf-ccwg-bbr, `extra_acked`) adds to its window, and as there
+//! (`send_quantum`) so much may leave at once.
+//!
+//! Three more things are not in the paper. Delays below `slack` are taken for none, so that the
+//! noise of fast networks is not taken for a queue. A round with more than an eighth lost shrinks
+//! the window whoever is to blame. The window does not grow while it is not used.
 
 use super::filter::{Best, Filter};
 use crate::config::Config;
+use crate::limits::ACK_EVERY;
 use crate::time::{Duration, Instant};
 
 /// Packets that may leave before anything is known.
@@ -34,6 +43,10 @@ const RETREAT_FIRST: u32 = 16;
 const RETREAT_EVERY_MAX: u32 = 256;
 /// Rounds in one direction before the velocity doubles.
 const ROUNDS_STEADY: u32 = 3;
+/// Longest bunch that counts: what leaves a host in one piece.
+const BUNCH_MAX: u64 = 1 << 16;
+/// Windows over which bunches are averaged.
+const BUNCH_WINDOWS: u64 = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -79,6 +92,10 @@ pub(crate) struct Copa {
     has_lost: bool,
     round_acked: u64,
     round_lost: u64,
+    /// Bytes that are acknowledged at one instant, as the average byte sees it, and those of the
+    /// present one so far.
+    bunch: u64,
+    instant: (Instant, u64),
     /// While it is tried whether the queue empties without this flow.
     retreat: Option<Retreat>,
     /// Rounds until the next try, and between the last and that.
@@ -115,6 +132,8 @@ impl Copa {
             has_lost: false,
             round_acked: 0,
             round_lost: 0,
+            bunch: 0,
+            instant: (Instant::ZERO, 0),
             retreat: None,
             retreat_in: RETREAT_FIRST,
             retreat_every: RETREAT_FIRST,
@@ -142,10 +161,17 @@ impl Copa {
         Duration::from_ns(scale(standing.as_ns(), bytes, rate))
     }
 
+    /// How much earlier than it is due a packet may leave: one bunch may leave at once, as it is
+    /// acknowledged at once (a quantum, as BBR calls it). None where packets are taken one by one.
+    pub(crate) fn ahead(&self) -> Duration {
+        self.spacing(self.unit().saturating_sub(self.packet_bytes))
+    }
+
     /// Takes what an acknowledgement told.
     pub(crate) fn on_ack(&mut self, now: Instant, arrival: &Arrival) {
         self.round_acked = self.round_acked.saturating_add(arrival.acked_bytes);
         self.on_lost(arrival.lost_bytes);
+        self.note_bunch(now, arrival.acked_bytes);
         if let (Some(sample), Some(smoothed)) = (arrival.sample, arrival.smoothed) {
             self.least.add(now, LEAST_WINDOW, sample);
             self.standing.add(now, smoothed.over(2), sample);
@@ -182,12 +208,35 @@ impl Copa {
         (self.round_acked, self.round_lost) = (0, 0);
     }
 
+    /// What the network and the hosts carry as one: a packet, or more where packets are taken in
+    /// bunches.
+    fn unit(&self) -> u64 {
+        let usual = self.packet_bytes.saturating_mul(u64::from(ACK_EVERY).saturating_sub(1));
+        self.bunch.saturating_sub(usual).clamp(self.packet_bytes, BUNCH_MAX.max(self.packet_bytes))
+    }
+
+    fn note_bunch(&mut self, now: Instant, acked: u64) {
+        let (at, before) = self.instant;
+        if at == now {
+            self.instant.1 = before.saturating_add(acked);
+            return;
+        }
+        self.instant = (now, acked);
+        // As much of the average as these bytes are of some windows.
+        let whole = self.window.saturating_mul(BUNCH_WINDOWS).max(before);
+        self.bunch = if before > self.bunch {
+            self.bunch.saturating_add(scale(before.saturating_sub(self.bunch), before, whole))
+        } else {
+            self.bunch.saturating_sub(scale(self.bunch.saturating_sub(before), before, whole))
+        };
+    }
+
     fn note_queue(&mut self, queueing: Duration, least: Duration) {
         let spread = self.most.get().unwrap_or(least).minus(least);
         // How long the packets of ours take that we, and another flow like this, keep queued alone.
         // A starved flow would take any queue for its own: then what counts is the path.
         let own = |packets: u64| {
-            let kept = self.packet_bytes.saturating_mul(packets);
+            let kept = self.unit().saturating_mul(packets);
             Duration::from_ns(scale(kept, least.as_ns(), self.window))
         };
         let short = least.over(8).max(self.slack.times(10));
@@ -202,10 +251,11 @@ impl Copa {
         let queueing = standing.minus(least).minus(self.slack);
         // window / standing <= packet / (delta * queueing), without divisions.
         let rate = u128::from(self.window).saturating_mul(u128::from(queueing.as_ns()));
-        let target = u128::from(self.packet_bytes.saturating_mul(self.inverse_delta))
+        let target = u128::from(self.unit().saturating_mul(self.inverse_delta))
             .saturating_mul(u128::from(standing.as_ns()));
         let is_below = rate <= target;
-        let reserve = self.packet_bytes.saturating_mul(PACKETS_UNUSED).max(self.window / 4);
+        let reserve =
+            self.packet_bytes.saturating_mul(PACKETS_UNUSED).max(self.window / 4).max(self.unit());
         if is_below && arrival.used_bytes.saturating_add(reserve) < self.window {
             return;
         }
@@ -220,17 +270,20 @@ impl Copa {
             self.window_at_round = self.window;
             return;
         }
-        // velocity / (delta * window) packets for each packet acknowledged.
-        let step = u128::from(self.velocity.saturating_mul(self.inverse_delta))
-            .saturating_mul(u128::from(arrival.acked_bytes))
-            .saturating_mul(u128::from(self.packet_bytes))
-            / u128::from(self.window.max(1));
-        let step = u64::try_from(step).unwrap_or(u64::MAX);
+        let step = self.step(arrival.acked_bytes);
         self.window = if is_below {
             self.window.saturating_add(step)
         } else {
             self.window.saturating_sub(step)
         };
+    }
+
+    /// By how much the window changes: `velocity / (delta * window)` packets for each packet
+    /// acknowledged. Bunches do not make it more than doubling in a round, which would overshoot.
+    fn step(&self, acked: u64) -> u64 {
+        let factor = self.velocity.saturating_mul(self.inverse_delta);
+        let of = |unit: u64| scale(acked, factor.saturating_mul(unit), self.window);
+        of(self.unit()).min(acked.max(of(self.packet_bytes)))
     }
 
     fn end_round(&mut self) {

@@ -85,7 +85,9 @@ impl Link {
         let session = self.session.as_ref()?;
         let class = self.class_in_window()?;
         let is_free = class == Class::Fault || self.flight.is_probe_owed();
-        (is_free || session.pacer.is_open(now)).then_some(class)
+        let is_open = |at| session.pacer.is_open(at);
+        let may = is_free || is_open(now) || is_open(now.after(session.copa.ahead()));
+        may.then_some(class)
     }
 
     /// When the pacer lets go what only it keeps back.

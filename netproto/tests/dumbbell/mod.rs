@@ -31,6 +31,9 @@ pub(crate) struct Bottleneck {
     pub(crate) loss_ppm: u64,
     /// Urgent datagrams have a queue of their own, which is served first.
     pub(crate) has_bands: bool,
+    /// How late the hosts of ours are for a datagram or a timer, at most; what comes meanwhile they
+    /// take together.
+    pub(crate) late_ns: u64,
 }
 
 impl Bottleneck {
@@ -61,6 +64,9 @@ enum Parcel {
 pub(crate) struct Pair {
     ends: [Transport; 2],
     timers: [Option<u64>; 2],
+    /// What has come to each while it is not awake, and when it will be.
+    inboxes: [Vec<Vec<u8>>; 2],
+    wakes: [Option<u64>; 2],
     /// Always has bulk to send.
     is_greedy: bool,
     pub(crate) bulk_bytes: u64,
@@ -132,6 +138,8 @@ impl World {
         self.pairs.push(Pair {
             ends: [end(0), end(1)],
             timers: [None; 2],
+            inboxes: [Vec::new(), Vec::new()],
+            wakes: [None; 2],
             is_greedy,
             bulk_bytes: 0,
             pages: Vec::new(),
@@ -249,11 +257,15 @@ impl World {
     }
 
     fn next_ns(&self) -> Option<u64> {
-        let timers = self.pairs.iter().flat_map(|pair| pair.timers).flatten();
+        // Who is about to wake has heard of its timer.
+        let timer =
+            |pair: &Pair, end: usize| pair.timers[end].filter(|_| pair.wakes[end].is_none());
+        let timers = self.pairs.iter().flat_map(|pair| [timer(pair, 0), timer(pair, 1)]).flatten();
         let rtos = self.flows.iter().filter_map(Cubic::deadline_ns);
         let flying = self.flying.peek().map(|Reverse((at_ns, _, _))| *at_ns);
         let served = self.in_service.as_ref().map(|(at_ns, _)| *at_ns);
-        timers.chain(rtos).chain(flying).chain(served).min()
+        let wakes = self.pairs.iter().flat_map(|pair| pair.wakes).flatten();
+        timers.chain(wakes).chain(rtos).chain(flying).chain(served).min()
     }
 
     pub(crate) fn run_for(&mut self, span_ns: u64) {
@@ -278,13 +290,7 @@ impl World {
         }
         for pair in 0..self.pairs.len() {
             for end in 0..2 {
-                if self.pairs[pair].timers[end].is_some_and(|at_ns| at_ns <= self.now_ns) {
-                    let now = self.now();
-                    self.pairs[pair].ends[end].handle_timeout(now);
-                    self.drain(pair, end);
-                    let timer_ns = self.pairs[pair].timers[end].expect("heartbeats");
-                    assert!(timer_ns > self.now_ns, "a timer that stands still");
-                }
+                self.step_host(pair, end);
             }
         }
         for flow in 0..self.flows.len() {
@@ -295,13 +301,39 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, parcel: Parcel) {
+    fn step_host(&mut self, pair: usize, end: usize) {
         let now = self.now();
+        let is_due = |at_ns: Option<u64>| at_ns.is_some_and(|at_ns| at_ns <= now.as_ns());
+        if is_due(self.pairs[pair].timers[end]) {
+            self.wake(pair, end);
+        }
+        if !is_due(self.pairs[pair].wakes[end]) {
+            return;
+        }
+        self.pairs[pair].wakes[end] = None;
+        for bytes in std::mem::take(&mut self.pairs[pair].inboxes[end]) {
+            let taken = self.pairs[pair].ends[end].handle_datagram(now, &bytes);
+            assert_eq!(taken, Ok(()));
+        }
+        self.pairs[pair].ends[end].handle_timeout(now);
+        self.drain(pair, end);
+        let timer_ns = self.pairs[pair].timers[end].expect("heartbeats");
+        assert!(timer_ns > self.now_ns, "a timer that stands still");
+    }
+
+    /// A host is to look at what has come, or at the time: at once, or late.
+    fn wake(&mut self, pair: usize, end: usize) {
+        let late_ns = if self.link.late_ns == 0 { 0 } else { self.rng.below(self.link.late_ns) };
+        self.pairs[pair].wakes[end].get_or_insert(self.now_ns + late_ns);
+    }
+
+    fn arrive(&mut self, parcel: Parcel) {
         match parcel {
             Parcel::Datagram { pair, to, bytes } => {
-                let taken = self.pairs[pair].ends[to].handle_datagram(now, &bytes);
-                assert_eq!(taken, Ok(()));
-                self.drain(pair, to);
+                self.pairs[pair].inboxes[to].push(bytes);
+                self.wake(pair, to);
+                // One that is not late takes each by itself.
+                self.step_host(pair, to);
             }
             Parcel::Segment { flow, segment, transmission } => {
                 let segments = self.flows[flow].receive(segment, transmission);

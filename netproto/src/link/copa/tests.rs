@@ -100,6 +100,73 @@ fn a_retreat_finds_out_that_nobody_else_is_there() {
     assert_eq!(copa.inverse_delta_before, INVERSE_DELTA);
 }
 
+/// Acknowledges so many packets of 40 at once, all of the same round trip.
+fn bunch(copa: &mut Copa, now_us: u64, round_trip_us: u64, packets: u64) {
+    copa.window = 40 * PACKET;
+    let arrival = Arrival {
+        acked_bytes: packets * PACKET,
+        lost_bytes: 0,
+        sample: Some(Duration::from_us(round_trip_us)),
+        smoothed: Some(Duration::from_us(round_trip_us)),
+        is_round: false,
+        used_bytes: copa.window(),
+    };
+    copa.on_ack(Instant::from_ns(now_us * 1000), &arrival);
+}
+
+#[test]
+fn what_comes_in_bunches_is_counted_in_bunches() {
+    let mut copa = copa();
+    for at in 0..100 {
+        bunch(&mut copa, at * 200, 10_000, u64::from(ACK_EVERY));
+    }
+    assert_eq!((copa.unit(), copa.ahead()), (PACKET, Duration::ZERO), "as many as wait for one");
+    for at in 0..200 {
+        bunch(&mut copa, 20_000 + at * 1000, 10_000, 10);
+    }
+    let unit = copa.unit();
+    assert!((8 * PACKET..10 * PACKET).contains(&unit), "{unit}");
+    assert_eq!(copa.ahead(), copa.spacing(unit - PACKET));
+    // A single large one among many counts little, and two at the same instant count as one.
+    bunch(&mut copa, 220_000, 10_000, 40);
+    assert!(copa.unit() < 2 * unit);
+    for at in 0..400 {
+        bunch(&mut copa, 230_000 + at / 2 * 1000, 10_000, 5);
+    }
+    assert!((8 * PACKET..10 * PACKET).contains(&copa.unit()), "{}", copa.unit());
+    for at in 0..2000 {
+        bunch(&mut copa, 500_000 + at * 1000, 10_000, 100);
+    }
+    assert_eq!(copa.unit(), BUNCH_MAX, "no longer than what leaves a host in one piece");
+}
+
+/// A delay that would be a queue of many packets is what a few bunches take.
+#[test]
+fn a_step_of_bunches_at_most_doubles_the_window() {
+    let mut copa = copa();
+    copa.is_starting = false;
+    copa.window = 100 * PACKET;
+    copa.velocity = 8;
+    let alone = copa.step(PACKET);
+    assert!(alone < PACKET / 6);
+    copa.bunch = 3 * PACKET;
+    assert_eq!(copa.step(PACKET), 2 * alone);
+    copa.bunch = 20 * PACKET;
+    assert_eq!(copa.step(PACKET), PACKET);
+    copa.velocity = VELOCITY_MAX;
+    assert_eq!(copa.step(PACKET), 1024 * 2 * PACKET / 100, "never less than for packets alone");
+    let target = |copa: &mut Copa| {
+        copa.velocity = 1;
+        bunch(copa, 10, 10_000, 0);
+        bunch(copa, 20_000, 12_000, 1);
+        copa.window > 40 * PACKET
+    };
+    copa.bunch = 0;
+    assert!(!target(&mut copa), "40 packets in 12 ms are more than 2 in 2");
+    copa.bunch = 20 * PACKET;
+    assert!(target(&mut copa), "and less than 2 times 19 in 2");
+}
+
 #[test]
 fn stays_in_its_bounds_whatever_is_measured() {
     let mut copa = copa();
