@@ -61,6 +61,22 @@ fn a_page_that_came_back_stays() {
 }
 
 #[test]
+fn what_came_back_is_seen_by_the_sample() {
+    let mut regions = regions(2);
+    rounds(&mut regions, 10, &[bits(0..64), bits(0..64)]);
+    rounds(&mut regions, 3, &[Bits::NONE, bits(0..64)]);
+    let (id, _) = regions.next_cold().expect("region 0");
+    (0..8).for_each(|page| regions.evicted(id, page));
+    for touched in [bits([3]), Bits::NONE] {
+        regions.sample(RegionId(0), bits(8..64).or(bits([3])), touched);
+        regions.sample(RegionId(1), bits(0..64), bits(0..64));
+        regions.end_round();
+    }
+    let (_, pages) = regions.next_cold().expect("region 0");
+    assert!(pages.contains(8) && !pages.contains(3));
+}
+
+#[test]
 fn one_that_comes_back_after_long_was_rightly_evicted() {
     let mut regions = regions(2);
     rounds(&mut regions, 3, &[bits(0..64), bits(0..64)]);

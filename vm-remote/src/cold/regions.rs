@@ -63,6 +63,8 @@ struct Region {
     stays: Bits,
     /// Pages that were offered and are on their way.
     leaving: Bits,
+    /// Pages that went, and were not seen since.
+    gone: Bits,
     stay_until: u32,
     last_touch: u32,
     /// In parts of a round.
@@ -81,6 +83,7 @@ const NEW: Region = Region {
     seen: Bits::NONE,
     stays: Bits::NONE,
     leaving: Bits::NONE,
+    gone: Bits::NONE,
     stay_until: 0,
     last_touch: 0,
     interval: PARTS,
@@ -174,6 +177,11 @@ impl Regions {
     /// What was seen of a region in this round: who is here, and who was touched since the last.
     pub fn sample(&mut self, id: RegionId, present: Bits, touched: Bits) {
         let round = self.round;
+        // What went and is here again came back: nobody has to tell.
+        let back = self.get_mut(id).map_or(Bits::NONE, |region| region.gone.and(present));
+        for page in back.iter() {
+            self.returned(id, page);
+        }
         let Some(region) = self.get_mut(id).filter(|region| region.is_used) else {
             return;
         };
@@ -274,11 +282,13 @@ impl Regions {
         if let Some(region) = self.get_mut(id) {
             region.present.remove(page);
             region.seen.remove(page);
+            region.gone.insert(page);
             region.went_at = at;
         }
     }
 
-    /// A page came back because it was touched. True if that was too soon.
+    /// A page came back because it was touched. True if that was too soon. Without this call
+    /// [`Self::sample`] finds out when it sees the page again.
     pub fn returned(&mut self, id: RegionId, page: u16) -> bool {
         let (round, evicted, here) = (self.round, self.evicted, self.present);
         let may_stay = self.staying < here / STAY_SHARE;
@@ -287,6 +297,7 @@ impl Regions {
             return false;
         };
         region.present.insert(page);
+        region.gone.remove(page);
         if let Some(age) = region.age_mut(page) {
             *age = 0;
         }
