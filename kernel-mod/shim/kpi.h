@@ -55,6 +55,8 @@ void kpi_noreclaim_exit(u32 cookie);
 /* Bytes that programs could still be given without paging out; all that the machine has. */
 u64 kpi_memory_available(void);
 u64 kpi_memory_total(void);
+/* Pages of files that came back soon after the kernel threw them out, ever. */
+u64 kpi_memory_files_back(void);
 
 /* Memory that the kernel may ask back; free() waits until no call is under way. */
 struct kpi_shrinker;

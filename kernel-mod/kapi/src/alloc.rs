@@ -84,13 +84,21 @@ pub struct Memory {
     pub available: u64,
     /// All of it.
     pub total: u64,
+    /// Pages of files that came back soon after the kernel threw them out: a counter.
+    pub files_back: u64,
 }
 
 impl Memory {
     /// As it is now.
     pub fn now() -> Self {
         // SAFETY: no condition on the caller.
-        unsafe { Self { available: raw::kpi_memory_available(), total: raw::kpi_memory_total() } }
+        unsafe {
+            Self {
+                available: raw::kpi_memory_available(),
+                total: raw::kpi_memory_total(),
+                files_back: raw::kpi_memory_files_back(),
+            }
+        }
     }
 }
 

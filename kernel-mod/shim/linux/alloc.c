@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/vmstat.h>
 
 #include "kpi.h"
 
@@ -46,4 +47,9 @@ u64 kpi_memory_available(void)
 u64 kpi_memory_total(void)
 {
 	return (u64)totalram_pages() << PAGE_SHIFT;
+}
+
+u64 kpi_memory_files_back(void)
+{
+	return global_node_page_state(WORKINGSET_REFAULT_FILE);
 }

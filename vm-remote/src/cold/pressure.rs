@@ -1,13 +1,15 @@
 //! When pages are to go, and how many.
 //!
 //! ```text
-//!            stalls, low memory, a shrinker's call
+//!        low memory, stalls while it is lowish, the last call
 //!   Calm ───────────────────────────────────────> Evicting
-//!    ^   enough free, no stalls, for `calm` long     │ those that went come back at once
+//!    ^   enough free for `calm` long                 │ those that went come back at once
 //!    ├───────────────────────────────────────────────┤
 //!    └──────────────── after `pause` ── Resting <────┘
 //! ```
-//! Between the two limits nothing changes: that is the hysteresis. `Resting` is for a node whose
+//! Between the two limits of free memory nothing changes, unless tasks stall: that is the
+//! hysteresis. Above them stalls have other reasons, such as memory in small pieces, and pages that
+//! go would not mend them. `Resting` is for a node whose
 //! working set does not fit: to evict what is in use would only add to the stalls.
 
 use netproto::{Duration, Instant};
@@ -15,10 +17,9 @@ use netproto::{Duration, Instant};
 /// The limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// PSI "some" of memory, in hundredths of a per cent of the last interval, at which it begins.
+    /// PSI "some" of memory, in hundredths of a per cent of the last interval, at which it begins
+    /// although only `free_high` is not reached.
     pub stall_start: u32,
-    /// And at which it may end.
-    pub stall_stop: u32,
     /// Free pages below which it begins.
     pub free_low: u64,
     /// And above which it may end.
@@ -89,12 +90,12 @@ impl Pressure {
 
     fn is_pressed(&self, reading: &Reading) -> bool {
         let limits = &self.limits;
-        reading.stall >= limits.stall_start || reading.free < limits.free_low || reading.asked > 0
+        let is_stalled = reading.stall >= limits.stall_start && reading.free < limits.free_high;
+        is_stalled || reading.free < limits.free_low || reading.asked > 0
     }
 
     fn is_relieved(&self, reading: &Reading) -> bool {
-        let limits = &self.limits;
-        reading.stall <= limits.stall_stop && reading.free >= limits.free_high && reading.asked == 0
+        reading.free >= self.limits.free_high && reading.asked == 0
     }
 
     fn pays(&self) -> bool {
@@ -130,13 +131,10 @@ impl Pressure {
         }
     }
 
-    /// What is missing, or asked for; more the longer tasks stall.
+    /// What is missing, or asked for.
     fn step(&self, reading: &Reading) -> u32 {
         let missing = self.limits.free_high.saturating_sub(reading.free).max(reading.asked);
-        let share = u64::from(reading.stall.min(10_000));
-        let by_stall = u64::from(self.limits.step_max).saturating_mul(share) / 10_000;
-        let most = u64::from(self.limits.step_max);
-        u32::try_from(missing.max(by_stall).min(most)).unwrap_or(self.limits.step_max)
+        u32::try_from(missing).unwrap_or(u32::MAX).min(self.limits.step_max)
     }
 }
 
@@ -146,7 +144,6 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         stall_start: 500,
-        stall_stop: 100,
         free_low: 1_000,
         free_high: 3_000,
         calm: Duration::from_ms(2_000),
@@ -163,7 +160,7 @@ mod tests {
     #[test]
     fn begins_on_each_kind_of_pressure() {
         for reading in [
-            Reading { stall: 500, ..QUIET },
+            Reading { stall: 500, free: 2_999, ..QUIET },
             Reading { free: 999, ..QUIET },
             Reading { asked: 1, ..QUIET },
         ] {
@@ -171,6 +168,9 @@ mod tests {
             assert_eq!(pressure.poll(at(0), &QUIET), 0);
             assert!(pressure.poll(at(1), &reading) > 0, "{reading:?}");
         }
+        let mut pressure = Pressure::new(LIMITS);
+        let enough = Reading { stall: 10_000, ..QUIET };
+        assert_eq!(pressure.poll(at(0), &enough), 0, "they don't wait for want of memory");
     }
 
     #[test]
@@ -190,8 +190,8 @@ mod tests {
     #[test]
     fn rests_when_what_went_comes_back() {
         let mut pressure = Pressure::new(LIMITS);
-        let bad = Reading { stall: 5_000, went: 600, returned: 400, ..QUIET };
-        assert_eq!(pressure.poll(at(0), &bad), 256, "it was not our doing so far");
+        let bad = Reading { stall: 5_000, free: 2_000, went: 600, returned: 400, ..QUIET };
+        assert_eq!(pressure.poll(at(0), &bad), 512, "it was not our doing so far");
         assert_eq!(pressure.poll(at(1), &bad), 0);
         assert_eq!(pressure.state(), State::Resting(at(5_001)));
         assert_eq!(pressure.poll(at(2), &Reading { went: 0, returned: 0, ..bad }), 0);
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn goes_on_while_it_pays() {
         let mut pressure = Pressure::new(LIMITS);
-        let good = Reading { stall: 5_000, went: 600, returned: 50, ..QUIET };
+        let good = Reading { free: 900, went: 600, returned: 50, ..QUIET };
         assert!((0..100).all(|ms| pressure.poll(at(ms), &good) > 0));
     }
 }

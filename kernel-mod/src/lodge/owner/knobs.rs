@@ -10,7 +10,7 @@ use kapi::{
 use netproto::Duration;
 use vm_remote::retry::Policy;
 
-use super::stats;
+use super::{need, stats};
 use crate::port::net;
 
 /// Pages elsewhere at most: 80 bytes are kept for each.
@@ -133,11 +133,12 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
         (c"fetch_least_ms", &FETCH_LEAST_MS, 1, 10_000),
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
     ];
-    entries.try_reserve(stats::ALL.len() + knobs.len() + 2)?;
+    entries.try_reserve(stats::ALL.len() + knobs.len() + 3)?;
     entries.extend(stats::ALL.iter().map(|counter| counter.entry()));
     entries.extend(
         knobs.map(|(name, knob, min, max)| Entry { name, value: Value::Knob(knob, min, max) }),
     );
+    entries.push(Entry { name: c"kept_pages", value: Value::Counter(&need::KEPT) });
     let texts = [(c"lodged_latency", &LATENCY), (c"owner", &OWNER)];
     entries.extend(texts.map(|(name, text)| Entry { name, value: Value::Text(text) }));
     Ok(())

@@ -7,7 +7,10 @@ use core::{
 
 use kapi::{alloc::Memory, page::PAGE_LEN, wait::Mode};
 use netproto::{Duration as Span, Instant};
-use vm_remote::cold::pressure::{Limits, Pressure, Reading, State};
+use vm_remote::cold::{
+    pressure::{Limits, Pressure, Reading, State},
+    reserve::Reserve,
+};
 
 use super::{knobs, owning, stats, BASE};
 use crate::{lodge::stall, port::net::now};
@@ -31,6 +34,9 @@ const LAST_CALL_PAGES: u64 = 1024;
 /// Pages that are wanted before a process is killed.
 static ASKED: AtomicU64 = AtomicU64::new(0);
 
+/// Available pages below which some are to go.
+pub(super) static KEPT: AtomicU64 = AtomicU64::new(0);
+
 /// What is wanted now.
 pub(super) struct Demand {
     /// Pages that are to go.
@@ -44,10 +50,12 @@ pub(super) struct Demand {
 /// What is known.
 pub(super) struct Need {
     pressure: Pressure,
+    reserve: Reserve,
     looked: Instant,
     sampled: Instant,
     went: u64,
     returned: u64,
+    files_back: u64,
 }
 
 impl Need {
@@ -55,7 +63,6 @@ impl Need {
     pub(super) fn new() -> Self {
         let pressure = Pressure::new(Limits {
             stall_start: 1_000,
-            stall_stop: 100,
             free_low: 0,
             free_high: 0,
             calm: Span::from_ms(2_000),
@@ -64,7 +71,15 @@ impl Need {
             returns_max: 50,
         });
         let never = Instant::ZERO;
-        Self { pressure, looked: never, sampled: never, went: 0, returned: 0 }
+        Self {
+            pressure,
+            reserve: Reserve::default(),
+            looked: never,
+            sampled: never,
+            went: 0,
+            returned: 0,
+            files_back: Memory::now().files_back,
+        }
     }
 
     /// Looks at everything, if it is time for it. `forced` pages are wanted by root.
@@ -78,10 +93,13 @@ impl Need {
         let free = memory.available / PAGE_LEN as u64;
         // A balloon or an unplugged bank makes the machine another one.
         let total = memory.total / PAGE_LEN as u64;
-        let (free_low, free_high) = (total / 12, total / 8);
-        self.pressure.set_free(free_low, free_high);
+        let files = memory.files_back - self.files_back;
+        self.files_back = memory.files_back;
         let went = stats::EVICTED.get();
         let returned = stats::FETCHED_FAULT.get() + stats::FETCHED_AHEAD.get();
+        let marks = self.reserve.turn(total, files, returned - self.returned);
+        KEPT.store(marks.low, Ordering::Relaxed);
+        self.pressure.set_free(marks.low, marks.high);
         let reading = Reading {
             stall: stall::share(),
             free,
@@ -91,7 +109,7 @@ impl Need {
         };
         (self.went, self.returned) = (went, returned);
         let pages = self.pressure.poll(now(), &reading);
-        let is_near = free < 2 * free_high || self.pressure.state() != State::Calm;
+        let is_near = free < total / 6 || self.pressure.state() != State::Calm;
         let sample = is_near && self.is_due(EARLY_ROUND);
         Some(Demand { pages: u64::from(pages), at_once: asked.max(forced), sample })
     }
