@@ -196,42 +196,50 @@ static void make_order(int shuffled)
 	}
 }
 
-/* Which of up to 512 pages from `from` on have not gone; how many were looked at. */
-static size_t look(size_t from, uint8_t *here)
+#define LOOK_MAX 512UL
+
+/* Which of up to `most` pages from `from` on have not gone; how many were looked at. */
+static size_t look(size_t from, size_t most, uint8_t *here)
 {
-	static uint64_t entries[512];
-	size_t count = pages - from < 512 ? pages - from : 512;
+	static uint64_t entries[LOOK_MAX];
+	static int fd = -1;
+	size_t count = pages - from < most ? pages - from : most;
 	off_t at = ((uintptr_t)memory / PAGE + from) * sizeof(uint64_t);
-	int fd = open("/proc/self/pagemap", O_RDONLY);
+	if (fd < 0)
+		fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || pread(fd, entries, count * 8, at) != (ssize_t)(count * 8))
 		fail("pagemap");
-	close(fd);
 	for (size_t n = 0; n < count; n++)
 		here[n] = (entries[n] & PRESENT) || !(entries[n] & ELSEWHERE);
 	return count;
 }
 
-/* The first page from `from` on that has not gone. */
+/*
+ * The first page from `from` on that has not gone. Looks at one page, then at twice as many each
+ * time: who waits for a page to go must not take the processor from what sends it.
+ */
 static size_t first_here(size_t from)
 {
-	uint8_t here[512];
+	uint8_t here[LOOK_MAX];
+	size_t most = 1;
 	while (from < pages) {
-		size_t count = look(from, here), n = 0;
+		size_t count = look(from, most, here), n = 0;
 		while (n < count && !here[n])
 			n++;
 		from += n;
 		if (n < count)
 			break;
+		most = most * 2 < LOOK_MAX ? most * 2 : LOOK_MAX;
 	}
 	return from;
 }
 
 static size_t still_here(void)
 {
-	uint8_t here[512];
+	uint8_t here[LOOK_MAX];
 	size_t sum = 0;
-	for (size_t from = 0; from < pages; from += 512)
-		for (size_t n = look(from, here); n > 0; n--)
+	for (size_t from = 0; from < pages; from += LOOK_MAX)
+		for (size_t n = look(from, LOOK_MAX, here); n > 0; n--)
 			sum += here[n - 1];
 	return sum;
 }
