@@ -188,6 +188,14 @@ long kpi_mm_copy_out(struct kpi_lodge *lodge);
  */
 int kpi_mm_lodge_begin(struct kpi_lodge *lodge);
 void kpi_mm_lodge_end(struct kpi_lodge *lodge);
+
+/* What packing needs to work with, in bytes; aligned as a u64. */
+#define KPI_PACK_WORK_LEN 16416
+
+/* Packs a page into at most len bytes: how many it took; 0 if they are too few. */
+size_t kpi_page_pack(const u8 *page, u8 *out, size_t len, void *work);
+/* Makes the page again; false if that is not what the bytes are. */
+bool kpi_page_unpack(const u8 *packed, size_t len, u8 *page);
 /*
  * Looks at up to `max` pieces of 2 MiB, aligned, from `start` on that have pages,
  * and forgets who was touched.  Returns how many; *next is where to go on, ~0 at

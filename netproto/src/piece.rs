@@ -3,17 +3,17 @@
 //! Whoever asks repeats its request until it is answered, so an answer needs no acknowledgement, no
 //! order and no queue. It is cut into [`Part`]s of one length that fit the path, each of which says
 //! what it belongs to. A head has the datagram's checksum; the content behind it has the page's own
-//! ([`Piece::page_sum`]), which whoever gathers the parts compares when all are there.
+//! ([`Piece::seal`]), which whoever gathers the parts compares when all are there.
 
 use core::ops::Range;
 
-use zerocopy::little_endian::{U32, U64};
+use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::error::{DatagramError, DecodeError};
 use crate::id::{RequestId, SpaceId};
 use crate::limits::{LINK_HEADER_LEN, PAGE_LEN, PARTS_MAX};
-use crate::msg::lodge::Status;
+use crate::msg::lodge::{Seal, Status};
 use crate::msg::page::{PageStatus, INDEX_END};
 use crate::msg::{check_zero, exact};
 use crate::page::Addresses;
@@ -28,7 +28,7 @@ pub const FRONT_LEN: usize = LINK_HEADER_LEN + HEAD_LEN;
 // On the narrowest path, less what IP and UDP put before it.
 const _: () = assert!(FRONT_LEN + PAGE_LEN.div_ceil(PARTS_MAX) <= 1280 - 48);
 
-/// One of the parts that a page's content is cut into: all of one length, but for the last.
+/// One of the parts that a content is cut into: all of one length, but for the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     /// Which, `0..count`; zero without content.
@@ -41,24 +41,27 @@ impl Part {
     /// Of an answer without content.
     pub const NONE: Self = Self { number: 0, count: 0 };
 
-    /// The parts of a page on a path that takes datagrams of at most `payload_max` bytes.
-    pub fn all(payload_max: usize) -> impl Iterator<Item = Self> {
-        let fits =
-            |count: &usize| FRONT_LEN.saturating_add(PAGE_LEN.div_ceil(*count)) <= payload_max;
-        let count = (1..=PARTS_MAX).find(fits).unwrap_or(PARTS_MAX);
+    /// The parts of a content of `len` bytes on a path that takes datagrams of at most
+    /// `payload_max` bytes. A short content has fewer parts, never an empty one.
+    pub fn all(len: usize, payload_max: usize) -> impl Iterator<Item = Self> {
+        let most = PARTS_MAX.min(len);
+        let fits = |count: &usize| FRONT_LEN.saturating_add(len.div_ceil(*count)) <= payload_max;
+        let count = (1..=most).find(fits).unwrap_or(most);
+        // As many as that makes, for rounding up may leave nothing for the last.
+        let count = len.div_ceil(len.div_ceil(count.max(1)).max(1));
         let count = u8::try_from(count).unwrap_or(u8::MAX);
         (0..count).map(move |number| Self { number, count })
     }
 
-    /// Where in the page it is; empty without content.
+    /// Where in a content of `len` bytes it is; empty without content.
     #[must_use]
-    pub fn range(self) -> Range<usize> {
-        let len = match usize::from(self.count) {
+    pub fn range(self, len: usize) -> Range<usize> {
+        let part_len = match usize::from(self.count) {
             0 => return 0..0,
-            count => PAGE_LEN.div_ceil(count),
+            count => len.div_ceil(count),
         };
-        let start = len.saturating_mul(self.number.into()).min(PAGE_LEN);
-        start..start.saturating_add(len).min(PAGE_LEN)
+        let start = part_len.saturating_mul(self.number.into()).min(len);
+        start..start.saturating_add(part_len).min(len)
     }
 
     /// This part alone in a mask of parts.
@@ -111,10 +114,18 @@ pub struct Piece {
     pub request: RequestId,
     /// The page.
     pub subject: Subject,
-    /// Checksum of the whole content; zero if none follows.
-    pub page_sum: u32,
+    /// Of the whole content; [`Seal::NONE`] if none follows.
+    pub seal: Seal,
     /// Which part of it follows.
     pub part: Part,
+}
+
+impl Piece {
+    /// Where in the content the part is.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.part.range(self.seal.len.into())
+    }
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -127,7 +138,8 @@ struct Wire {
     status: u8,
     part: u8,
     count: u8,
-    zero: [u8; 8],
+    len: U16,
+    zero: [u8; 6],
 }
 
 const _: () = assert!(size_of::<Wire>() == HEAD_LEN);
@@ -147,12 +159,13 @@ pub fn encode(addresses: &Addresses, piece: &Piece) -> [u8; FRONT_LEN] {
     let head: [u8; HEAD_LEN] = transmute!(Wire {
         name: U64::new(name),
         number: U64::new(number),
-        page_sum: U32::new(piece.page_sum),
+        page_sum: U32::new(piece.seal.sum),
         sort,
         status,
         part: piece.part.number,
         count: piece.part.count,
-        zero: [0; 8],
+        len: U16::new(piece.seal.len),
+        zero: [0; 6],
     });
     let mut front = [0; FRONT_LEN];
     if let Some(place) = front.last_chunk_mut::<HEAD_LEN>() {
@@ -192,7 +205,7 @@ pub fn decode(
     }
     let request = RequestId(header.packet);
     let piece = decode_head(request, body).map_err(|_| DatagramError::Malformed)?;
-    if piece.part.range().len() != content_len {
+    if piece.range().len() != content_len {
         return Err(DatagramError::BadLength);
     }
     Ok((header, piece))
@@ -221,20 +234,30 @@ fn decode_head(request: RequestId, body: &[u8]) -> Result<Piece, DecodeError> {
         _ => return Err(DecodeError::value("sort")),
     };
     let part = Part { number: wire.part, count: wire.count };
+    let seal = Seal { sum: wire.page_sum.get(), len: wire.len.get() };
+    let piece = Piece { request, subject, seal, part };
+    if !subject.has_content() {
+        return match (part, seal) {
+            (Part::NONE, Seal::NONE) => Ok(piece),
+            (Part::NONE, _) => Err(DecodeError::value("page_sum")),
+            _ => Err(DecodeError::value("part")),
+        };
+    }
+    // Only what lodges may be shorter than a page.
+    let is_whole = usize::from(seal.len) == PAGE_LEN;
+    if !is_whole && (wire.sort == SPACE || !seal.is_some()) {
+        return Err(DecodeError::value("len"));
+    }
     let is_part = part.number < part.count && usize::from(part.count) <= PARTS_MAX;
-    if (subject.has_content() && !is_part) || (!subject.has_content() && part != Part::NONE) {
+    if !is_part || piece.range().is_empty() {
         return Err(DecodeError::value("part"));
     }
-    let page_sum = wire.page_sum.get();
-    if !subject.has_content() && page_sum != 0 {
-        return Err(DecodeError::value("page_sum"));
-    }
-    Ok(Piece { request, subject, page_sum, part })
+    Ok(piece)
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::{vec, vec::Vec};
+    use alloc::vec;
 
     use super::*;
     use crate::id::{Incarnation, Slot};
@@ -251,25 +274,30 @@ mod tests {
     fn piece() -> Piece {
         let subject = Subject::Lodged { entry: 7, generation: 9, status: Status::Done };
         let part = Part { number: 1, count: 3 };
-        Piece { request: RequestId(77), subject, page_sum: 0xdead_beef, part }
+        let seal = Seal { sum: 0xdead_beef, len: 4096 };
+        Piece { request: RequestId(77), subject, seal, part }
     }
 
     #[test]
     fn parts_cover_the_page_once_and_fit() {
-        for (payload, count) in [(8952, 1), (4168, 1), (4167, 2), (1472, 3), (1392, 4), (1232, 4)] {
-            let parts: Vec<Part> = Part::all(payload).collect();
-            assert_eq!(parts.len(), count, "{payload}");
-            let mut end = 0;
-            for part in parts {
-                let range = part.range();
-                assert_eq!(range.start, end);
-                assert!(FRONT_LEN + range.len() <= payload && !range.is_empty());
-                end = range.end;
+        // The last is narrower than any path may be.
+        let paths =
+            [(8952, 1), (4168, 1), (4167, 2), (1472, 3), (1392, 4), (1232, 4), (0, PARTS_MAX)];
+        for (payload, count) in paths {
+            assert_eq!(Part::all(PAGE_LEN, payload).count(), count, "{payload}");
+            for len in 1..=PAGE_LEN {
+                let mut end = 0;
+                for part in Part::all(len, payload) {
+                    let range = part.range(len);
+                    assert_eq!(range.start, end);
+                    assert!(FRONT_LEN + range.len() <= payload || payload == 0);
+                    assert!(!range.is_empty(), "{len} {payload}");
+                    end = range.end;
+                }
+                assert_eq!(end, len);
             }
-            assert_eq!(end, PAGE_LEN);
         }
-        // Narrower than any path may be.
-        assert_eq!(Part::all(0).count(), PARTS_MAX);
+        assert_eq!(Part::all(0, 1472).count(), 0);
     }
 
     #[test]
@@ -278,20 +306,22 @@ mod tests {
         let lodged = |status| Subject::Lodged { entry: u32::MAX, generation: 1, status };
         let mut pieces = vec![piece()];
         for status in [PageStatus::Zero, PageStatus::Gone, PageStatus::Busy] {
-            pieces.push(Piece { subject: space(status), page_sum: 0, part: Part::NONE, ..piece() });
+            let (seal, part) = (Seal::NONE, Part::NONE);
+            pieces.push(Piece { subject: space(status), seal, part, ..piece() });
         }
         for status in [Status::Gone, Status::Stale, Status::Busy, Status::NoRoom] {
             pieces.push(Piece {
                 subject: lodged(status),
-                page_sum: 0,
+                seal: Seal::NONE,
                 part: Part::NONE,
                 ..piece()
             });
         }
         pieces.push(Piece { subject: space(PageStatus::Data), ..piece() });
+        pieces.push(Piece { seal: Seal { sum: 1, len: 100 }, ..piece() });
         for piece in pieces {
             let front = encode(&addresses(), &piece);
-            let len = piece.part.range().len();
+            let len = piece.range().len();
             let (header, back) = decode(&front, len).expect("good");
             assert_eq!(back, piece);
             assert_eq!(
@@ -305,7 +335,7 @@ mod tests {
     #[test]
     fn each_damaged_byte_is_seen() {
         let front = encode(&addresses(), &piece());
-        let len = piece().part.range().len();
+        let len = piece().range().len();
         for at in 0..front.len() {
             let mut bad = front;
             if let Some(byte) = bad.get_mut(at) {
@@ -320,7 +350,7 @@ mod tests {
     fn wrong_values_are_refused() {
         let is_good = |piece: Piece| {
             let front = encode(&addresses(), &piece);
-            decode(&front, piece.part.range().len()).is_ok()
+            decode(&front, piece.range().len()).is_ok()
         };
         assert!(is_good(piece()));
         for (number, count) in [(0, 0), (3, 3), (255, 3), (0, 5), (4, 5), (1, 0), (255, 255)] {
@@ -338,8 +368,14 @@ mod tests {
         assert!(!is_good(lodged(1, Status::Gone)), "a content that can't be");
         let gone = Piece { part: Part::NONE, ..lodged(1, Status::Gone) };
         assert!(!is_good(gone), "a checksum of nothing");
-        assert!(is_good(Piece { page_sum: 0, ..gone }));
+        assert!(is_good(Piece { seal: Seal::NONE, ..gone }));
         let far = Subject::Space { space: SpaceId(1), index: INDEX_END, status: PageStatus::Data };
         assert!(!is_good(Piece { subject: far, ..piece() }));
+        let long = |len| Piece { seal: Seal { sum: 1, len }, ..piece() };
+        assert!(is_good(long(3)) && is_good(long(4095)));
+        assert!(!is_good(long(0)) && !is_good(long(4097)) && !is_good(long(u16::MAX)));
+        assert!(!is_good(long(1)), "the second part of one byte");
+        let near = Subject::Space { space: SpaceId(1), index: 0, status: PageStatus::Data };
+        assert!(!is_good(Piece { subject: near, ..long(4095) }), "a page of a space is whole");
     }
 }

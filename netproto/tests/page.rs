@@ -47,7 +47,7 @@ fn get() -> PageGet {
 #[test]
 fn golden_page_request() {
     let bytes = page::encode_get(&addresses(), &Get::Page(get()));
-    let golden = hex("484f4c4e 04 04 01 02 00000000 00000000 0a00000000000000 2000 0100 633eb1e2
+    let golden = hex("484f4c4e 05 04 01 02 00000000 00000000 0a00000000000000 2000 0100 09ddeee0
          11111111111111111111111111111111 22222222222222222222222222222222
          0a00000000000000 0b00000000000000 0c00000000000000 0100 0100 00000000");
     assert_eq!(bytes[..], golden);
@@ -72,7 +72,7 @@ fn golden_request_for_a_lodged_page() {
         flags: BatchFlags::FAULT | BatchFlags::AGAIN,
     };
     let bytes = page::encode_get(&addresses(), &Get::Lodge(get));
-    let golden = hex("484f4c4e 04 06 01 02 00000000 00000000 0a00000000000000 2000 0100 00000000
+    let golden = hex("484f4c4e 05 06 01 02 00000000 00000000 0a00000000000000 2000 0100 00000000
          11111111111111111111111111111111 22222222222222222222222222222222
          0a00000000000000 0c00000000000000 0b000000 0300 00000000000000000000");
     assert_eq!(bytes[..28], golden[..28]);
@@ -172,7 +172,7 @@ fn classify_never_fails() {
     }
     bytes[5] = 4;
     assert_eq!(page::classify(&bytes[..39]), Path::Bad);
-    for version in [0, 1, 2, 3, 5, 255] {
+    for version in [0, 1, 2, 3, 4, 255] {
         bytes[4] = version;
         assert_eq!(page::classify(&bytes), Path::Bad);
     }

@@ -1,7 +1,7 @@
 //! One owner and its holders, hand to hand: the rules one by one. What happens to them together, on
 //! a bad network, is in `tools/sim`.
 
-use netproto::msg::lodge::{Batch, BatchFlags, HandBack, HandBackReason, Item, Status};
+use netproto::msg::lodge::{Batch, BatchFlags, HandBack, HandBackReason, Item, Seal, Status};
 use netproto::{Duration, Incarnation, Instant, Kind, Slot};
 use vm_remote::lodge::holder::{self, Frame, Holder, Store};
 use vm_remote::lodge::owner::{self, CopyStage, EntryId, EvictRefused, FetchRefused, Loss, OpKind};
@@ -47,10 +47,15 @@ fn holder(frames: u32) -> Holder {
     holder.expect("memory")
 }
 
-/// Checksums stand for contents: a holder keeps them by frame.
+/// The seal of a page that differs from others' in its checksum and its length.
+fn seal(number: u32) -> Seal {
+    Seal { sum: 100 + number, len: u16::try_from(1 + number * 997 % 4096).expect("short") }
+}
+
+/// Seals stand for contents: a holder keeps them by frame.
 struct World {
     owner: Owner,
-    holders: Vec<(Holder, Vec<u32>)>,
+    holders: Vec<(Holder, Vec<Seal>)>,
     /// STOREs that went by, to come again late.
     stores: Vec<(usize, Batch, Item)>,
     releases: Vec<(usize, Batch, Item)>,
@@ -63,7 +68,8 @@ impl World {
         for (slot, count) in (1..).zip(frames) {
             owner.peer_up(at(0), peer(slot));
             owner.set_spare(peer(slot).slot, *count);
-            holders.push((holder(*count), vec![0; usize::try_from(*count).expect("small")]));
+            holders
+                .push((holder(*count), vec![Seal::NONE; usize::try_from(*count).expect("small")]));
         }
         let mut world = Self { owner, holders, stores: Vec::new(), releases: Vec::new() };
         world.owner.set_goal(32);
@@ -75,8 +81,8 @@ impl World {
         let (holder, frames) = &mut self.holders[to];
         match holder.store(peer(ME), (head.request, head.horizon), item) {
             Store::Into(frame) => {
-                frames[usize::try_from(frame.0).expect("small")] = item.page_sum;
-                holder.stored(peer(ME), item, item.page_sum)
+                frames[usize::try_from(frame.0).expect("small")] = item.seal;
+                holder.stored(peer(ME), item, item.seal)
             }
             Store::Answer(status) => status,
         }
@@ -125,16 +131,16 @@ impl World {
             self.owner.handle_released(now, from, head.request, &Item { status, ..*item });
         } else {
             let (holder, frames) = &mut self.holders[to];
-            let (answer, sum) = match holder.fetch(peer(ME), item) {
-                Ok((frame, page_sum)) => {
+            let (answer, seal) = match holder.fetch(peer(ME), item) {
+                Ok((frame, seal)) => {
                     let content = frames[usize::try_from(frame.0).expect("small")];
-                    (Item { status: Status::Done, page_sum, ..*item }, Some(content))
+                    (Item { status: Status::Done, seal, ..*item }, Some(content))
                 }
                 Err(status) => (Item { status, ..*item }, None),
             };
             return u32::from(
                 self.owner
-                    .handle_page(now, from, head.request, &answer, sum)
+                    .handle_page(now, from, head.request, &answer, seal)
                     .is_some_and(|accepted| accepted.kind == OpKind::Fetch),
             );
         }
@@ -143,7 +149,7 @@ impl World {
 
     fn evict(&mut self, count: u32, copies: u8) -> Vec<EntryId> {
         let pages: Vec<Page> =
-            (0..count).map(|number| Page { tag: u64::from(number), sum: 100 + number }).collect();
+            (0..count).map(|number| Page { tag: u64::from(number), seal: seal(number) }).collect();
         let op = self.owner.evict(at(1), &pages, copies).expect("room");
         self.run(at(1));
         assert_eq!(self.owner.poll_over(), Some((op, OpKind::Evict)));
@@ -180,7 +186,7 @@ fn out_and_home() {
 #[test]
 fn without_room_nothing_goes() {
     let mut world = World::new(&[16, 16]);
-    let pages = [Page { tag: 0, sum: 0 }; 32];
+    let pages = [Page { tag: 0, seal: seal(0) }; 32];
     assert_eq!(world.owner.evict(at(1), &pages, 1), Err(EvictRefused::NoRoom));
     assert_eq!(world.owner.evict(at(1), &pages[..1], 3), Err(EvictRefused::BadCount));
     assert_eq!(world.owner.evict(at(1), &[], 1), Err(EvictRefused::BadCount));
@@ -243,7 +249,7 @@ fn the_only_holder_dies() {
     assert_eq!(world.owner.in_use(), 0);
     world.owner.peer_up(at(4), peer(1));
     world.owner.set_spare(peer(1).slot, 64);
-    let pages = [Page { tag: 0, sum: 0 }];
+    let pages = [Page { tag: 0, seal: seal(0) }];
     assert!(world.owner.evict(at(4), &pages, 1).is_err(), "a dead incarnation stays dead");
 }
 
@@ -251,10 +257,10 @@ fn the_only_holder_dies() {
 fn a_rotten_copy_is_not_believed() {
     let mut world = World::new(&[64, 64]);
     let entries = world.evict(2, 2);
-    world.holders[0].1.fill(7);
+    world.holders[0].1.fill(seal(7));
     assert_eq!(world.fetch_all(&entries), 2, "from the other");
     let entries = world.evict(1, 1);
-    world.holders.iter_mut().for_each(|(_, frames)| frames.fill(7));
+    world.holders.iter_mut().for_each(|(_, frames)| frames.fill(seal(7)));
     let op = world.owner.fetch(at(5), entries[0], &[], BatchFlags::FAULT).expect("fetches");
     assert_eq!(world.run(at(5)), 0);
     assert_eq!(world.owner.fetched(op), (0, 1));
@@ -305,7 +311,7 @@ fn a_new_incarnation_frees_what_the_old_one_had() {
     holder.peer_up(reborn);
     assert_eq!((holder.held(), holder.promised()), (0, 0));
     assert_eq!(holder.spare(), 64);
-    let item = Item { position: 0, status: Status::Ask, entry: 0, page_sum: 1, generation: 1 };
+    let item = Item { position: 0, status: Status::Ask, entry: 0, seal: seal(1), generation: 1 };
     assert_eq!(holder.fetch(peer(ME), &item), Err(Status::Gone), "the former life is no member");
 }
 
@@ -354,7 +360,7 @@ fn damage_on_the_way_is_not_the_holders() {
         let transmit = world.owner.poll_transmit().expect("asked for");
         let Body::Batch { head, items, .. } = transmit.body else { panic!("a fetch") };
         let item =
-            Item { status: Status::Done, page_sum: 100, ..*items.iter().next().expect("one") };
+            Item { status: Status::Done, seal: seal(0), ..*items.iter().next().expect("one") };
         world.owner.came_damaged(at(3), transmit.to, head.request, &item);
         assert_eq!(world.owner.stage(entries[0]), Stage::Lodged);
     }
@@ -382,9 +388,9 @@ impl World {
         let Body::Batch { head, items, .. } = sent.body else { panic!("a fetch") };
         let item = *items.iter().next().expect("one");
         let to = sent.to.slot.index() - 1;
-        let (frame, page_sum) = self.holders[to].0.fetch(peer(ME), &item).expect("held");
+        let (frame, seal) = self.holders[to].0.fetch(peer(ME), &item).expect("held");
         let content = self.holders[to].1[usize::try_from(frame.0).expect("small")];
-        let item = Item { status: Status::Done, page_sum, ..item };
+        let item = Item { status: Status::Done, seal, ..item };
         let came = at(begin_ms + after_ms);
         let accepted = self.owner.handle_page(came, sent.to, head.request, &item, Some(content));
         assert!(accepted.is_some());

@@ -39,6 +39,7 @@ pub mod logger;
 pub mod mm;
 pub mod module;
 pub mod own;
+pub mod pack;
 pub mod page;
 mod panic;
 pub mod park;

@@ -26,7 +26,7 @@ use kapi::{
 use netproto::{
     limits::SLOT_COUNT,
     msg::{
-        lodge::{Item, Status},
+        lodge::{Item, Seal, Status},
         page::HeldPage,
     },
     Class, Duration, Kind, Message, Slot,
@@ -39,7 +39,7 @@ use vm_remote::lodge::{
 
 use self::frames::Frames;
 pub(super) use self::{knobs::entries, urgent::asked};
-use super::{area, stats};
+use super::{area, content, stats};
 use crate::port::net;
 
 /// Between two HAND_BACKs to one owner.
@@ -58,6 +58,8 @@ const SCAN_MAX: u64 = 256;
 struct State {
     machine: Holder,
     frames: Frames,
+    /// For a page that is made whole here, where it lies.
+    whole: Page,
     lending: Lending,
     gate: Gate,
     /// By slot: what it was told that it could have, in this session.
@@ -181,8 +183,13 @@ pub(crate) fn gate() -> Gate {
     KEEPER.get().map_or(Gate::Open, Keeper::gate)
 }
 
-/// Shows a page that an owner has here to `read` and gives what that says; false if it is not here.
-pub(crate) fn with_held(owner: Slot, page: &HeldPage, read: impl FnOnce(&[u8]) -> bool) -> bool {
+/// Shows a page that an owner has here, with this checksum of its content, to `read` and gives what
+/// that says; false if it is not here.
+pub(crate) fn with_held(
+    owner: Slot,
+    page: (&HeldPage, u32),
+    read: impl FnOnce(&[u8; PAGE_LEN]) -> bool,
+) -> bool {
     let peer = net::incarnation_of(owner).map(|incarnation| Peer { slot: owner, incarnation });
     let (Some(keeper), Some(peer)) = (KEEPER.get(), peer) else { return false };
     keeper.with(|state| state.read(peer, page, read)).unwrap_or(false)
@@ -296,7 +303,8 @@ impl State {
         told.resize(usize::from(SLOT_COUNT), None);
         up.resize(usize::from(SLOT_COUNT), None);
         let (frames, lending) = (Frames::new(frames)?, Lending::default());
-        Ok(Self { machine, frames, lending, gate: Gate::Open, told, up, hold: None })
+        let whole = Page::new()?;
+        Ok(Self { machine, frames, whole, lending, gate: Gate::Open, told, up, hold: None })
     }
 
     fn peer_up(&mut self, peer: Peer) {
@@ -328,19 +336,29 @@ impl State {
     }
 
     /// Copies a content into its frame: what is in there now.
-    fn fill(&mut self, frame: Frame, content: Option<&[u8]>) -> Option<&[u8; PAGE_LEN]> {
-        let content: &[u8; PAGE_LEN] = content?.try_into().ok()?;
-        let bytes = self.frames.bytes_mut(frame)?;
-        *bytes = *content;
+    fn fill(&mut self, frame: Frame, content: Option<&[u8]>) -> Option<&[u8]> {
+        let content = content?;
+        let bytes = self.frames.bytes_mut(frame)?.get_mut(..content.len())?;
+        bytes.copy_from_slice(content);
         Some(bytes)
     }
 
-    fn read(&mut self, from: Peer, page: &HeldPage, read: impl FnOnce(&[u8]) -> bool) -> bool {
+    fn read(
+        &mut self,
+        from: Peer,
+        (page, page_sum): (&HeldPage, u32),
+        read: impl FnOnce(&[u8; PAGE_LEN]) -> bool,
+    ) -> bool {
         let &HeldPage { entry, generation } = page;
-        let item = Item { position: 0, status: Status::Ask, entry, page_sum: 0, generation };
-        let frame = self.machine.fetch(from, &item);
-        let bytes = frame.ok().and_then(|(frame, _)| self.frames.bytes(frame));
-        bytes.is_some_and(|bytes| read(bytes))
+        let (status, seal) = (Status::Ask, Seal::NONE);
+        let found =
+            self.machine.fetch(from, &Item { position: 0, status, entry, seal, generation });
+        let Some((frame, seal)) = found.ok() else { return false };
+        let Some(content) = self.frames.content(frame, seal) else { return false };
+        // What damaged memory would show is worse than to have it sent.
+        let is_right = page_sum == seal.sum && Seal::of(content) == seal;
+        let page = self.whole.bytes_mut();
+        is_right && content::take(content, page) && read(page)
     }
 
     /// Lends one page more. False if it can't be.

@@ -11,6 +11,7 @@
 //! Locks, outermost first: `Peers`; the holder's or the owner's; the transport's.
 
 mod area;
+mod content;
 mod holder;
 mod ioctl;
 mod knobs;

@@ -172,8 +172,8 @@ impl Fetches {
     /// A part of the page that a task waits for came, or word of it. In softirq context.
     pub(super) fn piece_came(&self, from: Slot, piece: &Piece, content: &Content<'_>) {
         let Subject::Space { space, index, status } = piece.subject else { return };
-        let &Piece { request, page_sum, part, .. } = piece;
-        let data = PageData { request, space, index, status, page_sum };
+        let &Piece { request, seal, part, .. } = piece;
+        let data = PageData { request, space, index, status, page_sum: seal.sum };
         if status != PageStatus::Data {
             self.answered(from, &data, &[]);
             return;
@@ -233,7 +233,8 @@ fn put(
         return false;
     };
     let Some(page) = set.pages.first_mut().and_then(Option::as_mut) else { return false };
-    let is_there = page.bytes_mut().get_mut(part.range()).is_some_and(|place| content.copy(place));
+    let is_there =
+        page.bytes_mut().get_mut(part.range(PAGE_LEN)).is_some_and(|place| content.copy(place));
     if !is_there || !set.gather.add(part) {
         return false;
     }

@@ -3,6 +3,7 @@
 use kapi::{udp::Scratch, Result};
 use netproto::{
     msg::{
+        lodge::Seal,
         page::{PageData, PageGet},
         space::Done,
     },
@@ -55,7 +56,11 @@ pub(super) fn send_now(
     }
     let &PageData { request, space, index, status, page_sum } = data;
     let subject = Subject::Space { space, index, status };
-    net::send_answer(to, &Answer { request, subject, page_sum, again, content }, scratch)
+    let seal = match u16::try_from(content.len()) {
+        Ok(len) if len != 0 => Seal { sum: page_sum, len },
+        _ => Seal::NONE,
+    };
+    net::send_answer(to, &Answer { request, subject, seal, again, content }, scratch)
 }
 
 /// Tells a source that its space is not needed any more.

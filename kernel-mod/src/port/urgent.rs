@@ -9,7 +9,10 @@ use kapi::{
 };
 use netproto::{
     limits::PAGE_LEN,
-    msg::{lodge::LodgeGet, page::PageGet},
+    msg::{
+        lodge::{LodgeGet, Seal},
+        page::PageGet,
+    },
     page::{self, Addresses, Get, Path, GET_DATAGRAM_LEN},
     piece::{self, Part, Piece, Subject, FRONT_LEN},
     wire::Header,
@@ -60,11 +63,11 @@ pub(crate) struct Answer<'a> {
     pub(crate) request: RequestId,
     /// The page, and what is said of it.
     pub(crate) subject: Subject,
-    /// Checksum of the content; zero if there is none.
-    pub(crate) page_sum: u32,
+    /// Of the content; none if there is none.
+    pub(crate) seal: Seal,
     /// The request was repeated: short datagrams are more likely to get through.
     pub(crate) again: bool,
-    /// A whole page, or nothing.
+    /// What the seal is of, or nothing.
     pub(crate) content: &'a [u8],
 }
 
@@ -90,11 +93,12 @@ pub(crate) fn send_get(slot: Slot, get: &Get) -> Result {
 pub(crate) fn send_answer(slot: Slot, answer: &Answer<'_>, scratch: &mut Scratch) -> Result {
     let (net, line, addresses) = up(slot)?;
     let front = |part| {
-        let &Answer { request, subject, page_sum, .. } = answer;
-        piece::encode(&addresses, &Piece { request, subject, page_sum, part })
+        let &Answer { request, subject, seal, .. } = answer;
+        piece::encode(&addresses, &Piece { request, subject, seal, part })
     };
     stats::TX_PAGE.add(1);
-    if answer.content.len() != PAGE_LEN {
+    let len = answer.content.len();
+    if len == 0 || len > PAGE_LEN {
         net.send_datagram(true, line.address, &[&front(Part::NONE)]);
         return Ok(());
     }
@@ -102,13 +106,14 @@ pub(crate) fn send_answer(slot: Slot, answer: &Answer<'_>, scratch: &mut Scratch
     let mut fronts = [[0; FRONT_LEN]; PARTS_MAX];
     let mut parts: [&[u8]; 2 * PARTS_MAX] = [&[]; 2 * PARTS_MAX];
     let mut count = 0;
-    for (place, part) in fronts.iter_mut().zip(Part::all(payload)) {
+    for (place, part) in fronts.iter_mut().zip(Part::all(len, payload)) {
         *place = front(part);
         count += 1;
     }
-    for ((pair, front), part) in parts.chunks_exact_mut(2).zip(&fronts).zip(Part::all(payload)) {
+    let all = Part::all(len, payload);
+    for ((pair, front), part) in parts.chunks_exact_mut(2).zip(&fronts).zip(all) {
         pair[0] = front;
-        pair[1] = answer.content.get(part.range()).unwrap_or_default();
+        pair[1] = answer.content.get(part.range(len)).unwrap_or_default();
     }
     send_parts(net, &line, &parts[..2 * count], scratch);
     Ok(())

@@ -47,14 +47,21 @@ void fail_in(u64 n)
 	set("fail_in", n);
 }
 
-u64 fail_left(void)
+u64 get(const char *name)
 {
-	char text[32] = "";
-	int fd = open("/proc/sys/holon/lodge/fail_in", O_RDONLY);
+	char path[128], text[32] = "";
+	int fd;
 
+	snprintf(path, sizeof(path), "/proc/sys/holon/lodge/%s", name);
+	fd = open(path, O_RDONLY);
 	CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
 	close(fd);
 	return strtoull(text, NULL, 0);
+}
+
+u64 fail_left(void)
+{
+	return get("fail_in");
 }
 
 u64 now_ns(void)
@@ -65,11 +72,22 @@ u64 now_ns(void)
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
+u64 word(u64 base, u64 j)
+{
+	u64 x = base + j;
+
+	if (base % 4 || !j)
+		return x;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
 void fill(char *p, u64 pages, u64 seed)
 {
 	for (u64 i = 0; i < pages; i++)
 		for (u64 j = 0; j < 512; j++)
-			((u64 *)(p + i * PAGE))[j] = seed + i * PAGE_STEP + j;
+			((u64 *)(p + i * PAGE))[j] = word(seed + i * PAGE_STEP, j);
 }
 
 /* Pages that are not as fill() made them. */
@@ -79,7 +97,7 @@ u64 wrong(char *p, u64 pages, u64 seed)
 
 	for (u64 i = 0; i < pages; i++)
 		for (u64 j = 0; j < 512; j++)
-			if (((u64 *)(p + i * PAGE))[j] != seed + i * PAGE_STEP + j) {
+			if (((u64 *)(p + i * PAGE))[j] != word(seed + i * PAGE_STEP, j)) {
 				bad++;
 				break;
 			}

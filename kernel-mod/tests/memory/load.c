@@ -18,7 +18,7 @@ static void *toucher(void *arg)
 		u64 k = (seed = seed * 1103515245 + 12345) >> 8;
 
 		k %= race_pages;
-		CHECK(((u64 *)(AT + k * PAGE))[3] == SEED_AT(k) + 3);
+		CHECK(((u64 *)(AT + k * PAGE))[3] == word(SEED_AT(k), 3));
 	}
 	return NULL;
 }

@@ -94,14 +94,14 @@ void far_traces(void)
 		raise(SIGSTOP);
 		for (u64 i = 0; i < 16; i++) {
 			fails += *(u64 *)(m + 3 * i * PAGE + 16) != 1000 + i;
-			*(u64 *)(m + 3 * i * PAGE + 16) = SEED_AT(3 * i) + 2;
+			*(u64 *)(m + 3 * i * PAGE + 16) = word(SEED_AT(3 * i), 2);
 		}
 		fails += wrong(m, N, SEED) != 0;
 		_exit(fails != 0);
 	}
 	CHECK(waitpid(k, &w, 0) == k && WIFSTOPPED(w));
 	for (u64 i = 0; i < 16; i++) {
-		CHECK((u64)peek(k, AT + 5 * i * PAGE + 8) == SEED_AT(5 * i) + 1 && !errno);
+		CHECK((u64)peek(k, AT + 5 * i * PAGE + 8) == word(SEED_AT(5 * i), 1) && !errno);
 		CHECK(ptrace(PTRACE_POKEDATA, k, AT + 3 * i * PAGE + 16, 1000 + i) == 0);
 		CHECK((u64)peek(k, AT + 3 * i * PAGE + 16) == 1000 + i && !errno);
 	}

@@ -282,6 +282,31 @@ static void fill_memory(u64 pages)
 	munmap(m, pages * PAGE);
 }
 
+/* Bytes that were sent for each page on the average, and the pages are right. */
+static u64 sent_for_a_page(void)
+{
+	u64 pages = get("pages_copied"), bytes = get("packed_bytes");
+	char *m = far_memory(N, 0);
+
+	pages = get("pages_copied") - pages;
+	bytes = get("packed_bytes") - bytes;
+	CHECK(pages >= N);
+	CHECK(wrong(m, N, SEED) == 0);
+	munmap(m, N * PAGE);
+	return pages ? bytes / pages : 0;
+}
+
+/* What can be packed goes packed, the rest as it is, unless nothing is to be packed. */
+static void far_packs(void)
+{
+	u64 sent = sent_for_a_page();
+
+	CHECK(sent > PAGE / 4 && sent < PAGE * 9 / 10);
+	set("pack", 0);
+	CHECK(sent_for_a_page() == PAGE);
+	set("pack", 1);
+}
+
 static void keep(u64 pages)
 {
 	char *m = far_memory(pages, 0);
@@ -308,6 +333,7 @@ static const struct {
 	void (*run)(void);
 } tests[] = {
 	{ "reads", far_reads },
+	{ "packs", far_packs },
 	{ "huge-pages", far_huge_pages },
 	{ "huge-parts", far_huge_parts },
 	{ "writes", far_writes },

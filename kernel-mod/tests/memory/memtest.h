@@ -51,8 +51,9 @@ extern int fails;
 struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc);
 u64 now_ns(void);
 
-/* A knob of the module, in holon/lodge. */
+/* A knob or counter of the module, in holon/lodge. */
 void set(const char *name, u64 value);
+u64 get(const char *name);
 
 /* The n-th allocation of the module fails (0: none); how many are left until then. */
 void fail_in(u64 n);
@@ -60,6 +61,8 @@ u64 fail_left(void);
 
 /* Memory whose every word follows from its place and a seed, and how many pages differ. */
 char *map(u64 pages, int huge);
+/* Word j of a page whose first word is base.  One page of four can't be packed. */
+u64 word(u64 base, u64 j);
 void fill(char *p, u64 pages, u64 seed);
 u64 wrong(char *p, u64 pages, u64 seed);
 

@@ -12,6 +12,7 @@ use super::{check_zero, split, Kind};
 use crate::error::DecodeError;
 use crate::id::RequestId;
 use crate::limits::{LODGE_CONTENTS_MAX, LODGE_PAGES_MAX, PAGE_LEN};
+use crate::wire::checksum;
 
 mod get;
 mod limit;
@@ -44,10 +45,41 @@ pub struct Item {
     pub status: Status,
     /// The owner's number of the page.
     pub entry: u32,
-    /// Checksum of the content, made by the owner; zero where no content belongs to it.
-    pub page_sum: u32,
+    /// Of its content; [`Seal::NONE`] where none belongs to it.
+    pub seal: Seal,
     /// The content's generation; never zero.
     pub generation: u64,
+}
+
+/// What an owner knows a content by. Its holders keep what it made of the page, packed or not, and
+/// never look into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// Checksum of the content, made by the owner.
+    pub sum: u32,
+    /// Its length in bytes, `1..=`[`PAGE_LEN`]. Only the page as it is has [`PAGE_LEN`] bytes.
+    pub len: u16,
+}
+
+impl Seal {
+    /// Of no content.
+    pub const NONE: Self = Self { sum: 0, len: 0 };
+
+    /// Made of a content. One that is longer than a page gets [`Seal::NONE`].
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        match u16::try_from(content.len()) {
+            Ok(len) if (1..=PAGE_LEN).contains(&content.len()) => {
+                Self { sum: checksum(&[content]), len }
+            }
+            _ => Self::NONE,
+        }
+    }
+
+    /// Whether it can be a content's.
+    pub(crate) fn is_some(self) -> bool {
+        (1..=PAGE_LEN).contains(&usize::from(self.len))
+    }
 }
 
 /// What is said of a page.
@@ -101,10 +133,10 @@ impl Status {
 struct ItemWire {
     position: u8,
     status: u8,
-    zero: U16,
+    len: U16,
     entry: U32,
     page_sum: U32,
-    zero_too: U32,
+    zero: U32,
     generation: U64,
 }
 
@@ -118,16 +150,16 @@ impl Item {
         transmute!(ItemWire {
             position: self.position,
             status: self.status.number(),
-            zero: U16::new(0),
+            len: U16::new(self.seal.len),
             entry: U32::new(self.entry),
-            page_sum: U32::new(self.page_sum),
-            zero_too: U32::new(0),
+            page_sum: U32::new(self.seal.sum),
+            zero: U32::new(0),
             generation: U64::new(self.generation),
         })
     }
 
     fn decode(wire: &ItemWire) -> Result<Self, DecodeError> {
-        if wire.zero.get() != 0 || wire.zero_too.get() != 0 {
+        if wire.zero.get() != 0 {
             return Err(DecodeError::value("padding"));
         }
         if u16::from(wire.position) >= LODGE_PAGES_MAX {
@@ -140,7 +172,7 @@ impl Item {
             position: wire.position,
             status: Status::from_number(wire.status).ok_or(DecodeError::value("status"))?,
             entry: wire.entry.get(),
-            page_sum: wire.page_sum.get(),
+            seal: Seal { sum: wire.page_sum.get(), len: wire.len.get() },
             generation: wire.generation.get(),
         })
     }
@@ -148,7 +180,7 @@ impl Item {
 
 /// The head of all messages about pages: STORE and STORED, FETCH and PAGES, RELEASE and RELEASED.
 /// `count` items follow it, in ascending positions; behind them the contents of those items that
-/// have one, in the same order.
+/// have one, in the same order, each as long as its item says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
     /// Names the batch; its answer has the same.
@@ -181,12 +213,16 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// The items, each with its content where it has one.
     pub fn iter(&self) -> impl Iterator<Item = (Item, Option<&'a [u8]>)> + 'a {
-        let mut contents = self.contents.chunks_exact(PAGE_LEN);
+        let mut contents = self.contents;
         let has_contents = !self.contents.is_empty();
         // Checked before: each decodes, and the contents are as many as are taken here.
         self.items.iter().filter_map(|wire| Item::decode(wire).ok()).map(move |item| {
             let has_one = has_contents && matches!(item.status, Status::Ask | Status::Done);
-            let content = if has_one { contents.next() } else { None };
+            let split = contents.split_at_checked(item.seal.len.into()).filter(|_| has_one);
+            let content = split.map(|(content, rest)| {
+                contents = rest;
+                content
+            });
             (item, content)
         })
     }
@@ -222,7 +258,7 @@ impl Batch {
         }
         let (items, contents) = <[ItemWire]>::ref_from_prefix_with_elems(rest, usize::from(count))
             .map_err(|_| DecodeError::Truncated)?;
-        let mut with_content = 0_usize;
+        let (mut with_content, mut expected) = (0_usize, 0_usize);
         let mut last = None;
         for item in items {
             let item = Item::decode(item)?;
@@ -231,11 +267,12 @@ impl Batch {
             }
             last = Some(item.position);
             with_content = with_content.saturating_add(usize::from(check(kind, &item)?));
+            // Checked: of no content it is zero.
+            expected = expected.saturating_add(item.seal.len.into());
         }
         if with_content > usize::from(LODGE_CONTENTS_MAX) {
             return Err(DecodeError::value("count"));
         }
-        let expected = with_content.saturating_mul(PAGE_LEN);
         if contents.len() < expected {
             return Err(DecodeError::Truncated);
         }
@@ -274,7 +311,10 @@ fn check(kind: Kind, item: &Item) -> Result<bool, DecodeError> {
     if !is_legal {
         return Err(DecodeError::value("status"));
     }
-    if !has_content && item.page_sum != 0 {
+    if has_content && !item.seal.is_some() {
+        return Err(DecodeError::value("len"));
+    }
+    if !has_content && item.seal != Seal::NONE {
         return Err(DecodeError::value("page_sum"));
     }
     Ok(has_content)

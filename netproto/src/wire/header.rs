@@ -24,7 +24,7 @@ use crate::wire::writer::Full;
 pub const MAGIC: [u8; 4] = *b"HOLN";
 
 /// The protocol's version. Datagrams of another one are refused.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// Where in the header the checksum is.
 const CHECKSUM_OFFSET: usize = FRONT_LEN - 4;

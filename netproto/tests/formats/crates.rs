@@ -298,18 +298,21 @@ fn other(kind: u16, bytes: &[u8]) -> Read {
 /// A head in a good front, with a content as long as it says.
 fn piece(head: &[u8]) -> Read {
     let subject = Subject::Lodged { entry: 0, generation: 1, status: lodge::Status::Gone };
-    let some = Piece { request: RequestId(9), subject, page_sum: 0, part: Part::NONE };
+    let seal = lodge::Seal::NONE;
+    let some = Piece { request: RequestId(9), subject, seal, part: Part::NONE };
     let mut front = piece::encode(&addresses(), &some);
     front[piece::FRONT_LEN - 32..].copy_from_slice(head.first_chunk::<32>()?);
     crate::good::reseal(&mut front, true);
     let part = Part { number: head[22], count: head[23] };
-    let (_, it) = piece::decode(&front, part.range().len()).ok()?;
+    let len = u16::from_le_bytes([head[24], head[25]]).into();
+    let (_, it) = piece::decode(&front, part.range(len).len()).ok()?;
     let (name, number, sort) = match it.subject {
         Subject::Space { space, index, .. } => (space.0, index, 1),
         Subject::Lodged { entry, generation, .. } => (entry.into(), generation, 2),
     };
     let (status, count) = (head[21].into(), it.part.count.into());
-    let values = vec![name, number, it.page_sum.into(), sort, status, it.part.number.into(), count];
+    let (part, sum, len) = (it.part.number.into(), it.seal.sum.into(), it.seal.len.into());
+    let values = vec![name, number, sum, sort, status, part, count, len];
     let again = piece::encode(&addresses(), &it);
     (head.len() == 32).then(|| (values, again[piece::FRONT_LEN - 32..].to_vec()))
 }

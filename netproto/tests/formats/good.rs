@@ -38,6 +38,9 @@ pub(crate) fn message(kind: u16, format: &Format, rng: &mut Rng) -> Vec<u8> {
         "piece" => {
             let (sort, status) = [(1, 1), (1, 3), (2, 1), (2, 4)][rng.index(4)];
             let count = if status == 1 { 1 + rng.below(4) } else { 0 };
+            // Of this length on no part is empty.
+            let len = [4096, 16 + rng.below(4000)][if sort == 1 { 0 } else { rng.index(2) }];
+            put(&mut head, 24, 2, if count == 0 { 0 } else { len });
             put(&mut head, 0, 8, rng.below(1 << 32));
             put(&mut head, 8, 8, 1 + rng.below(1 << 40));
             put(&mut head, 16, 4, if count == 0 { 0 } else { rng.below(1 << 32) });
@@ -100,10 +103,12 @@ fn items(kind: u16, head: &mut [u8], rng: &mut Rng) -> Vec<u8> {
         put(&mut item, 4, 4, rng.draw());
         put(&mut item, 8, 4, if has_one { rng.draw() } else { 0 });
         put(&mut item, 16, 8, 1 + rng.below(1 << 40));
-        rest.extend(item);
         if has_one {
-            contents.resize(contents.len() + 4096, position);
+            let len = [4096, 1 + rng.index(4095)][rng.index(2)];
+            put(&mut item, 2, 2, u64::try_from(len).expect("short"));
+            contents.resize(contents.len() + len, position);
         }
+        rest.extend(item);
     }
     rest.extend(contents);
     rest
@@ -122,7 +127,7 @@ pub(crate) fn datagram(rng: &mut Rng) -> Vec<u8> {
     let kind = [1, 2, 3, 4, 6, 7][rng.index(6)];
     let (header_len, body_len) = (header_len(kind), rng.index(200));
     let mut bytes = noise(header_len + body_len, rng);
-    bytes[..5].copy_from_slice(b"HOLN\x04");
+    bytes[..5].copy_from_slice(b"HOLN\x05");
     let source = rng.below(64);
     put(&mut bytes, 5, 1, kind);
     put(&mut bytes, 6, 1, source);

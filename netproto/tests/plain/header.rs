@@ -69,7 +69,7 @@ pub(crate) struct HeaderFields {
 
 /// A datagram's header and body, if all is right.
 pub(crate) fn header(bytes: &[u8]) -> Option<HeaderFields> {
-    if bytes.len() < 40 || bytes.len() > 8952 || bytes[..5] != *b"HOLN\x04" {
+    if bytes.len() < 40 || bytes.len() > 8952 || bytes[..5] != *b"HOLN\x05" {
         return None;
     }
     let kind = number(bytes, 5, 1);

@@ -70,16 +70,19 @@ fn items(
     let is_right = |item: &&[u8]| {
         item[0] < 32
             && statuses.contains(&item[1])
-            && number(item, 2, 2) == 0
-            && (with == Some(item[1]) || number(item, 8, 4) == 0)
+            && match with == Some(item[1]) {
+                true => (1..=4096).contains(&number(item, 2, 2)),
+                false => number(item, 2, 2) == 0 && number(item, 8, 4) == 0,
+            }
             && number(item, 12, 4) == 0
             && number(item, 16, 8) != 0
     };
     let have_one = items.iter().filter(|item| with == Some(item[1])).count();
+    let len: u64 = items.iter().map(|item| number(item, 2, 2)).sum();
     items.iter().all(is_right)
         && items.windows(2).all(|two| two[0][0] < two[1][0])
         && have_one <= 15
-        && contents.len() == have_one * PAGE_LEN
+        && u64::try_from(contents.len()) == Ok(len)
 }
 
 fn store(head: &[u8], rest: &[u8]) -> bool {
@@ -354,7 +357,8 @@ pub(crate) const MESSAGES: &[(u16, Format)] = &[
             field(21, 1, From(1, 6)),
             field(22, 1, From(0, 3)),
             field(23, 1, From(0, 4)),
-            field(24, 8, Zero),
+            field(24, 2, From(0, 4096)),
+            field(26, 6, Zero),
         ],
         part,
     ),
@@ -377,9 +381,12 @@ fn part(head: &[u8], rest: &[u8]) -> bool {
         _ => index != 0 && name < 1 << 32,
     };
     let (part, count) = (number(head, 22, 1), number(head, 23, 1));
-    let is_part = match number(head, 21, 1) {
-        1 => part < count,
-        _ => part == 0 && count == 0 && number(head, 16, 4) == 0,
+    let len = number(head, 24, 2);
+    let is_part = match (number(head, 21, 1), number(head, 20, 1)) {
+        (1, 1) => part < count && len == 4096,
+        // No part is empty.
+        (1, _) => part < count && part * len.div_ceil(count) < len,
+        _ => part == 0 && count == 0 && len == 0 && number(head, 16, 4) == 0,
     };
     is_page && is_part && rest.is_empty()
 }

@@ -25,7 +25,7 @@ pub mod marks;
 pub mod owner;
 
 use netproto::limits::LODGE_PAGES_MAX;
-use netproto::msg::lodge::{Batch, Item, Limit, Status};
+use netproto::msg::lodge::{Batch, Item, Limit, Seal, Status};
 use netproto::{Incarnation, Kind, Slot};
 
 /// One life of another node.
@@ -60,7 +60,8 @@ impl Items {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        let item = Item { position: 0, status: Status::Ask, entry: 0, page_sum: 0, generation: 0 };
+        let (status, seal) = (Status::Ask, Seal::NONE);
+        let item = Item { position: 0, status, entry: 0, seal, generation: 0 };
         Self { list: [item; PAGES_MAX], count: 0 }
     }
 

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 
 use holon_simkit::mutate::{mutate, rounds};
 use holon_simkit::Rng;
-use netproto::msg::lodge::{Batch, BatchFlags, Horizon, Item, Limit, Status};
+use netproto::msg::lodge::{Batch, BatchFlags, Horizon, Item, Limit, Seal, Status};
 use netproto::{Duration, Kind, RequestId};
 use vm_remote::lodge::holder::{Config, Frame, Holder, Store};
 
-use crate::{changed, peer, slot, wire, ATTACKER, HONEST};
+use crate::{changed, peer, seal, slot, wire, ATTACKER, HONEST};
 
 const FRAMES: u32 = 48;
 const TOMBS: u32 = 16;
 /// What the honest owner has reserved.
 const OURS: u32 = 12;
 
-/// The holder, its frames (a checksum stands for a content), and what the honest owner knows.
+/// The holder, its frames (a seal stands for a content), and what the honest owner knows.
 struct World {
     holder: Holder,
-    frames: Vec<u32>,
+    frames: Vec<Seal>,
     rng: Rng,
-    kept: BTreeMap<u32, (u64, u32)>,
+    kept: BTreeMap<u32, (u64, Seal)>,
     generation: u64,
     request: u64,
 }
@@ -37,7 +37,7 @@ impl World {
         assert_eq!(holder.reserve(peer(HONEST), &wish).map(|grant| grant.limit), Some(OURS));
         Self {
             holder,
-            frames: vec![0; 48],
+            frames: vec![Seal::NONE; 48],
             rng: Rng::new(seed),
             kept: BTreeMap::new(),
             generation: 0,
@@ -48,15 +48,15 @@ impl World {
     fn fill(&mut self, from: u8, head: (RequestId, Horizon), item: &Item) -> Status {
         match self.holder.store(peer(from), head, item) {
             Store::Into(frame) => {
-                self.frames[usize::try_from(frame.0).expect("small")] = item.page_sum;
-                self.holder.stored(peer(from), item, item.page_sum)
+                self.frames[usize::try_from(frame.0).expect("small")] = item.seal;
+                self.holder.stored(peer(from), item, item.seal)
             }
             Store::Answer(status) => status,
         }
     }
 
-    fn item(entry: u32, generation: u64, page_sum: u32) -> Item {
-        Item { position: 0, status: Status::Ask, entry, page_sum, generation }
+    fn item(entry: u32, generation: u64, seal: Seal) -> Item {
+        Item { position: 0, status: Status::Ask, entry, seal, generation }
     }
 
     /// The honest owner stores, reads and releases: all of it succeeds, always. A STORE of its is
@@ -68,12 +68,12 @@ impl World {
         match self.kept.get(&entry).copied() {
             None if self.kept.len() < usize::try_from(OURS).expect("small") => {
                 self.generation += 1;
-                let item = Self::item(entry, self.generation, self.rng.u32());
+                let item = Self::item(entry, self.generation, seal(self.rng.u32()));
                 assert_eq!(self.fill(HONEST, head, &item), Status::Done);
-                self.kept.insert(entry, (self.generation, item.page_sum));
+                self.kept.insert(entry, (self.generation, item.seal));
             }
             Some((generation, _)) if self.rng.coin() => {
-                let item = Self::item(entry, generation, 0);
+                let item = Self::item(entry, generation, Seal::NONE);
                 let status = self.holder.release(peer(HONEST), head, &item);
                 assert_eq!(status, Status::Done);
                 self.kept.remove(&entry);
@@ -84,7 +84,7 @@ impl World {
 
     fn honest_pages_are_there(&mut self) {
         for (entry, (generation, sum)) in &self.kept {
-            let item = Self::item(*entry, *generation, 0);
+            let item = Self::item(*entry, *generation, Seal::NONE);
             let (frame, told) = self.holder.fetch(peer(HONEST), &item).expect("kept");
             let content = self.frames[usize::try_from(frame.0).expect("small")];
             assert_eq!((content, told), (*sum, *sum));
@@ -113,7 +113,7 @@ impl World {
                 position: u8::try_from(position).expect("small"),
                 status: Status::Ask,
                 entry: rng.below_u32(60),
-                page_sum: if kind == Kind::LODGE_STORE { rng.below_u32(3) } else { 0 },
+                seal: if kind == Kind::LODGE_STORE { seal(rng.below_u32(3)) } else { Seal::NONE },
                 generation: 1 + rng.below(9),
             });
         }
@@ -124,8 +124,7 @@ impl World {
             count: 0,
             flags: BatchFlags::empty(),
         };
-        let contents = if kind == Kind::LODGE_STORE { items.len() } else { 0 };
-        let bytes = wire(&head, &items, contents);
+        let bytes = wire(&head, &items);
         let Some((head, items)) = changed(kind, &bytes, rng) else {
             return;
         };

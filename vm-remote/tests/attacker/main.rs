@@ -9,7 +9,7 @@ mod owner;
 
 use holon_simkit::mutate::mutate;
 use holon_simkit::Rng;
-use netproto::msg::lodge::{Batch, Item};
+use netproto::msg::lodge::{Batch, Item, Seal};
 use netproto::{Duration, Incarnation, Instant, Kind, Slot};
 use vm_remote::lodge::Peer;
 
@@ -28,12 +28,18 @@ fn at(ms: u64) -> Instant {
     Instant::ZERO.after(Duration::from_ms(ms))
 }
 
-/// A batch as it is on the wire; contents are pages of zeros.
-fn wire(head: &Batch, items: &[Item], contents: usize) -> Vec<u8> {
+/// A seal that differs from others' in its checksum and its length.
+fn seal(number: u32) -> Seal {
+    Seal { sum: number, len: u16::try_from(1 + number % 4096).expect("short") }
+}
+
+/// A batch as it is on the wire; contents are zeros.
+fn wire(head: &Batch, items: &[Item]) -> Vec<u8> {
     let count = u16::try_from(items.len()).expect("few");
     let mut bytes = Batch { count, ..*head }.encode().to_vec();
     items.iter().for_each(|item| bytes.extend(item.encode()));
-    bytes.resize(bytes.len() + contents * 4096, 0);
+    let contents: usize = items.iter().map(|item| usize::from(item.seal.len)).sum();
+    bytes.resize(bytes.len() + contents, 0);
     bytes
 }
 

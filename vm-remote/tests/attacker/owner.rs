@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use holon_simkit::mutate::{mutate, rounds};
 use holon_simkit::Rng;
 use netproto::msg::lodge::{Batch, BatchFlags, HandBack, HandBackReason, Horizon};
-use netproto::msg::lodge::{Item, Limit, Status};
+use netproto::msg::lodge::{Item, Limit, Seal, Status};
 use netproto::{Duration, Instant, Kind};
 use vm_remote::lodge::owner::{self, EntryId, Loss, OpId, OpKind, Owner, Page, Stage};
 use vm_remote::lodge::{Body, Transmit};
 use vm_remote::retry::Policy;
 
-use crate::{at, changed, peer, slot, wire, ATTACKER, HONEST};
+use crate::{at, changed, peer, seal, slot, wire, ATTACKER, HONEST};
 
 const ENTRIES: u32 = 64;
 /// What each honest holder lends: not enough, so that the hostile one is used.
@@ -19,14 +19,14 @@ const LENT: u32 = 14;
 /// A third node, so that two copies can be without the hostile one.
 const HONEST_TOO: u8 = 3;
 
-/// The owner, what honest holders have (a checksum stands for a content), and what it wrote.
+/// The owner, what honest holders have (a seal stands for a content), and what it wrote.
 struct World {
     owner: Owner,
     rng: Rng,
     now_ms: u64,
-    held: BTreeMap<(u8, u32), (u64, u32)>,
+    held: BTreeMap<(u8, u32), (u64, Seal)>,
     /// What lodges elsewhere, by entry.
-    away: BTreeMap<u32, u32>,
+    away: BTreeMap<u32, Seal>,
     fetching: BTreeMap<OpId, Vec<Option<u32>>>,
     came: u64,
     lost: u64,
@@ -77,13 +77,13 @@ impl World {
     fn evict(&mut self) {
         let mut pages = Vec::new();
         for _ in 0..1 + self.rng.below(6) {
-            pages.push(Page { tag: 0, sum: self.rng.u32() });
+            pages.push(Page { tag: 0, seal: seal(self.rng.u32()) });
         }
         let (now, copies) = (self.now(), 1 + u8::from(self.rng.coin()));
         let _ = self.owner.evict(now, &pages, copies).map(|op| {
             let entry = |at| self.owner.entry_at(op, at).map(|entry| entry.0);
             let entries: Vec<_> = (0..32).map_while(entry).collect();
-            let written = entries.into_iter().zip(pages).map(|(entry, page)| (entry, page.sum));
+            let written = entries.into_iter().zip(pages).map(|(entry, page)| (entry, page.seal));
             self.away.extend(written);
         });
     }
@@ -159,14 +159,18 @@ impl World {
     fn answer_badly(&mut self, kind: Kind, head: &Batch, items: &[Item]) {
         let kind = Kind(kind.0 + 1);
         let is_read = kind == Kind::LODGE_PAGES;
-        let sum = |item: &Item| self.away.get(&item.entry).copied().unwrap_or(0);
+        let known = |item: &Item| self.away.get(&item.entry).copied().unwrap_or(Seal::NONE);
         let status = Status::Done;
         let told = items.iter().take(15);
         let items: Vec<Item> = told
-            .map(|item| Item { status, page_sum: if is_read { sum(item) } else { 0 }, ..*item })
+            .map(|item| Item {
+                status,
+                seal: if is_read { known(item) } else { Seal::NONE },
+                ..*item
+            })
             .collect();
         let head = Batch { horizon: Horizon(0), flags: BatchFlags::empty(), ..*head };
-        let bytes = wire(&head, &items, if is_read { items.len() } else { 0 });
+        let bytes = wire(&head, &items);
         self.said.push((kind, bytes));
     }
 
@@ -174,7 +178,7 @@ impl World {
         let now = self.now();
         let key = (to, item.entry);
         if kind == Kind::LODGE_STORE {
-            self.held.insert(key, (item.generation, item.page_sum));
+            self.held.insert(key, (item.generation, item.seal));
             let item = Item { status: Status::Done, ..*item };
             self.owner.handle_stored(now, peer(to), head.request, &item);
         } else if kind == Kind::LODGE_RELEASE {
@@ -182,22 +186,22 @@ impl World {
             let item = Item { status: Status::Done, ..*item };
             self.owner.handle_released(now, peer(to), head.request, &item);
         } else {
-            let (generation, sum) = self.held.get(&key).copied().expect("it keeps what it has");
+            let (generation, seal) = self.held.get(&key).copied().expect("it keeps what it has");
             assert_eq!(generation, item.generation, "asked for another content");
-            let item = Item { status: Status::Done, page_sum: sum, ..*item };
-            self.page(to, head, &item, sum);
+            let item = Item { status: Status::Done, seal, ..*item };
+            self.page(to, head, &item, seal);
         }
     }
 
-    /// A page comes, with a content that has this checksum.
-    fn page(&mut self, from: u8, head: &Batch, item: &Item, sum: u32) {
+    /// A page comes, with a content that has this seal.
+    fn page(&mut self, from: u8, head: &Batch, item: &Item, seal: Seal) {
         let now = self.now();
-        let content = (item.status == Status::Done).then_some(sum);
+        let content = (item.status == Status::Done).then_some(seal);
         let Some(accepted) = self.owner.handle_page(now, peer(from), head.request, item, content)
         else {
             return;
         };
-        assert_eq!(self.away.get(&item.entry), Some(&sum), "not what was written");
+        assert_eq!(self.away.get(&item.entry), Some(&seal), "not what was written");
         if accepted.kind == OpKind::Fetch {
             let pages = self.fetching.get_mut(&accepted.op).expect("under way");
             let place = pages.get_mut(usize::from(accepted.position)).expect("of 32");
@@ -256,8 +260,8 @@ impl World {
                     self.owner.handle_released(now, peer(ATTACKER), head.request, item);
                 }
                 _ => {
-                    let sum = if self.rng.coin() { item.page_sum } else { self.rng.u32() };
-                    self.page(ATTACKER, &head, item, sum);
+                    let seal = if self.rng.coin() { item.seal } else { seal(self.rng.u32()) };
+                    self.page(ATTACKER, &head, item, seal);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use kapi::{page::Page, page::PAGE_LEN, Result};
+use netproto::msg::lodge::Seal;
 use vm_remote::lodge::holder::Frame;
 
 /// All frames. Nothing is allocated after [`Frames::new`].
@@ -41,8 +42,9 @@ impl Frames {
         Some(page)
     }
 
-    pub(super) fn bytes(&self, frame: Frame) -> Option<&[u8; PAGE_LEN]> {
-        self.pages.get(frame.0 as usize)?.as_ref().map(Page::bytes)
+    /// The content that a frame was filled with.
+    pub(super) fn content(&self, frame: Frame, seal: Seal) -> Option<&[u8]> {
+        self.pages.get(frame.0 as usize)?.as_ref()?.bytes().get(..seal.len.into())
     }
 
     pub(super) fn bytes_mut(&mut self, frame: Frame) -> Option<&mut [u8; PAGE_LEN]> {

@@ -3,7 +3,7 @@
 
 use netproto::{
     limits::LODGE_CONTENTS_MAX,
-    msg::lodge::{Batch, BatchFlags, Horizon, Item, Limit, Parts, Status, ITEM_LEN},
+    msg::lodge::{Batch, BatchFlags, Horizon, Item, Limit, Parts, Seal, Status, ITEM_LEN},
     Class, Kind, Message, RequestId,
 };
 use vm_remote::lodge::{
@@ -12,7 +12,7 @@ use vm_remote::lodge::{
 };
 
 use super::State;
-use crate::{lodge::wire, port::net::page_checksum};
+use crate::lodge::wire;
 
 const CONTENTS_MAX: usize = LODGE_CONTENTS_MAX as usize;
 const ITEMS_MAX: usize = 32;
@@ -45,7 +45,7 @@ fn reserve(state: &mut State, from: Peer, wish: &Limit) {
 /// Sends an answer about pages, without contents.
 fn answer(to: Peer, kind: Kind, request: RequestId, items: &Items) {
     let mut bytes = [0; ITEMS_LEN];
-    let list = encode(items.iter().map(|item| Item { page_sum: 0, ..*item }), &mut bytes);
+    let list = encode(items.iter().map(|item| Item { seal: Seal::NONE, ..*item }), &mut bytes);
     let head = head(request, items.len()).encode();
     // If it gets lost, the owner asks again.
     let _ = wire::send(to, kind.class(), kind, &[&head, list]);
@@ -73,10 +73,9 @@ fn store(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
     for (item, content) in parts.iter() {
         let status = match state.machine.store(from, (head.request, head.horizon), &item) {
             Store::Into(frame) => {
-                // The checksum is that of what is in the frame now, whatever came in the message.
-                let filled = state.fill(frame, content);
-                let sum = filled.map_or(!item.page_sum, |bytes| page_checksum(bytes));
-                state.machine.stored(from, &item, sum)
+                // The seal is that of what is in the frame now, whatever came in the message.
+                let seal = state.fill(frame, content).map_or(Seal::NONE, Seal::of);
+                state.machine.stored(from, &item, seal)
             }
             Store::Answer(status) => status,
         };
@@ -108,13 +107,13 @@ fn fetch(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
 /// The items of a PAGES, and the frames of those that have a content.
 struct PageList {
     items: Items,
-    frames: [Frame; CONTENTS_MAX],
+    frames: [(Frame, Seal); CONTENTS_MAX],
     count: usize,
 }
 
 impl PageList {
     fn new() -> Self {
-        Self { items: Items::new(), frames: [Frame(0); CONTENTS_MAX], count: 0 }
+        Self { items: Items::new(), frames: [(Frame(0), Seal::NONE); CONTENTS_MAX], count: 0 }
     }
 
     fn is_full(&self) -> bool {
@@ -123,12 +122,12 @@ impl PageList {
 
     fn add(&mut self, state: &mut State, from: Peer, item: &Item) {
         match state.machine.fetch(from, item) {
-            Ok((frame, page_sum)) => {
-                self.frames[self.count] = frame;
+            Ok((frame, seal)) => {
+                self.frames[self.count] = (frame, seal);
                 self.count += 1;
-                self.items.push(Item { status: Status::Done, page_sum, ..*item });
+                self.items.push(Item { status: Status::Done, seal, ..*item });
             }
-            Err(status) => self.items.push(Item { status, page_sum: 0, ..*item }),
+            Err(status) => self.items.push(Item { status, seal: Seal::NONE, ..*item }),
         }
     }
 
@@ -142,8 +141,8 @@ impl PageList {
         let head = head(request, self.items.len()).encode();
         let mut parts: [&[u8]; CONTENTS_MAX + 2] = [&[]; CONTENTS_MAX + 2];
         (parts[0], parts[1]) = (&head, list);
-        for (part, frame) in parts[2..].iter_mut().zip(&self.frames[..self.count]) {
-            *part = state.frames.bytes(*frame).map_or(&[], |bytes| bytes.as_slice());
+        for (part, (frame, seal)) in parts[2..].iter_mut().zip(&self.frames[..self.count]) {
+            *part = state.frames.content(*frame, *seal).unwrap_or_default();
         }
         // If it gets lost, the owner asks again.
         let _ = wire::send(to, Class::Bulk, Kind::LODGE_PAGES, &parts[..self.count + 2]);

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 
 use kapi::{lock_class, thread, udp::Scratch, wait::Mode, Result, SpinLock, WaitQueue};
 use netproto::{
-    msg::lodge::{BatchFlags, Item, LodgeGet, Status},
+    msg::lodge::{BatchFlags, Item, LodgeGet, Seal, Status},
     piece::Subject,
 };
 use vm_remote::lodge::Peer;
@@ -78,25 +78,25 @@ pub(super) fn run(keeper: &Keeper, mut scratch: Scratch) {
 fn answer(keeper: &Keeper, from: Peer, get: &LodgeGet, scratch: &mut Scratch) -> Result {
     let &LodgeGet { request, entry, generation, flags } = get;
     let again = flags.contains(BatchFlags::AGAIN);
-    let mut send = |status, page_sum, content: &[u8]| {
+    let mut send = |status, seal, content: &[u8]| {
         let subject = Subject::Lodged { entry, generation, status };
-        net::send_answer(from.slot, &Answer { request, subject, page_sum, again, content }, scratch)
+        net::send_answer(from.slot, &Answer { request, subject, seal, again, content }, scratch)
     };
     let mut place = keeper.state.lock();
     // One that is not reached is not told that its page is gone, for that may be wrong soon.
     let known = place.as_mut().filter(|state| state.up[from.slot.index()] == Some(from));
     let Some(state) = known else {
         drop(place);
-        return if is_dead(from) { send(Status::Gone, 0, &[]) } else { Ok(()) };
+        return if is_dead(from) { send(Status::Gone, Seal::NONE, &[]) } else { Ok(()) };
     };
-    let item = Item { position: 0, status: Status::Ask, entry, page_sum: 0, generation };
+    let item = Item { position: 0, status: Status::Ask, entry, seal: Seal::NONE, generation };
     match state.machine.fetch(from, &item) {
-        Ok((frame, page_sum)) => match state.frames.bytes(frame) {
+        Ok((frame, seal)) => match state.frames.content(frame, seal) {
             // The frame is what it is for as long as the lock is held.
-            Some(bytes) => send(Status::Done, page_sum, bytes),
-            None => send(Status::Gone, 0, &[]),
+            Some(content) => send(Status::Done, seal, content),
+            None => send(Status::Gone, Seal::NONE, &[]),
         },
-        Err(status) => send(status, 0, &[]),
+        Err(status) => send(status, Seal::NONE, &[]),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use kapi::page::PAGE_LEN;
 use netproto::{
-    msg::lodge::{Batch as Head, HandBack, Item, Limit, Offer},
+    msg::lodge::{Batch as Head, HandBack, Item, Limit, Offer, Seal},
     Kind, Message, RequestId,
 };
 use vm_remote::lodge::{
@@ -15,7 +15,7 @@ use super::{
     state::{Batch, Owning},
     stats,
 };
-use crate::port::net::{now, page_checksum};
+use crate::{lodge::content, port::net::now};
 
 /// One message for the owner.
 pub(super) fn message(from: Peer, message: &Message) {
@@ -88,9 +88,9 @@ fn page(
     item: &Item,
     content: Option<&[u8]>,
 ) -> Option<OpId> {
-    let sum = content.map(page_checksum);
+    let seal = content.map(Seal::of);
     let mut state = owning.state.lock();
-    let accepted = state.owner.handle_page(now(), from, request, item, sum);
+    let accepted = state.owner.handle_page(now(), from, request, item, seal);
     let (accepted, content) = (accepted?, content?);
     if accepted.kind == OpKind::MendRead {
         drop(state);
@@ -106,9 +106,11 @@ fn page(
     let (serial, page) = (fetch.serial, fetch.pages.get_mut(at).and_then(Option::take));
     drop(state);
     let mut page = page?;
-    // The decoder gives content only as whole pages.
-    if let Ok(content) = <&[u8; PAGE_LEN]>::try_from(content) {
-        page.bytes_mut().copy_from_slice(content);
+    // It fits its seal, so it is what was made of the page here. Should that not make a page, then
+    // memory was damaged: the page does not come, and its fault says so in time.
+    if !content::take(content, page.bytes_mut()) {
+        stats::NOT_UNPACKED.add(1);
+        return None;
     }
     let mut state = owning.state.lock();
     let mut page = Some(page);
@@ -128,7 +130,7 @@ fn keep(owning: &Owning, accepted: Accepted, content: &[u8]) {
         stats::MENDS_WITHOUT_BUFFER.add(1);
         return;
     };
-    let at = usize::from(accepted.position) * content.len();
+    let at = usize::from(accepted.position) * PAGE_LEN;
     if let Some(place) = owning.mends[mend].lock().contents.get_mut(at..at + content.len()) {
         place.copy_from_slice(content);
     }

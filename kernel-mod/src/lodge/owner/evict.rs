@@ -10,10 +10,12 @@ use core::{
 use kapi::{
     alloc::NoReclaim,
     module::Hold,
+    pack::Packer,
     thread::{cond_resched, should_stop},
     wait::Mode,
     Errno,
 };
+use netproto::msg::lodge::Seal;
 use vm_remote::{
     lodge::{
         bit,
@@ -32,7 +34,7 @@ use super::{
     state::{share_of, tag_of, Batch, Owning, State, Store, PAGES},
     stats, Base, BASE,
 };
-use crate::port::net::{now, page_checksum};
+use crate::port::net::now;
 
 /// Between two looks at what is wanted.
 const TICK: Duration = Duration::from_millis(100);
@@ -40,6 +42,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What is being done.
 struct Evictor {
     sampler: Sampler,
+    packer: Packer,
     need: Need,
     /// Pages that are to go still.
     left: u64,
@@ -95,9 +98,12 @@ fn is_anybody_watched() -> bool {
 
 #[inline(never)]
 fn begin(base: &'static Base) -> Option<Box<Evictor>> {
-    let made = make::make(base).and_then(|_| Sampler::new());
+    let made = make::make(base).and_then(|_| Ok((Sampler::new()?, Packer::new()?)));
     match made {
-        Ok(sampler) => Some(Box::new(Evictor { sampler, need: Need::new(), left: 0, rounds: 0 })),
+        Ok((sampler, packer)) => {
+            let need = Need::new();
+            Some(Box::new(Evictor { sampler, packer, need, left: 0, rounds: 0 }))
+        }
         Err(errno) => {
             log::warn!("pages can't lodge elsewhere: {errno}");
             None
@@ -189,13 +195,15 @@ impl Evictor {
         if room == 0 || !self.fill(owning, &mut store, self.left.min(u64::from(room))) {
             return false;
         }
-        let mut pages = [Page { tag: 0, sum: 0 }; PAGES];
+        let mut pages = [Page { tag: 0, seal: Seal::NONE }; PAGES];
         let count = store.pages.len();
         let (pid, job) = store.whose.as_ref().map_or((0, 0), |whose| (whose.pid, whose.job));
         for (position, page) in pages.iter_mut().take(count).enumerate() {
-            page.sum = page_checksum(store.pages.content(position));
+            store.pack(position, knobs::packs().then_some(&mut self.packer));
+            page.seal = Seal::of(store.content(position));
         }
         stats::COPIED.add(count as u64);
+        stats::PACKED_BYTES.add(pages[..count].iter().map(|page| u64::from(page.seal.len)).sum());
         let begun = owning.begin_out(&mut pages[..count], at, (pid, job));
         self.left = self.left.saturating_sub(count as u64);
         match begun {

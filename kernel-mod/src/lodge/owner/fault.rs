@@ -22,7 +22,7 @@ use super::{
     state::{Batch, Fetch, Owning, State, PAGES},
     stats,
 };
-use crate::{control::events, port::net::now};
+use crate::{control::events, lodge::content, port::net::now};
 
 /// Why a page did not come.
 enum Failed {
@@ -110,7 +110,9 @@ impl State {
         let pages = core::mem::replace(pages, [const { None }; PAGES]);
         if let Some(batch) = self.batches.get_mut(usize::from(op.0)) {
             let gather = Gather::new();
-            *batch = Batch::In(Fetch { serial, pages, came: 0, gather, over: false, lead, ahead });
+            let (came, packed_len, over) = (0, 0, false);
+            *batch =
+                Batch::In(Fetch { serial, pages, came, gather, packed_len, over, lead, ahead });
         }
         serial
     }
@@ -183,8 +185,9 @@ impl Owning {
         end: Instant,
     ) -> core::result::Result<(), Failed> {
         let killed = self.wait_for_first(op, serial, end).is_err();
+        let is_whole = self.unpack_first(op, serial);
         let mut state = self.state.lock();
-        let came = state.settled(op, serial, 0) == Some(true);
+        let came = state.settled(op, serial, 0) == Some(true) && is_whole;
         let stage = state.owner.stage(entry);
         let ended = self.end_fetch(&mut state, op);
         drop(state);
@@ -213,6 +216,43 @@ impl Owning {
             self.send_all_of(op, Full::Leave);
         }
         Ok(())
+    }
+
+    /// Makes the first page of a batch whole, if it came packed. Who waits for it does that, not
+    /// who receives it. False if it can't be made whole.
+    #[inline(never)]
+    fn unpack_first(&self, op: OpId, serial: u64) -> bool {
+        let is_packed = |fetch: &mut Fetch| fetch.packed_len != 0;
+        if !self.state.lock().fetch(op, serial).is_some_and(is_packed) {
+            return true;
+        }
+        // Only under this lock: others who wait for the page find it as it was, or whole.
+        let mut packed = self.unpacking.lock();
+        let mut state = self.state.lock();
+        let Some(fetch) = state.fetch(op, serial).filter(|fetch| fetch.packed_len != 0) else {
+            return true;
+        };
+        let len = fetch.packed_len;
+        let Some(mut page) = fetch.pages.first_mut().and_then(Option::take) else { return true };
+        drop(state);
+        let is_made = match (packed.get_mut(..len), page.bytes().get(..len)) {
+            (Some(place), Some(bytes)) => {
+                place.copy_from_slice(bytes);
+                content::take(place, page.bytes_mut())
+            }
+            _ => false,
+        };
+        stats::NOT_UNPACKED.add(u64::from(!is_made));
+        let mut state = self.state.lock();
+        let Some(fetch) = state.fetch(op, serial) else { return is_made };
+        if is_made {
+            fetch.packed_len = 0;
+        }
+        let place = fetch.pages.first_mut();
+        let page = place.map_or(None, |place| place.replace(page));
+        drop(state);
+        drop(page);
+        is_made
     }
 
     /// Ends a batch. The caller drops what it had without the lock.
@@ -247,6 +287,9 @@ impl Owning {
         if let Some(queue) = self.waits.get(usize::from(op.0)) {
             let span = wait_span(end).ok_or(Failed::TooLong)?;
             queue.wait(Mode::Killable, Some(span), is_done).map_err(|_| Failed::Killed)?;
+        }
+        if position == 0 && !self.unpack_first(op, serial) {
+            return Err(Failed::TooLong);
         }
         let mut state = self.state.lock();
         let fetch = state.fetch(op, serial).filter(|fetch| fetch.came & 1 << position != 0);

@@ -30,6 +30,8 @@ static RESERVE_PAGES: AtomicU64 = AtomicU64::new(2048);
 static RECALL: AtomicU64 = AtomicU64::new(0);
 /// What a program is likely to touch next is fetched before it does.
 static PREFETCH: AtomicU64 = AtomicU64::new(1);
+/// What is sent for a page is packed if that makes it shorter.
+static PACK: AtomicU64 = AtomicU64::new(1);
 static FETCH_FIRST_MS: AtomicU64 = AtomicU64::new(100);
 /// The least wait before a page that a task waits for is asked for again.
 static FETCH_LEAST_MS: AtomicU64 = AtomicU64::new(5);
@@ -77,6 +79,11 @@ pub(super) fn reserve_pages() -> u32 {
 /// Whether pages are fetched ahead.
 pub(super) fn prefetches() -> bool {
     PREFETCH.load(Ordering::Relaxed) != 0
+}
+
+/// Whether pages are packed.
+pub(super) fn packs() -> bool {
+    PACK.load(Ordering::Relaxed) != 0
 }
 
 /// Whether all pages are to come home.
@@ -129,6 +136,7 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
         (c"reserve_pages", &RESERVE_PAGES, 0, 1 << 24),
         (c"recall", &RECALL, 0, 1),
         (c"prefetch", &PREFETCH, 0, 1),
+        (c"pack", &PACK, 0, 1),
         (c"fetch_first_ms", &FETCH_FIRST_MS, 1, 10_000),
         (c"fetch_least_ms", &FETCH_LEAST_MS, 1, 10_000),
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),

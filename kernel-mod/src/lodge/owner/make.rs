@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kapi::{
     alloc::{zeroed_vec, Memory},
     lock_class,
-    lodge::LodgeBatch,
+    pack::PACKED_MAX,
     page::PAGE_LEN,
     thread::KThread,
     Errno, Mutex, Result, SpinLock, WaitQueue,
@@ -109,10 +109,7 @@ fn parts(owner: Owner, entries: u32) -> Result<Owning> {
     let batches = list(usize::from(OPS), || Ok(Batch::None))?;
     let shares = Shares::new().map_err(|_| Errno::ENOMEM)?;
     let state = State { owner, batches, serial: 0, hold: None, latency: histogram(), shares };
-    let store = || {
-        let store = Store { op: None, pages: LodgeBatch::new()?, whose: None, any: false };
-        Mutex::new(lock_class!(c"holon-lodge-store"), store)
-    };
+    let store = || Mutex::new(lock_class!(c"holon-lodge-store"), Store::new()?);
     let mend = || {
         let mend = Mend { op: None, contents: zeroed_vec(PAGES * PAGE_LEN)? };
         Mutex::new(lock_class!(c"holon-lodge-mend"), mend)
@@ -123,6 +120,7 @@ fn parts(owner: Owner, entries: u32) -> Result<Owning> {
         room: WaitQueue::new()?,
         stores: list(STORES, store)?,
         mends: list(usize::from(MENDS), mend)?,
+        unpacking: Mutex::new(lock_class!(c"holon-lodge-unpack"), zeroed_vec(PACKED_MAX)?)?,
         programs: Programs::new()?,
         freed: Freed::new(entries)?,
         frames: list(entries as usize, || Ok(AtomicU64::new(0)))?,

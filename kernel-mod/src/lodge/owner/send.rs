@@ -122,7 +122,7 @@ impl Owning {
                 return Ok(());
             }
             for (item, part) in items.iter().zip(&mut parts[2..]) {
-                *part = store.pages.content(usize::from(item.position));
+                *part = store.content(usize::from(item.position));
                 count += 1;
             }
             return send(&parts[..count]);
@@ -134,7 +134,7 @@ impl Owning {
         }
         for (item, part) in items.iter().zip(&mut parts[2..]) {
             let at = usize::from(item.position) * PAGE_LEN;
-            *part = mend.contents.get(at..at + PAGE_LEN).unwrap_or_default();
+            *part = mend.contents.get(at..at + usize::from(item.seal.len)).unwrap_or_default();
             count += 1;
         }
         send(&parts[..count])

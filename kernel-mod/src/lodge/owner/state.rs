@@ -4,10 +4,12 @@ use alloc::{boxed::Box, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kapi::{
+    alloc::zeroed_vec,
     lodge::{LodgeBatch, MmName},
     module::Hold,
+    pack::{Packer, PACKED_MAX},
     page::Page,
-    Mutex, SpinLock, WaitQueue,
+    Mutex, Result, SpinLock, WaitQueue,
 };
 use netproto::{Instant, RequestId};
 use vm_remote::{
@@ -23,7 +25,10 @@ use super::{
     freed::Freed,
     BASE,
 };
-use crate::port::net::now;
+use crate::{
+    lodge::content::{make, Made},
+    port::net::now,
+};
 
 /// Pages in a batch at most.
 pub(super) const PAGES: usize = 32;
@@ -38,6 +43,8 @@ pub(super) struct Fetch {
     pub(super) came: u32,
     /// What of the first page is there.
     pub(super) gather: Gather,
+    /// The first page is here, but packed in so many bytes; zero if it is whole.
+    pub(super) packed_len: usize,
     /// Nothing more comes.
     pub(super) over: bool,
     /// A task waits for the first page and ends the batch; else the thread does.
@@ -109,6 +116,38 @@ pub(super) struct Store {
     pub(super) whose: Option<Whose>,
     /// Pages go even if they were touched since.
     pub(super) any: bool,
+    /// By position: what is sent for the page, if that is not the page itself.
+    pub(super) packed: Vec<u8>,
+    pub(super) packed_len: [usize; PAGES],
+}
+
+impl Store {
+    pub(super) fn new() -> Result<Self> {
+        let (pages, packed) = (LodgeBatch::new()?, zeroed_vec(PAGES * PACKED_MAX)?);
+        Ok(Self { op: None, pages, whose: None, any: false, packed, packed_len: [0; PAGES] })
+    }
+
+    /// Makes what is to be sent for a page.
+    pub(super) fn pack(&mut self, position: usize, packer: Option<&mut Packer>) {
+        let rest = self.packed.get_mut(position * PACKED_MAX..).unwrap_or_default();
+        let places = (rest.first_chunk_mut(), self.packed_len.get_mut(position));
+        let (Some(place), Some(len)) = places else { return };
+        let made = packer.map(|packer| make(packer, self.pages.content(position), place));
+        *len = match made {
+            Some(Made::Packed(len)) => len,
+            Some(Made::AsItIs) | None => 0,
+        };
+    }
+
+    /// What is sent for a page.
+    pub(super) fn content(&self, position: usize) -> &[u8] {
+        let len = self.packed_len.get(position).copied().unwrap_or(0);
+        let at = position * PACKED_MAX;
+        match self.packed.get(at..at + len) {
+            Some(packed) if len != 0 => packed,
+            _ => self.pages.content(position),
+        }
+    }
 }
 
 /// A process whose pages go.
@@ -137,6 +176,8 @@ pub(super) struct Owning {
     pub(super) room: WaitQueue,
     pub(super) stores: Vec<Mutex<Store>>,
     pub(super) mends: Vec<Mutex<Mend>>,
+    /// Where a packed page lies while the page that a task waits for is made of it.
+    pub(super) unpacking: Mutex<Vec<u8>>,
     /// What is known of programs' faults.
     pub(super) programs: Programs,
     /// Entries whose page was given up.

@@ -21,6 +21,8 @@ pub(super) static NO_BATCH: Counter = Counter::new(c"faults_waited_for_batch");
 pub(super) static LOST: Counter = Counter::new(c"pages_lost");
 /// Pages copied and sent.
 pub(super) static COPIED: Counter = Counter::new(c"pages_copied");
+/// Bytes that were sent for them.
+pub(super) static PACKED_BYTES: Counter = Counter::new(c"packed_bytes");
 /// Pages that went.
 pub(super) static EVICTED: Counter = Counter::new(c"pages_evicted");
 /// Pages that were stored, and stayed since they were used meanwhile.
@@ -31,6 +33,8 @@ pub(super) static REFUSED: Counter = Counter::new(c"batches_refused");
 pub(super) static JOB_FULL: Counter = Counter::new(c"job_limit_met");
 /// Address spaces that were being changed when they were to be looked at.
 pub(super) static BUSY_SPACES: Counter = Counter::new(c"spaces_busy");
+/// Contents that fit their seal, but make no page.
+pub(super) static NOT_UNPACKED: Counter = Counter::new(c"pages_not_unpacked");
 /// Pages to be moved on for which there was no buffer.
 pub(super) static MENDS_WITHOUT_BUFFER: Counter = Counter::new(c"mends_without_buffer");
 /// Rounds of sampling.
@@ -40,7 +44,7 @@ pub(super) static ROUNDS: Counter = Counter::new(c"sample_rounds");
 pub(super) static LAST_CALLS: Counter = Counter::new(c"last_calls");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 16] = [
+pub(super) static ALL: [&Counter; 18] = [
     &PIECES_STRAY,
     &FETCHED_FAULT,
     &FETCHED_AHEAD,
@@ -49,11 +53,13 @@ pub(super) static ALL: [&Counter; 16] = [
     &NO_BATCH,
     &LOST,
     &COPIED,
+    &PACKED_BYTES,
     &EVICTED,
     &STAYED,
     &REFUSED,
     &JOB_FULL,
     &BUSY_SPACES,
+    &NOT_UNPACKED,
     &MENDS_WITHOUT_BUFFER,
     &ROUNDS,
     &LAST_CALLS,

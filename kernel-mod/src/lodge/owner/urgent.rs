@@ -1,8 +1,9 @@
 //! The page that a task waits for, outside of the links: asked for by a datagram of its own, and
 //! put together where its parts are received.
 
+use kapi::page::PAGE_LEN;
 use netproto::{
-    msg::lodge::{BatchFlags, Item, LodgeGet, Status},
+    msg::lodge::{BatchFlags, Item, LodgeGet, Seal, Status},
     page::Get,
     piece::{Piece, Subject},
     RequestId,
@@ -14,7 +15,7 @@ use super::{
     state::{Batch, State},
     stats,
 };
-use crate::port::net::{self, now, page_checksum, Content};
+use crate::port::net::{self, now, Content};
 
 /// Asks for the first page of a batch.
 pub(super) fn ask(to: Peer, request: RequestId, item: &Item, flags: BatchFlags) {
@@ -29,11 +30,11 @@ pub(super) fn ask(to: Peer, request: RequestId, item: &Item, flags: BatchFlags) 
 pub(in crate::lodge) fn piece_came(from: Peer, piece: &Piece, content: &Content<'_>) {
     let Subject::Lodged { entry, generation, status } = piece.subject else { return };
     let Some(owning) = owning() else { return };
-    let item = Item { position: 0, status, entry, page_sum: piece.page_sum, generation };
+    let item = Item { position: 0, status, entry, seal: piece.seal, generation };
     let mut state = owning.state.lock();
-    let sum = match status {
+    let seal = match status {
         Status::Done => match state.put(from, (piece, &item), content) {
-            Some(sum) if sum == piece.page_sum => Some(sum),
+            Some(seal) if seal == piece.seal => Some(seal),
             Some(_) => {
                 state.owner.came_damaged(now(), from, piece.request, &item);
                 drop(state);
@@ -43,10 +44,12 @@ pub(in crate::lodge) fn piece_came(from: Peer, piece: &Piece, content: &Content<
         },
         _ => None,
     };
-    let accepted = state.owner.handle_page(now(), from, piece.request, &item, sum);
+    let accepted = state.owner.handle_page(now(), from, piece.request, &item, seal);
     let op = accepted.map(|accepted| accepted.op);
     if let Some(Batch::In(fetch)) = op.and_then(|op| state.batches.get_mut(usize::from(op.0))) {
         fetch.came |= 1;
+        let len = usize::from(piece.seal.len);
+        fetch.packed_len = if len == PAGE_LEN { 0 } else { len };
     }
     let woken = owning.look(&mut state);
     drop(state);
@@ -59,25 +62,25 @@ pub(in crate::lodge) fn piece_came(from: Peer, piece: &Piece, content: &Content<
 }
 
 impl State {
-    /// Puts a part into the first page of the batch that waits for it. The whole content's checksum
+    /// Puts a part into the first page of the batch that waits for it. The whole content's seal
     /// when all parts are there.
     fn put(
         &mut self,
         from: Peer,
         (piece, item): (&Piece, &Item),
         content: &Content<'_>,
-    ) -> Option<u32> {
+    ) -> Option<Seal> {
         let Some(op) = self.owner.awaits(from, piece.request, item) else {
             stats::PIECES_STRAY.add(1);
             return None;
         };
         let Some(Batch::In(fetch)) = self.batches.get_mut(usize::from(op.0)) else { return None };
         let page = fetch.pages.first_mut()?.as_mut()?;
-        let place = page.bytes_mut().get_mut(piece.part.range())?;
+        let place = page.bytes_mut().get_mut(piece.range())?;
         if !content.copy(place) || !fetch.gather.add(piece.part) {
             return None;
         }
         fetch.gather = Gather::new();
-        Some(page_checksum(page.bytes_mut()))
+        page.bytes().get(..piece.seal.len.into()).map(Seal::of)
     }
 }

@@ -100,13 +100,13 @@ impl World {
                 life.holder.peer_up(peer);
             }
             News::Silent { .. } => {
-                life.up.remove(&of);
+                life.lost(of, number);
                 life.owner.peer_silent(now, peer);
                 life.holder.peer_silent(peer);
             }
             News::Dead { .. } | News::Start { .. } | News::Fence { .. } => {
                 let before = life.holder.stats().dropped;
-                life.up.remove(&of);
+                life.lost(of, number);
                 life.owner.peer_dead(now, peer);
                 life.holder.peer_dead(peer);
                 let dropped = life.holder.stats().dropped - before;
@@ -206,8 +206,11 @@ impl World {
         let at = self.rng.index(count);
         let place = self.rng.index(netproto::limits::PAGE_LEN);
         if let Some(content) = self.life(node).frames.values_mut().nth(at) {
-            content[place] ^= 0x10;
-            self.rotten.insert(node);
+            // Nobody reads what lies behind a short content.
+            if let Some(byte) = content.get_mut(place) {
+                *byte ^= 0x10;
+                self.rotten.insert(node);
+            }
         }
     }
 

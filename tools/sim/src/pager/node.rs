@@ -15,7 +15,8 @@ use super::wire::Flying;
 
 pub(super) type Content = Box<[u8]>;
 
-/// The content of a page after its `version`th write; no page's is like another's.
+/// The content of a page after its `version`th write; no page's is like another's. It stands for
+/// what the owner makes of the page: the whole of it, or less, down to a few bytes.
 pub(super) fn pattern(node: usize, page: usize, version: u64) -> Content {
     let salt = u64::try_from(node * 100_000 + page).expect("small");
     let mut word = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ version;
@@ -23,6 +24,10 @@ pub(super) fn pattern(node: usize, page: usize, version: u64) -> Content {
     while bytes.len() < PAGE_LEN {
         word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         bytes.extend(word.to_le_bytes());
+    }
+    if word >> 63 == 0 {
+        // Enough of them to tell one content from another.
+        bytes.truncate(8 + usize::try_from(word >> 40).expect("small") % (PAGE_LEN - 8));
     }
     bytes.into_boxed_slice()
 }
@@ -79,6 +84,13 @@ pub(super) fn peer(node: usize, life: u64) -> Peer {
 }
 
 impl Life {
+    /// A life of another node is not reached any more; one that came after it is.
+    pub(super) fn lost(&mut self, of: usize, number: u64) {
+        if self.up.get(&of) == Some(&number) {
+            self.up.remove(&of);
+        }
+    }
+
     pub(super) fn new(node: usize, number: u64, options: &Options) -> Self {
         let policy = |give_up| Policy {
             first: Duration::from_ms(20),

@@ -57,7 +57,9 @@ impl World {
             return;
         };
         let is_long_ago = self.now_ns.saturating_sub(self.last_crash_ns) > 300 * MS;
-        if !is_long_ago || !self.rng.chance(30_000) || !self.may_crash() {
+        // Mending is over in a few milliseconds.
+        let ppm = if *phase == "mending" { 500_000 } else { 30_000 };
+        if !is_long_ago || !self.rng.chance(ppm) || !self.may_crash() {
             return;
         }
         // From a random owner on, the first that has it under way.

@@ -1,7 +1,6 @@
 //! A node's driver: what the module does with the machines.
 
-use netproto::msg::lodge::{Batch, BatchFlags, HandBack, Horizon, Item, Limit, Status};
-use netproto::wire::checksum;
+use netproto::msg::lodge::{Batch, BatchFlags, HandBack, Horizon, Item, Limit, Seal, Status};
 use netproto::{Kind, RequestId};
 use vm_remote::lodge::holder::Store;
 use vm_remote::lodge::owner::{OpId, OpKind};
@@ -15,7 +14,7 @@ use super::world::World;
 fn copied(content: &[u8], is_bad: bool) -> Content {
     let mut copy: Content = content.into();
     if is_bad {
-        copy[17] ^= 4;
+        copy[7] ^= 4;
     }
     copy
 }
@@ -74,9 +73,10 @@ impl World {
                 }
                 let life = self.nodes[node].life.as_ref().expect("awake");
                 let items: Vec<Item> = items.iter().copied().collect();
+                let is_mending = life.owner.kind(*op) == Some(OpKind::MendStore);
                 let content = |item: &Item| -> &[u8] {
-                    if let Some(content) = life.bounce.get(&(*op, item.position)) {
-                        return content;
+                    if is_mending {
+                        return &life.bounce[&(*op, item.position)];
                     }
                     let page = life.evicting[op][usize::from(item.position)];
                     match &life.pages[page].place {
@@ -147,9 +147,9 @@ impl World {
     ) {
         let now = self.now();
         let (item, content) = item;
-        let sum = content.map(|content| checksum(&[content]));
+        let seal = content.map(Seal::of);
         let life = self.life(node);
-        let Some(accepted) = life.owner.handle_page(now, from, request, &item, sum) else {
+        let Some(accepted) = life.owner.handle_page(now, from, request, &item, seal) else {
             return;
         };
         let content: Content = content.expect("its checksum was right").into();
@@ -238,7 +238,8 @@ impl World {
     fn answer(&mut self, node: usize, to: Peer, kind: Kind, request: RequestId, items: &Items) {
         let flags = BatchFlags::empty();
         let head = Batch { request, horizon: Horizon(0), count: items.len(), flags };
-        let items: Vec<Item> = items.iter().map(|item| Item { page_sum: 0, ..*item }).collect();
+        let items: Vec<Item> =
+            items.iter().map(|item| Item { seal: Seal::NONE, ..*item }).collect();
         self.post(node, to, kind, &wire::batch(&head, &items, &[]));
     }
 
@@ -253,9 +254,9 @@ impl World {
             let status = match life.holder.store(from, request, item) {
                 Store::Into(frame) => {
                     let content = copied(content.expect("STORE has contents"), is_bad);
-                    let sum = checksum(&[&content]);
+                    let seal = Seal::of(&content);
                     assert!(life.frames.insert(frame, content).is_some(), "an unknown frame");
-                    life.holder.stored(from, item, sum)
+                    life.holder.stored(from, item, seal)
                 }
                 Store::Answer(status) => status,
             };
@@ -286,8 +287,8 @@ impl World {
             let (mut items, mut frames) = (Vec::new(), Vec::new());
             for (item, _) in some {
                 match life.holder.fetch(to, item) {
-                    Ok((frame, page_sum)) => {
-                        items.push(Item { status: Status::Done, page_sum, ..*item });
+                    Ok((frame, seal)) => {
+                        items.push(Item { status: Status::Done, seal, ..*item });
                         frames.push(frame);
                     }
                     Err(status) => items.push(Item { status, ..*item }),

@@ -2,10 +2,9 @@
 //! datagrams of `netproto::page` and `piece` that are put together where they arrive.
 
 use netproto::limits::PAGE_LEN;
-use netproto::msg::lodge::{BatchFlags, Item, LodgeGet, Status};
+use netproto::msg::lodge::{BatchFlags, Item, LodgeGet, Seal, Status};
 use netproto::page::{self, Addresses, Get, Path};
 use netproto::piece::{self, Part, Piece, Subject, FRONT_LEN};
-use netproto::wire::checksum;
 use netproto::{DatagramError, RequestId};
 use vm_remote::gather::Gather;
 use vm_remote::lodge::owner::OpId;
@@ -33,7 +32,7 @@ impl Parts {
 struct Answer<'a> {
     request: RequestId,
     subject: Subject,
-    page_sum: u32,
+    seal: Seal,
     /// Asked for again: in the shortest parts.
     again: bool,
     content: &'a [u8],
@@ -98,25 +97,22 @@ impl World {
         };
         let LodgeGet { request, entry, generation, flags } = get;
         let to = Peer { slot: header.source, incarnation: ours.destination_incarnation };
-        let item = Item { position: 0, status: Status::Ask, entry, page_sum: 0, generation };
+        let seal = Seal::NONE;
+        let item = Item { position: 0, status: Status::Ask, entry, seal, generation };
         let life = self.life(node);
         let read = life.holder.fetch(to, &item);
-        let read = read.map(|(frame, sum)| (life.frames[&frame].clone(), sum));
+        let read = read.map(|(frame, seal)| (life.frames[&frame].clone(), seal));
         let again = flags.contains(BatchFlags::AGAIN);
         let said = |status| Subject::Lodged { entry, generation, status };
         match read {
-            Ok((content, page_sum)) => {
+            Ok((content, seal)) => {
                 let content = self.sent(node, vec![content]).remove(0);
                 let (subject, content) = (said(Status::Done), &content[..]);
-                self.send_parts(
-                    node,
-                    &ours,
-                    &Answer { request, subject, page_sum, again, content },
-                );
+                self.send_parts(node, &ours, &Answer { request, subject, seal, again, content });
             }
             Err(status) => {
                 let subject = said(status);
-                let answer = Answer { request, subject, page_sum: 0, again, content: &[] };
+                let answer = Answer { request, subject, seal, again, content: &[] };
                 self.send_parts(node, &ours, &answer);
             }
         }
@@ -127,15 +123,15 @@ impl World {
     fn send_parts(&mut self, node: usize, addresses: &Addresses, answer: &Answer<'_>) {
         let payload = if answer.again { 0 } else { self.options.payload };
         let parts: Vec<Part> = match answer.content.len() {
-            PAGE_LEN => Part::all(payload).collect(),
-            _ => vec![Part::NONE],
+            0 => vec![Part::NONE],
+            len => Part::all(len, payload).collect(),
         };
         let path = (node, addresses.destination.index());
         for part in parts {
-            let &Answer { request, subject, page_sum, .. } = answer;
-            let front = Piece { request, subject, page_sum, part };
+            let &Answer { request, subject, seal, .. } = answer;
+            let front = Piece { request, subject, seal, part };
             let mut bytes = piece::encode(addresses, &front).to_vec();
-            bytes.extend(answer.content.get(part.range()).unwrap_or_default());
+            bytes.extend(answer.content.get(front.range()).unwrap_or_default());
             self.wire.send(self.now_ns, path, (Way::Urgent, &bytes), &mut self.rng);
         }
     }
@@ -150,7 +146,7 @@ impl World {
             self.fail("a part was taken for one of a space");
         };
         let from = Peer { slot: header.source, incarnation: ours.destination_incarnation };
-        let item = Item { position: 0, status, entry, page_sum: piece.page_sum, generation };
+        let item = Item { position: 0, status, entry, seal: piece.seal, generation };
         let (request, now) = (piece.request, self.now());
         if status != Status::Done {
             self.life(node).owner.handle_page(now, from, request, &item, None);
@@ -161,7 +157,7 @@ impl World {
             return Ok(());
         };
         let Some(whole) = self.gather(node, op, &piece, content) else { return Ok(()) };
-        if checksum(&[&whole]) == piece.page_sum {
+        if Seal::of(&whole) == piece.seal {
             self.saw_times("page came in parts", u64::from(piece.part.count > 1));
             self.page_came(node, from, request, (item, Some(&whole)));
         } else {
@@ -175,9 +171,10 @@ impl World {
     fn gather(&mut self, node: usize, op: OpId, piece: &Piece, content: &[u8]) -> Option<Content> {
         let before = self.life(node).gathering.get(&op).map(|parts| parts.gather);
         let parts = self.life(node).gathering.get_mut(&op)?;
-        parts.content[piece.part.range()].copy_from_slice(content);
+        parts.content[piece.range()].copy_from_slice(content);
         let is_whole = parts.gather.add(piece.part);
-        let (after, whole) = (parts.gather, parts.content.clone());
+        let whole = parts.content[..piece.seal.len.into()].into();
+        let after = parts.gather;
         if is_whole {
             parts.gather = Gather::new();
         }

@@ -2,8 +2,7 @@
 
 use vm_remote::lodge::owner::{EntryId, EvictRefused, FetchRefused, Page};
 
-use netproto::msg::lodge::BatchFlags;
-use netproto::wire::checksum;
+use netproto::msg::lodge::{BatchFlags, Seal};
 
 use super::node::{pattern, Place};
 use super::urgent::Parts;
@@ -69,10 +68,9 @@ impl World {
         let copies = self.options.copies;
         let life = self.nodes[node].life.as_mut().expect("awake");
         let here = |(at, page): (usize, &super::node::Page)| match &page.place {
-            Place::Here(content) => Some((
-                at,
-                Page { tag: u64::try_from(at).expect("small"), sum: checksum(&[content]) },
-            )),
+            Place::Here(content) => {
+                Some((at, Page { tag: u64::try_from(at).expect("small"), seal: Seal::of(content) }))
+            }
             Place::Leaving(_) | Place::Away(_) => None,
         };
         let found: Vec<(usize, Page)> =

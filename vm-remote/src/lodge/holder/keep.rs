@@ -1,6 +1,6 @@
 //! Pages: stored, read, released.
 
-use netproto::msg::lodge::{Horizon, Item, Status};
+use netproto::msg::lodge::{Horizon, Item, Seal, Status};
 use netproto::RequestId;
 
 use crate::lodge::holder::state::Tenant;
@@ -14,7 +14,7 @@ const PLACES_PER_PAGE: u32 = 1024;
 /// What to do with a page that came with STORE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
-    /// Copy the content into the frame, then say [`Holder::stored`] with the frame's checksum.
+    /// Copy the content into the frame, then say [`Holder::stored`] with the seal of what is there.
     Into(Frame),
     /// Nothing; answer this.
     Answer(Status),
@@ -75,7 +75,7 @@ impl Holder {
         let key = Key { owner: from.slot, entry: item.entry };
         let known = self.table.get(key).copied();
         if let Some(record) = known {
-            let is_same = record.generation == item.generation && record.sum == item.page_sum;
+            let is_same = record.generation == item.generation && record.seal == item.seal;
             match record.state {
                 State::Held(_) if is_same => return Store::Answer(Status::Done),
                 State::Filling(frame) if is_same => return Store::Into(frame),
@@ -107,7 +107,7 @@ impl Holder {
             key,
             generation: item.generation,
             request: request.0,
-            sum: item.page_sum,
+            seal: item.seal,
             state: State::Filling(frame),
         };
         // The table has room for every frame besides all tombs.
@@ -121,8 +121,8 @@ impl Holder {
         Store::Into(frame)
     }
 
-    /// The content is in its frame, whose checksum is `sum` now: the answer.
-    pub fn stored(&mut self, from: Peer, item: &Item, sum: u32) -> Status {
+    /// The content is in its frame, where `seal` is what it has now: the answer.
+    pub fn stored(&mut self, from: Peer, item: &Item, seal: Seal) -> Status {
         let key = Key { owner: from.slot, entry: item.entry };
         let Some(record) = self.table.get_mut(key) else {
             return Status::Busy;
@@ -133,7 +133,7 @@ impl Holder {
         if record.generation != item.generation {
             return Status::Busy;
         }
-        if sum == record.sum {
+        if seal == record.seal {
             record.state = State::Held(frame);
             self.stats.stored = self.stats.stored.saturating_add(1);
             return Status::Done;
@@ -148,19 +148,20 @@ impl Holder {
         Status::Damaged
     }
 
-    /// A page is asked for: the frame to send and the checksum that it came with, or the answer.
+    /// A page is asked for: the frame to send and the seal that its content came with, or the
+    /// answer.
     ///
     /// # Errors
     /// The answer.
-    pub fn fetch(&mut self, from: Peer, item: &Item) -> Result<(Frame, u32), Status> {
+    pub fn fetch(&mut self, from: Peer, item: &Item) -> Result<(Frame, Seal), Status> {
         if self.known(from).is_none() {
             return Err(Status::Gone);
         }
         let record = self.table.get(Key { owner: from.slot, entry: item.entry });
         match record.filter(|record| record.generation == item.generation) {
-            Some(Record { state: State::Held(frame), sum, .. }) => {
+            Some(Record { state: State::Held(frame), seal, .. }) => {
                 self.stats.read = self.stats.read.saturating_add(1);
-                Ok((*frame, *sum))
+                Ok((*frame, *seal))
             }
             Some(Record { state: State::Filling(_), .. }) => Err(Status::Busy),
             Some(Record { state: State::Tomb, .. }) | None => {
@@ -230,7 +231,8 @@ impl Holder {
             self.stats.busy = self.stats.busy.saturating_add(1);
             return false;
         }
-        let record = Record { key, generation, request: request.0, sum: 0, state: State::Tomb };
+        let (request, seal) = (request.0, Seal::NONE);
+        let record = Record { key, generation, request, seal, state: State::Tomb };
         let is_put = self.table.put(record);
         self.tombs = self.tombs.saturating_add(u32::from(is_put));
         if let Some(tenant) = self.known(from).filter(|_| is_put) {

@@ -3,6 +3,7 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
+use netproto::msg::lodge::Seal;
 use netproto::Slot;
 
 /// Whose page, and which.
@@ -32,7 +33,7 @@ pub(super) struct Record {
     pub(super) generation: u64,
     /// The STORE that brought it, or the RELEASE that ended it: what is from before does nothing.
     pub(super) request: u64,
-    pub(super) sum: u32,
+    pub(super) seal: Seal,
     pub(super) state: State,
 }
 
@@ -189,8 +190,8 @@ mod tests {
             let state = State::Held(Frame(0));
             match next(8) {
                 0..4 => {
-                    let record =
-                        Record { key: key(owner, entry), generation, request: 0, sum: 0, state };
+                    let (key, seal) = (key(owner, entry), Seal::NONE);
+                    let record = Record { key, generation, request: 0, seal, state };
                     let fits = map.len() < 64 || map.contains_key(&(owner, entry));
                     assert_eq!(table.put(record), fits);
                     if fits {

@@ -1,7 +1,7 @@
 //! Time, and what goes out.
 
 use netproto::limits::LODGE_CONTENTS_MAX;
-use netproto::msg::lodge::{Batch, BatchFlags, Horizon, Item, Status};
+use netproto::msg::lodge::{Batch, BatchFlags, Horizon, Item, Seal, Status};
 use netproto::{Instant, Kind, RequestId, Slot};
 
 use crate::lodge::owner::op::{Op, OpId, OpKind};
@@ -148,7 +148,7 @@ impl Owner {
                 position,
                 status: Status::Ask,
                 entry: entry_id.0,
-                page_sum: if op.is_storing() { entry.sum } else { 0 },
+                seal: if op.is_storing() { entry.seal } else { Seal::NONE },
                 generation: entry.generation,
             });
             if count == most {

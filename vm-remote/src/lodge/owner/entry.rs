@@ -12,6 +12,7 @@
 //! its own; an entry is free only when all of them are `None`, so nothing that a holder still has
 //! for it can be taken for its next use.
 
+use netproto::msg::lodge::Seal;
 use netproto::Slot;
 
 use crate::lodge::owner::OpId;
@@ -97,7 +98,7 @@ pub(super) struct Entry {
     pub(super) generation: u64,
     /// What the driver wants to find again: whose page it is.
     pub(super) tag: u64,
-    pub(super) sum: u32,
+    pub(super) seal: Seal,
     pub(super) stage: Stage,
     pub(super) wanted: u8,
     pub(super) copies: [PageCopy; COPIES_ROOM],
@@ -112,7 +113,7 @@ impl Entry {
         Self {
             generation: 0,
             tag: 0,
-            sum: 0,
+            seal: Seal::NONE,
             stage: Stage::Free,
             wanted: 1,
             copies: [copy; COPIES_ROOM],

@@ -1,7 +1,7 @@
 //! Out: pages that are stored elsewhere before they go from here.
 
 use netproto::limits::LODGE_PAGES_MAX;
-use netproto::msg::lodge::{Item, Status};
+use netproto::msg::lodge::{Item, Seal, Status};
 use netproto::{Instant, RequestId, Slot};
 
 use crate::lodge::owner::entry::{CopyStage, EntryId, Loss, Stage};
@@ -14,8 +14,8 @@ use crate::lodge::{bit, positions, Peer, PAGES_MAX};
 pub struct Page {
     /// What the driver wants to find again: whose page it is.
     pub tag: u64,
-    /// Checksum of its content, made here.
-    pub sum: u32,
+    /// Of its content as the holders are to have it.
+    pub seal: Seal,
 }
 
 /// Why a batch can't be evicted now. Nothing has changed.
@@ -70,7 +70,7 @@ impl Owner {
                 continue;
             };
             entry.generation = entry.generation.saturating_add(1);
-            (entry.tag, entry.sum, entry.wanted) = (page.tag, page.sum, copies);
+            (entry.tag, entry.seal, entry.wanted) = (page.tag, page.seal, copies);
             entry.stage = Stage::Evicting;
             for target in targets.iter().flatten() {
                 entry.add_copy(*target);

@@ -2,7 +2,7 @@
 //! put them in.
 
 use netproto::limits::LODGE_PAGES_MAX;
-use netproto::msg::lodge::{BatchFlags, Item, Status};
+use netproto::msg::lodge::{BatchFlags, Item, Seal, Status};
 use netproto::{Instant, RequestId, Slot};
 
 use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, PageCopy, Stage};
@@ -128,10 +128,10 @@ impl Owner {
     pub fn kept_by(&self, id: EntryId, holder: Slot) -> Option<(u64, u32)> {
         let entry = self.entry(id).filter(|entry| entry.stage == Stage::Lodged)?;
         let is_there = |copy: &PageCopy| copy.slot == holder && copy.is_readable();
-        entry.copies.iter().any(is_there).then_some((entry.generation, entry.sum))
+        entry.copies.iter().any(is_there).then_some((entry.generation, entry.seal.sum))
     }
 
-    /// A holder answered a FETCH. `sum` is the checksum of the content that came along, made here.
+    /// A holder answered a FETCH. `seal` is of the content that came along, made here.
     ///
     /// With `Some` the caller copies the content before it does anything else with this machine.
     pub fn handle_page(
@@ -140,9 +140,9 @@ impl Owner {
         from: Peer,
         request: RequestId,
         item: &Item,
-        sum: Option<u32>,
+        seal: Option<Seal>,
     ) -> Option<Accepted> {
-        let accepted = self.match_page(now, from, request, item, sum);
+        let accepted = self.match_page(now, from, request, item, seal);
         if let Some(id) = self.op_of(request) {
             self.check_over(now, id);
         }
@@ -194,14 +194,14 @@ impl Owner {
         from: Peer,
         request: RequestId,
         item: &Item,
-        sum: Option<u32>,
+        seal: Option<Seal>,
     ) -> Option<Accepted> {
         let Some((id, lane, entry_id)) = self.find_page(from, request, item) else {
             self.stats.stray = self.stats.stray.saturating_add(1);
             return None;
         };
         let entry = self.entry(entry_id)?;
-        let is_right = item.page_sum == entry.sum && sum == Some(entry.sum);
+        let is_right = item.seal == entry.seal && seal == Some(entry.seal);
         match item.status {
             Status::Done if is_right => {
                 self.sample(now, id, (from.slot, item.position));

@@ -79,8 +79,8 @@ fn while_paging(cluster: &Cluster, side: Side) -> Result<f64> {
     };
     let program = format!("{PROGRAMS}/pageout {kind} 1 {MEGABYTES} {HOLDER} {STAT_PORT}");
     let out = "/root/paging.out";
-    let paging =
-        cluster.begin(1, &format!("rm -f {out}; while {runs} {program} >>{out}; do :; done"))?;
+    cluster.sh(1, &format!(": >{out}"))?;
+    let paging = cluster.begin(1, &format!("while {runs} {program} >>{out}; do :; done"))?;
     // The first pages have gone and come.
     eventually("node1 to page", SOON, || {
         Ok(cluster.sh(1, &format!("cat {out}"))?.contains("random-fetch").then_some(()))
