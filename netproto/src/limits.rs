@@ -66,8 +66,8 @@ pub const PAGE_COUNT_MAX: u16 = 32;
 /// Pages in one batch between an owner and a holder: one bit each in a word.
 pub const LODGE_PAGES_MAX: u16 = 32;
 
-/// Contents in one message of such a batch: what fits a message.
-pub const LODGE_CONTENTS_MAX: u16 = 15;
+/// Bytes of all contents in one message of such a batch: what fits a message.
+pub const LODGE_CONTENTS_LEN_MAX: usize = 15 * PAGE_LEN;
 
 /// Longest datagram of any kind.
 pub const DATAGRAM_LEN_MAX: usize = 9000 - 48;
@@ -164,8 +164,7 @@ const _: () = {
     assert!(fault >= one && control >= one && bulk >= one, "the longest message can be queued");
     assert!(DATAGRAM_LEN_MAX == 8952 && MTU_PAYLOAD_MAX == 8952);
     // Contents, items and the head of the fullest batch.
-    assert!(15 * PAGE_LEN + 32 * 24 + 24 <= MESSAGE_LEN_MAX);
-    assert!(LODGE_CONTENTS_MAX == 15 && LODGE_PAGES_MAX == 32);
+    assert!(LODGE_CONTENTS_LEN_MAX + 32 * 24 + 24 <= MESSAGE_LEN_MAX && LODGE_PAGES_MAX == 32);
     assert!(EVENTS_SPARE > 64 + 8 && EVENTS_MAX > EVENTS_SPARE);
     assert!(RTO_DOUBLINGS_MAX < 32, "doubling is a shift");
     let [_, page, large] = BUFFER_LEN;

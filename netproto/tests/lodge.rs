@@ -1,6 +1,6 @@
 //! The formats of pages that lodge elsewhere: to the byte, and whatever a peer may send.
 
-use netproto::limits::{LODGE_CONTENTS_MAX, PAGE_LEN};
+use netproto::limits::{LODGE_CONTENTS_LEN_MAX, PAGE_LEN};
 use netproto::msg::lodge::{
     Batch, BatchFlags, HandBack, HandBackReason, Horizon, Item, Limit, Offer, Seal, Status,
 };
@@ -98,8 +98,12 @@ fn what_does_not_fit_is_refused() {
         let refused = store(&[with(0, Status::Ask, len)], &[len]);
         assert_eq!(refused, Err(DecodeError::value("len")), "{len}");
     }
-    let many: Vec<Item> = (0..=u8::try_from(LODGE_CONTENTS_MAX).expect("few")).map(ask).collect();
-    assert_eq!(store(&many, &vec![9; many.len()]), Err(DecodeError::value("count")));
+    let all: Vec<Item> = (0..32).map(ask).collect();
+    assert_eq!(store(&all, &[9; 32]), Ok(32));
+    let mut full: Vec<Item> = (0..15).map(|at| with(at, Status::Ask, PAGE_LEN)).collect();
+    assert_eq!(store(&full, &[LODGE_CONTENTS_LEN_MAX]), Ok(15));
+    full.push(with(15, Status::Ask, 1));
+    assert_eq!(store(&full, &[LODGE_CONTENTS_LEN_MAX + 1]), Err(DecodeError::value("len")));
     for seal in [Seal { sum: 1, len: 0 }, Seal { sum: 0, len: 1 }] {
         let bytes = batch(&[Item { seal, ..item(0, Status::Ask) }], &[]);
         let refused = Batch::decode(Kind::LODGE_FETCH, &bytes).map(|_| ());

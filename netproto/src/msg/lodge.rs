@@ -11,7 +11,7 @@ use zerocopy::{transmute, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligne
 use super::{check_zero, split, Kind};
 use crate::error::DecodeError;
 use crate::id::RequestId;
-use crate::limits::{LODGE_CONTENTS_MAX, LODGE_PAGES_MAX, PAGE_LEN};
+use crate::limits::{LODGE_CONTENTS_LEN_MAX, LODGE_PAGES_MAX, PAGE_LEN};
 use crate::wire::checksum;
 
 mod get;
@@ -258,20 +258,19 @@ impl Batch {
         }
         let (items, contents) = <[ItemWire]>::ref_from_prefix_with_elems(rest, usize::from(count))
             .map_err(|_| DecodeError::Truncated)?;
-        let (mut with_content, mut expected) = (0_usize, 0_usize);
-        let mut last = None;
+        let (mut expected, mut last) = (0_usize, None);
         for item in items {
             let item = Item::decode(item)?;
             if last.is_some_and(|last| last >= item.position) {
                 return Err(DecodeError::value("position"));
             }
             last = Some(item.position);
-            with_content = with_content.saturating_add(usize::from(check(kind, &item)?));
-            // Checked: of no content it is zero.
+            check(kind, &item)?;
+            // Of no content it is zero.
             expected = expected.saturating_add(item.seal.len.into());
         }
-        if with_content > usize::from(LODGE_CONTENTS_MAX) {
-            return Err(DecodeError::value("count"));
+        if expected > LODGE_CONTENTS_LEN_MAX {
+            return Err(DecodeError::value("len"));
         }
         if contents.len() < expected {
             return Err(DecodeError::Truncated);
@@ -299,8 +298,8 @@ fn is_request(kind: Kind) -> bool {
     matches!(kind, Kind::LODGE_STORE | Kind::LODGE_FETCH | Kind::LODGE_RELEASE)
 }
 
-/// Whether an item of this kind has a content behind it.
-fn check(kind: Kind, item: &Item) -> Result<bool, DecodeError> {
+/// Whether an item may be in a message of this kind: its status, and a content if that has one.
+fn check(kind: Kind, item: &Item) -> Result<(), DecodeError> {
     let (is_legal, has_content) = match kind {
         Kind::LODGE_STORE => (item.status == Status::Ask, true),
         Kind::LODGE_FETCH | Kind::LODGE_RELEASE => (item.status == Status::Ask, false),
@@ -317,5 +316,5 @@ fn check(kind: Kind, item: &Item) -> Result<bool, DecodeError> {
     if !has_content && item.seal != Seal::NONE {
         return Err(DecodeError::value("page_sum"));
     }
-    Ok(has_content)
+    Ok(())
 }

@@ -77,11 +77,10 @@ fn items(
             && number(item, 12, 4) == 0
             && number(item, 16, 8) != 0
     };
-    let have_one = items.iter().filter(|item| with == Some(item[1])).count();
     let len: u64 = items.iter().map(|item| number(item, 2, 2)).sum();
     items.iter().all(is_right)
         && items.windows(2).all(|two| two[0][0] < two[1][0])
-        && have_one <= 15
+        && len <= 15 * 4096
         && u64::try_from(contents.len()) == Ok(len)
 }
 

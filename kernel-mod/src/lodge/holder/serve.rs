@@ -2,7 +2,7 @@
 //! most the contents of one message are copied. What can't be sent is asked for again.
 
 use netproto::{
-    limits::LODGE_CONTENTS_MAX,
+    limits::LODGE_CONTENTS_LEN_MAX,
     msg::lodge::{Batch, BatchFlags, Horizon, Item, Limit, Parts, Seal, Status, ITEM_LEN},
     Class, Kind, Message, RequestId,
 };
@@ -14,7 +14,6 @@ use vm_remote::lodge::{
 use super::State;
 use crate::lodge::wire;
 
-const CONTENTS_MAX: usize = LODGE_CONTENTS_MAX as usize;
 const ITEMS_MAX: usize = 32;
 const ITEMS_LEN: usize = ITEMS_MAX * ITEM_LEN;
 
@@ -96,10 +95,12 @@ fn release(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
 fn fetch(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
     let mut list = PageList::new();
     for (item, _) in parts.iter() {
-        list.add(state, from, &item);
-        if list.is_full() {
+        let found = state.machine.fetch(from, &item);
+        let len = found.map_or(0, |(_, seal)| usize::from(seal.len));
+        if len > list.room {
             list.send(state, from, head.request);
         }
+        list.add(&item, found);
     }
     list.send(state, from, head.request);
 }
@@ -107,24 +108,24 @@ fn fetch(state: &mut State, from: Peer, head: &Batch, parts: &Parts<'_>) {
 /// The items of a PAGES, and the frames of those that have a content.
 struct PageList {
     items: Items,
-    frames: [(Frame, Seal); CONTENTS_MAX],
+    frames: [(Frame, Seal); ITEMS_MAX],
     count: usize,
+    /// Bytes that there is room for.
+    room: usize,
 }
 
 impl PageList {
     fn new() -> Self {
-        Self { items: Items::new(), frames: [(Frame(0), Seal::NONE); CONTENTS_MAX], count: 0 }
+        let (items, frames) = (Items::new(), [(Frame(0), Seal::NONE); ITEMS_MAX]);
+        Self { items, frames, count: 0, room: LODGE_CONTENTS_LEN_MAX }
     }
 
-    fn is_full(&self) -> bool {
-        self.count == CONTENTS_MAX
-    }
-
-    fn add(&mut self, state: &mut State, from: Peer, item: &Item) {
-        match state.machine.fetch(from, item) {
+    fn add(&mut self, item: &Item, found: Result<(Frame, Seal), Status>) {
+        match found {
             Ok((frame, seal)) => {
                 self.frames[self.count] = (frame, seal);
                 self.count += 1;
+                self.room = self.room.saturating_sub(seal.len.into());
                 self.items.push(Item { status: Status::Done, seal, ..*item });
             }
             Err(status) => self.items.push(Item { status, seal: Seal::NONE, ..*item }),
@@ -139,7 +140,7 @@ impl PageList {
         let mut bytes = [0; ITEMS_LEN];
         let list = encode(self.items.iter().copied(), &mut bytes);
         let head = head(request, self.items.len()).encode();
-        let mut parts: [&[u8]; CONTENTS_MAX + 2] = [&[]; CONTENTS_MAX + 2];
+        let mut parts: [&[u8]; ITEMS_MAX + 2] = [&[]; ITEMS_MAX + 2];
         (parts[0], parts[1]) = (&head, list);
         for (part, (frame, seal)) in parts[2..].iter_mut().zip(&self.frames[..self.count]) {
             *part = state.frames.content(*frame, *seal).unwrap_or_default();

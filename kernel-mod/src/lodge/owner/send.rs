@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use kapi::{lodge::LODGE_MAX, page::PAGE_LEN, wait::Mode};
 use netproto::{
-    limits::LODGE_CONTENTS_MAX,
     msg::lodge::{Batch as Head, BatchFlags, ITEM_LEN},
     Kind, SendError,
 };
@@ -20,7 +19,7 @@ use super::{
 use crate::{lodge::wire, port::net};
 
 /// Head, items, and a content for each page of a STORE.
-const PARTS_MAX: usize = 2 + LODGE_CONTENTS_MAX as usize;
+const PARTS_MAX: usize = 2 + PAGES;
 
 const _: () = assert!(PAGES == LODGE_MAX, "a batch has room for what the machine may put in");
 

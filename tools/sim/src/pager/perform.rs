@@ -1,5 +1,6 @@
 //! A node's driver: what the module does with the machines.
 
+use netproto::limits::LODGE_CONTENTS_LEN_MAX;
 use netproto::msg::lodge::{Batch, BatchFlags, HandBack, Horizon, Item, Limit, Seal, Status};
 use netproto::{Kind, RequestId};
 use vm_remote::lodge::holder::Store;
@@ -282,27 +283,42 @@ impl World {
 
     /// A holder is asked for pages: answers with as many messages as they take.
     fn serve(&mut self, node: usize, to: Peer, head: &Batch, parts: &[(Item, Option<&[u8]>)]) {
-        for some in parts.chunks(usize::from(netproto::limits::LODGE_CONTENTS_MAX)) {
+        let (mut items, mut contents) = (Vec::new(), Vec::new());
+        let mut room = LODGE_CONTENTS_LEN_MAX;
+        for (item, _) in parts {
             let life = self.life(node);
-            let (mut items, mut frames) = (Vec::new(), Vec::new());
-            for (item, _) in some {
-                match life.holder.fetch(to, item) {
-                    Ok((frame, seal)) => {
-                        items.push(Item { status: Status::Done, seal, ..*item });
-                        frames.push(frame);
-                    }
-                    Err(status) => items.push(Item { status, ..*item }),
+            let (item, content) = match life.holder.fetch(to, item) {
+                Ok((frame, seal)) => {
+                    let item = Item { status: Status::Done, seal, ..*item };
+                    (item, Some(life.frames[&frame].clone()))
                 }
+                Err(status) => (Item { status, ..*item }, None),
+            };
+            let len = usize::from(item.seal.len);
+            if len > room {
+                let full = (std::mem::take(&mut items), std::mem::take(&mut contents));
+                self.send_pages(node, to, head.request, full);
+                room = LODGE_CONTENTS_LEN_MAX;
             }
-            let contents: Vec<Content> =
-                frames.iter().map(|frame| life.frames[frame].clone()).collect();
-            let contents = self.sent(node, contents);
-            let contents: Vec<&[u8]> = contents.iter().map(|content| &content[..]).collect();
-            let count = u16::try_from(items.len()).expect("few");
-            let (request, flags) = (head.request, BatchFlags::empty());
-            let head = Batch { request, horizon: Horizon(0), count, flags };
-            let bytes = wire::batch(&head, &items, &contents);
-            self.post(node, to, Kind::LODGE_PAGES, &bytes);
+            room -= len;
+            items.push(item);
+            contents.extend(content);
         }
+        self.send_pages(node, to, head.request, (items, contents));
+    }
+
+    fn send_pages(
+        &mut self,
+        node: usize,
+        to: Peer,
+        request: RequestId,
+        (items, contents): (Vec<Item>, Vec<Content>),
+    ) {
+        let contents = self.sent(node, contents);
+        let contents: Vec<&[u8]> = contents.iter().map(|content| &content[..]).collect();
+        let count = u16::try_from(items.len()).expect("few");
+        let head = Batch { request, horizon: Horizon(0), count, flags: BatchFlags::empty() };
+        let bytes = wire::batch(&head, &items, &contents);
+        self.post(node, to, Kind::LODGE_PAGES, &bytes);
     }
 }

@@ -1,13 +1,13 @@
 //! Time, and what goes out.
 
-use netproto::limits::LODGE_CONTENTS_MAX;
+use netproto::limits::LODGE_CONTENTS_LEN_MAX;
 use netproto::msg::lodge::{Batch, BatchFlags, Horizon, Item, Seal, Status};
 use netproto::{Instant, Kind, RequestId, Slot};
 
 use crate::lodge::owner::op::{Op, OpId, OpKind};
 use crate::lodge::owner::state::OP_BITS;
 use crate::lodge::owner::{Link, Owner};
-use crate::lodge::{bit, Body, Items, Transmit, PAGES_MAX};
+use crate::lodge::{bit, Body, Items, Transmit};
 use crate::retry::{Retry, Step};
 
 /// When something is to be done about a request.
@@ -132,9 +132,8 @@ impl Owner {
         let lane = *op.lanes.get(at)?;
         let first = u8::try_from(lane.unsent.trailing_zeros()).ok()?;
         let slot = lane.holder.or_else(|| op.source(first));
-        let most = if op.is_storing() { usize::from(LODGE_CONTENTS_MAX) } else { PAGES_MAX };
         let mut items = Items::new();
-        let (mut taken, mut count) = (0, 0_usize);
+        let (mut taken, mut room) = (0, LODGE_CONTENTS_LEN_MAX);
         for position in crate::lodge::positions(lane.unsent) {
             let is_there = lane.holder.is_some() || op.source(position) == slot;
             let entry_id = op.entry(position);
@@ -142,18 +141,14 @@ impl Owner {
             let (Some(entry_id), Some(entry)) = (entry_id, entry.filter(|_| is_there)) else {
                 continue;
             };
-            taken |= bit(position);
-            count = count.saturating_add(1);
-            items.push(Item {
-                position,
-                status: Status::Ask,
-                entry: entry_id.0,
-                seal: if op.is_storing() { entry.seal } else { Seal::NONE },
-                generation: entry.generation,
-            });
-            if count == most {
+            let seal = if op.is_storing() { entry.seal } else { Seal::NONE };
+            let Some(left) = room.checked_sub(seal.len.into()) else {
                 break;
-            }
+            };
+            (taken, room) = (taken | bit(position), left);
+            let (status, entry_id) = (Status::Ask, entry_id.0);
+            let generation = entry.generation;
+            items.push(Item { position, status, entry: entry_id, seal, generation });
         }
         let kind = match op.kind {
             OpKind::Evict | OpKind::MendStore => Kind::LODGE_STORE,
