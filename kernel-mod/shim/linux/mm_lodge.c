@@ -170,7 +170,9 @@ static void choose(struct kpi_lodge *lodge)
 			lodge->src[i] = 0;
 		if (!page || !(lodge->src[i] & MIGRATE_PFN_MIGRATE))
 			continue;
-		if (!PageAnon(page) || !is_same(page, lodge->copy[i]))
+		/* What was merged since the first look is others' page too, and KSM's. */
+		if (!PageAnon(page) || folio_test_ksm(page_folio(page)) ||
+		    !is_same(page, lodge->copy[i]))
 			continue;
 		far = holon_pool_take(lodge->tag[i]);
 		if (!far)

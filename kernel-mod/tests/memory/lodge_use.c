@@ -172,6 +172,21 @@ static void wait_merged(u64 pages)
 	CHECK(merged() >= pages);
 }
 
+/* Pages are merged while they are on their way out: between the two looks at each. */
+static void merge_meanwhile(char *twin, u64 some)
+{
+	for (u64 seed = 100; seed < 110; seed++) {
+		fill(twin, some, seed);
+		fill(twin + some * PAGE, some, seed);
+		for (int i = 0; i < 6; i++) {
+			set("force_pages", 2 * some);
+			usleep(50000);
+		}
+		CHECK(wrong(twin, some, seed) == 0);
+		CHECK(wrong(twin + some * PAGE, some, seed) == 0);
+	}
+}
+
 /* Merged pages stay, lodged ones are not merged, and both have their content. */
 void far_merges(void)
 {
@@ -204,6 +219,7 @@ void far_merges(void)
 	CHECK(wrong(twin + some / 2 * PAGE, some / 2, SEED_AT(some / 2)) == 0);
 	CHECK(wrong(twin + some * PAGE, some, SEED) == 0);
 	CHECK(wrong(m + some * PAGE, N - some, SEED_AT(some)) == 0);
+	merge_meanwhile(twin, some);
 	write_to("/sys/kernel/mm/ksm/run", "2");
 	CHECK(merged() == 0);
 	CHECK(wrong(m, some / 2, SEED) == 0);
