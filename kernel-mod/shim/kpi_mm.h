@@ -24,6 +24,7 @@ struct page;
 #define KPI_PEEK_DATA 0 /* its content is in the page returned */
 #define KPI_PEEK_ZERO 1 /* never written: reads as zeros */
 #define KPI_PEEK_GONE 2 /* not to be had, or not anonymous memory */
+#define KPI_PEEK_STILL 3 /* as DATA; while referenced, only its own process's tasks change it */
 
 /* One batch of pages to put into a process. */
 struct kpi_insert {
@@ -217,7 +218,7 @@ void kpi_oom_end(void);
 
 /* --- reading the memory of a process that has left (mm_serve.c) --- */
 /*
- * Takes a reference on each page found: page[i] with KPI_PEEK_DATA in what[i].
+ * Takes a reference on each page found: page[i] with KPI_PEEK_DATA or _STILL in what[i].
  * Returns 0, or -errno if none could be looked at.
  */
 int kpi_mm_peek(struct mm_struct *mm, u64 start, u64 pages,

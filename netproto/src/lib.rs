@@ -39,6 +39,7 @@ pub use id::{
     AttemptId, Epoch, FileId, GlobalPid, Incarnation, JobId, Pid, RequestId, Slot, SpaceId,
 };
 pub use lane::Lane;
+pub use link::{Holdable, Piece};
 pub use msg::Kind;
 pub use pool::{allocate, AllocateFn};
 pub use time::{Duration, Instant};

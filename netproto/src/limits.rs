@@ -93,6 +93,12 @@ pub const SEND_QUEUE_BYTES: [usize; CLASS_COUNT] = [MIB, MIB, 4 * MIB];
 
 const MIB: usize = 1 << 20;
 
+/// Contents that one message refers to instead of having copies of them.
+pub const HELD_MAX: usize = REPLY_PAGES_MAX;
+
+/// Messages of each class that may do so at a time: a queue full of pages.
+pub const HELD_MESSAGES_MAX: [usize; CLASS_COUNT] = [0, 0, 64];
+
 /// Lanes of messages that stay in order among themselves, per class. A sender's matter.
 pub const LANE_COUNT: usize = 64;
 

@@ -13,6 +13,10 @@ pub struct Counters {
     pub tx_messages: u64,
     /// Messages that were not queued since the same answer was under way already.
     pub tx_answers_spared: u64,
+    /// Contents that messages referred to, so that they were not copied.
+    pub tx_contents_held: u64,
+    /// Contents that were copied since too many were referred to.
+    pub tx_contents_copied: u64,
     /// Packets given up for lost.
     pub tx_packets_lost: u64,
     /// Times that a sign of the last packet had to be asked for.

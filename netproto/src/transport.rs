@@ -22,7 +22,7 @@ use crate::limits::{
     EVENTS_MAX, EVENTS_SPARE, MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN, PAGE_HEAD_LEN, REPLY_PAGES_MAX,
     SLOT_COUNT,
 };
-use crate::link::{Context, Link, Outgoing};
+use crate::link::{Context, Holdable, Link, Outgoing, Piece};
 use crate::msg::page::PageData;
 use crate::msg::Kind;
 use crate::pool::{Pool, Purpose};
@@ -34,13 +34,13 @@ pub use crate::link::Transmit;
 
 pub use crate::event::{Class, DownReason, Event, Message, PeerInfo, PeerState};
 
-/// A node's end of all its links.
+/// A node's end of all its links. `C` is what messages may refer to.
 #[derive(Debug)]
-pub struct Transport {
+pub struct Transport<C = &'static [u8]> {
     config: Config,
     counters: Counters,
     /// By slot.
-    links: Vec<Option<Link>>,
+    links: Vec<Option<Link<C>>>,
     /// A bit for each slot that has a link.
     present: u64,
     events: VecDeque<Event>,
@@ -52,7 +52,7 @@ pub struct Transport {
     now: Instant,
 }
 
-impl Transport {
+impl<C: Holdable> Transport<C> {
     /// A node without peers.
     ///
     /// # Errors
@@ -216,13 +216,31 @@ impl Transport {
         kind: Kind,
         pieces: &[&[u8]],
     ) -> Result<(), SendError> {
+        let pieces = pieces.iter().copied().map(Piece::Bytes);
         let out = Outgoing { kind, lane, purpose: Purpose::Other, answers: None, pieces };
-        self.queue(slot, class, &out)
+        self.queue(slot, class, out)
+    }
+
+    /// As [`Transport::send_in`], of pieces that need not all be copied.
+    ///
+    /// # Errors
+    /// Nothing was queued; see [`SendError`].
+    pub fn send_pieces(
+        &mut self,
+        slot: Slot,
+        (class, lane): (Class, Lane),
+        kind: Kind,
+        pieces: &[Piece<'_, C>],
+    ) -> Result<(), SendError> {
+        let pieces = pieces.iter().copied();
+        let out = Outgoing { kind, lane, purpose: Purpose::Other, answers: None, pieces };
+        self.queue(slot, class, out)
     }
 
     /// Queues pages of one request for who asked for them, at most [`REPLY_PAGES_MAX`], in no order
     /// with other messages. While an answer that begins with the same page is under way it is not
-    /// queued again: a repeated request needs no second one. Memory is the pool's.
+    /// queued again: a repeated request needs no second one. Memory is the pool's, and what is
+    /// referred to is let go when it has arrived or the session ends, whatever becomes of it.
     ///
     /// # Errors
     /// Nothing was queued; see [`SendError`].
@@ -230,7 +248,7 @@ impl Transport {
         &mut self,
         slot: Slot,
         class: Class,
-        pages: &[(PageData, &[u8])],
+        pages: &[(PageData, Piece<'_, C>)],
     ) -> Result<(), SendError> {
         let Some((first, _)) = pages.first() else {
             return Ok(());
@@ -239,34 +257,39 @@ impl Transport {
             return Err(SendError::TooLong);
         }
         let mut heads = [[0; PAGE_HEAD_LEN]; REPLY_PAGES_MAX];
-        let mut pieces: [&[u8]; 2 * REPLY_PAGES_MAX] = [&[]; 2 * REPLY_PAGES_MAX];
         for (head, (data, _)) in heads.iter_mut().zip(pages) {
             *head = data.encode();
         }
-        let places = pieces.chunks_exact_mut(2).zip(&heads).zip(pages);
-        for ((place, head), (_, content)) in places {
-            if let [first, second] = place {
-                (*first, *second) = (head, content);
-            }
-        }
+        let pieces = heads.iter().zip(pages);
+        let pieces = pieces.flat_map(|(head, (_, content))| [Piece::Bytes(head), *content]);
         let out = Outgoing {
             kind: Kind::PAGE_DATA,
             lane: Lane::Free,
             purpose: Purpose::Page,
             answers: Some((first.request.0, first.index)),
-            pieces: &pieces,
+            pieces,
         };
-        self.queue(slot, class, &out)
+        self.queue(slot, class, out)
     }
 
-    fn queue(&mut self, slot: Slot, class: Class, out: &Outgoing<'_>) -> Result<(), SendError> {
+    fn queue<'a, I>(&mut self, slot: Slot, class: Class, out: Outgoing<I>) -> Result<(), SendError>
+    where
+        C: 'a,
+        I: Iterator<Item = Piece<'a, C>> + Clone,
+    {
         let outcome = self
             .with_link(slot, |link, cx| link.send(class, out, cx))
             .unwrap_or(Err(SendError::UnknownPeer));
         let counters = &mut self.counters;
         match outcome {
-            Ok(true) => counters.tx_messages = counters.tx_messages.saturating_add(1),
-            Ok(false) => counters.tx_answers_spared = counters.tx_answers_spared.saturating_add(1),
+            Ok(Some(taken)) => {
+                counters.tx_messages = counters.tx_messages.saturating_add(1);
+                let (held, copied) =
+                    (&mut counters.tx_contents_held, &mut counters.tx_contents_copied);
+                *held = held.saturating_add(taken.held);
+                *copied = copied.saturating_add(taken.copied);
+            }
+            Ok(None) => counters.tx_answers_spared = counters.tx_answers_spared.saturating_add(1),
             Err(SendError::Busy) => counters.tx_busy = counters.tx_busy.saturating_add(1),
             Err(_) => (),
         }
@@ -294,7 +317,7 @@ impl Transport {
         if !(MTU_PAYLOAD_MIN..=MTU_PAYLOAD_MAX).contains(&mtu_payload) {
             return Err(PeerError::MtuPayload);
         }
-        let set = |link: &mut Link, cx: &mut Context<'_>| link.set_mtu(mtu_payload, cx.config);
+        let set = |link: &mut Link<C>, cx: &mut Context<'_>| link.set_mtu(mtu_payload, cx.config);
         self.with_link(slot, set).ok_or(PeerError::Unknown)
     }
 
@@ -302,7 +325,7 @@ impl Transport {
     /// the peer's datagrams may be). Long contents stay in their messages: see
     /// [`Transport::parts`]. The most urgent first, peers in turn.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
-        let urgency_of = |link: &Link| link.urgency(now).map(|urgency| (urgency, link.slot()));
+        let urgency_of = |link: &Link<C>| link.urgency(now).map(|urgency| (urgency, link.slot()));
         let in_turn = self.peers_from(self.transmit_turn).filter_map(|slot| self.link(slot));
         let (_, slot) = in_turn.filter_map(urgency_of).min_by_key(|(urgency, _)| *urgency)?;
         self.transmit_turn = slot.get().saturating_add(1);
@@ -327,7 +350,7 @@ impl Transport {
 
     /// The next message: the highest class first, peers in turn.
     pub fn poll_message(&mut self) -> Option<Message> {
-        let first_class = |link: &Link| {
+        let first_class = |link: &Link<C>| {
             let class = Class::ALL.into_iter().find(|class| link.is_ready(*class))?;
             Some((class, link.slot()))
         };
@@ -367,7 +390,7 @@ impl Transport {
         &self.config
     }
 
-    fn link(&self, slot: Slot) -> Option<&Link> {
+    fn link(&self, slot: Slot) -> Option<&Link<C>> {
         self.links.get(slot.index())?.as_ref()
     }
 
@@ -384,7 +407,7 @@ impl Transport {
     fn with_link<T>(
         &mut self,
         slot: Slot,
-        act: impl FnOnce(&mut Link, &mut Context<'_>) -> T,
+        act: impl FnOnce(&mut Link<C>, &mut Context<'_>) -> T,
     ) -> Option<T> {
         let link = self.links.get_mut(slot.index())?.as_mut()?;
         let mut cx = Context {

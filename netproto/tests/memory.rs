@@ -6,8 +6,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use netproto::msg::page::{PageData, PageStatus};
-use netproto::{Class, Config, Instant, RequestId, SendError, SpaceId, Transport};
-use sim::{incarnation, slot, MS};
+use netproto::{Class, Config, Instant, Piece, RequestId, SendError, SpaceId};
+use sim::{incarnation, slot, Shared, Transport, MS};
 
 /// Counts what is allocated while it is told to.
 struct Counting;
@@ -80,6 +80,7 @@ fn paging_allocates_nothing() {
     let mut now_ns = 1;
     talk(&mut nodes, &mut now_ns, 500 * MS, 0);
     let content = [9; 4096];
+    let shared = Shared::from(&content[..]);
     let (mut sent, mut taken) = (0, 0);
     IS_COUNTING.store(true, Ordering::Relaxed);
     for round in 0..2_000_u64 {
@@ -91,7 +92,8 @@ fn paging_allocates_nothing() {
             status: PageStatus::Data,
             page_sum: 0,
         };
-        match nodes[0].send_pages(slot(1), class, &[(data, &content)]) {
+        let piece = if round % 3 == 0 { Piece::Bytes(&content[..]) } else { Piece::Held(&shared) };
+        match nodes[0].send_pages(slot(1), class, &[(data, piece)]) {
             Ok(()) => sent += 1,
             Err(error) => assert!(matches!(error, SendError::Busy | SendError::NoMemory)),
         }
@@ -101,6 +103,8 @@ fn paging_allocates_nothing() {
     IS_COUNTING.store(false, Ordering::Relaxed);
     assert_eq!(COUNT.load(Ordering::Relaxed), 0, "allocations");
     assert_eq!(taken, sent);
+    assert!(nodes[0].counters().tx_contents_held > 900, "{}", nodes[0].counters().tx_contents_held);
+    assert_eq!(Shared::strong_count(&shared), 1, "all was let go");
     assert!(sent > 1_900 && nodes[0].counters().tx_packets_lost > 100, "{sent}");
     assert_eq!([nodes[0].counters().buffer_misses, nodes[1].counters().buffer_misses], [0, 0]);
     assert_eq!([nodes[0].shortage(), nodes[1].shortage()], [None, None]);

@@ -5,8 +5,8 @@ mod sim;
 use netproto::limits::{MTU_PAYLOAD_MAX, MTU_PAYLOAD_MIN};
 use netproto::msg::page::{PageData, PageStatus};
 use netproto::wire::checksum;
-use netproto::{page, Class, Kind, PeerError, RequestId, SendError, SpaceId};
-use sim::{slot, Sim, MS, SECOND};
+use netproto::{page, Class, Kind, PeerError, Piece, RequestId, SendError, SpaceId};
+use sim::{slot, Shared, Sim, MS, SECOND};
 
 fn pair(seed: u64) -> Sim {
     let mut sim = Sim::new(seed, 2);
@@ -92,7 +92,10 @@ fn send_page(sim: &mut Sim, class: Class, request: u64, index: u64) {
         status: PageStatus::Data,
         page_sum: checksum(&[&content]),
     };
-    assert_eq!(sim.transport(0).send_pages(slot(1), class, &[(data, &content)]), Ok(()));
+    assert_eq!(
+        sim.transport(0).send_pages(slot(1), class, &[(data, Piece::Bytes(&content))]),
+        Ok(())
+    );
     sim.drain(0);
 }
 
@@ -171,14 +174,14 @@ fn pages_of_one_request_come_together() {
         status: PageStatus::Data,
         page_sum: checksum(&[&contents[usize::try_from(index).expect("small")]]),
     };
-    let mut list: Vec<(PageData, &[u8])> = (0..16)
-        .map(|index| (page(index), &contents[usize::try_from(index).expect("small")][..]))
+    let mut list: Vec<(PageData, Piece<'_, Shared>)> = (0..16)
+        .map(|index| (page(index), Piece::Bytes(&contents[usize::try_from(index).expect("small")])))
         .collect();
     assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &list), Err(SendError::TooLong));
     assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &[]), Ok(()));
     list.truncate(15);
     let zero = PageData { status: PageStatus::Zero, page_sum: 0, ..page(3) };
-    list[3] = (zero, &[]);
+    list[3] = (zero, Piece::Bytes(&[]));
     assert_eq!(sim.transport(0).send_pages(slot(1), Class::Bulk, &list), Ok(()));
     sim.drain(0);
     sim.run_for(SECOND);
@@ -186,7 +189,7 @@ fn pages_of_one_request_come_together() {
     let mut left = message.payload.as_slice();
     for (data, content) in &list {
         let (head, came, rest) = page::decode_data(left).expect("good");
-        assert!(head == *data && came == *content);
+        assert!(head == *data && came == content.bytes());
         left = rest;
     }
     assert!(left.is_empty() && sim.transport(1).poll_message().is_none());

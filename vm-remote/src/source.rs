@@ -1,14 +1,16 @@
 //! A space at the node where its process was: who may read it, and until when.
 //!
 //! ```text
-//!           open             done, peer down, drop
-//!  Closed ────────> Open ─────────────────────────> Released
-//!     └──────────────────── drop, peer down ───────────┘
+//!           open         settle            done, peer down, drop
+//!  Closed ────────> Open ───────> Settled ─────────────> Released
+//!     │               └── done, peer down, drop ────────────┘
+//!     └────────────────── drop, peer down ──────────────────┘
 //! ```
 //! While `Closed` the process still runs here and its pages may change: what was read now would be
 //! old content later, so the target is told to ask again. It opens when the process is frozen for
-//! good; a frozen process that is thawed again needs a new space for its next try. `Released` is
-//! final, and says once that the memory is to be let go.
+//! good; a frozen process that is thawed again needs a new space for its next try. It is `Settled`
+//! when the process runs elsewhere: it can't be thawed any more, so no page can change while it is
+//! on its way. `Released` is final, and says once that the memory is to be let go.
 
 use netproto::Slot;
 
@@ -28,8 +30,10 @@ pub enum Release {
 pub enum Phase {
     /// The process may still change its pages.
     Closed,
-    /// The pages are final.
+    /// The pages are final, for this attempt.
     Open,
+    /// The pages are final.
+    Settled,
     /// The pages are not kept any more.
     Released(Release),
 }
@@ -37,8 +41,10 @@ pub enum Phase {
 /// What to do with a request for pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Read the pages and send them.
+    /// Send copies of the pages.
     Serve,
+    /// Send the pages from where they are.
+    ServeInPlace,
     /// Ask again later.
     Busy,
     /// There is no such memory (any more).
@@ -82,6 +88,7 @@ impl Source {
         match self.phase {
             Phase::Closed => Verdict::Busy,
             Phase::Open => Verdict::Serve,
+            Phase::Settled => Verdict::ServeInPlace,
             Phase::Released(_) => Verdict::Gone,
         }
     }
@@ -91,7 +98,18 @@ impl Source {
         if self.phase == Phase::Closed {
             self.phase = Phase::Open;
         }
-        self.phase == Phase::Open
+        self.is_open()
+    }
+
+    const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Settled)
+    }
+
+    /// The process runs elsewhere: it goes on here no more, whatever happens.
+    pub fn settle(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Settled;
+        }
     }
 
     fn release(&mut self, why: Release) -> bool {
@@ -106,7 +124,7 @@ impl Source {
     ///
     /// A closed space can't be done: nobody has run on it yet.
     pub fn done(&mut self, from: Slot) -> bool {
-        from == self.target && self.phase == Phase::Open && self.release(Release::Done)
+        from == self.target && self.is_open() && self.release(Release::Done)
     }
 
     /// A node went down or restarted. True if the memory is to be let go now.
@@ -138,6 +156,23 @@ mod tests {
         assert_eq!(source.check(slot(3)), Verdict::Refuse);
         assert!(!source.done(slot(3)), "not for it to say");
         assert!(source.done(slot(2)));
+        assert_eq!(source.check(slot(2)), Verdict::Gone);
+    }
+
+    #[test]
+    fn sends_in_place_what_no_thaw_can_change() {
+        let mut source = Source::new(slot(2));
+        source.settle();
+        assert_eq!(source.check(slot(2)), Verdict::Busy, "it may still run here");
+        assert!(source.open());
+        assert_eq!(source.check(slot(2)), Verdict::Serve);
+        source.settle();
+        assert_eq!(source.check(slot(2)), Verdict::ServeInPlace);
+        assert_eq!(source.check(slot(3)), Verdict::Refuse);
+        assert!(source.open(), "it stays so");
+        assert_eq!(source.check(slot(2)), Verdict::ServeInPlace);
+        assert!(source.done(slot(2)));
+        source.settle();
         assert_eq!(source.check(slot(2)), Verdict::Gone);
     }
 

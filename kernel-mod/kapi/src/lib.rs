@@ -45,6 +45,7 @@ mod panic;
 pub mod park;
 pub mod rfile;
 pub mod shrinker;
+pub mod still;
 pub mod sysctl;
 pub mod task;
 pub mod thread;

@@ -207,12 +207,14 @@ impl Mm {
             raw::kpi_mm_peek(self.raw.as_ptr(), start, pages, found.as_mut_ptr(), what.as_mut_ptr())
         })?;
         for ((offset, page), what) in (0..pages).zip(found).zip(what) {
-            let peeked = match u32::from(what) {
-                // SAFETY: with DATA the reference is ours now.
-                raw::KPI_PEEK_DATA => match unsafe { PeekedPage::from_raw(page) } {
-                    Some(page) => Peeked::Data(page),
-                    None => Peeked::Gone,
-                },
+            let what = u32::from(what);
+            let is_still = what == raw::KPI_PEEK_STILL;
+            let peeked = match what {
+                raw::KPI_PEEK_DATA | raw::KPI_PEEK_STILL => {
+                    // SAFETY: with these the reference is ours now, and the shim vouches for STILL.
+                    let page = unsafe { PeekedPage::from_raw(page, is_still) };
+                    page.map_or(Peeked::Gone, Peeked::Data)
+                }
                 raw::KPI_PEEK_ZERO => Peeked::Zero,
                 _ => Peeked::Gone,
             };

@@ -9,6 +9,7 @@ use crate::{
     fail,
     module::Unloading,
     raw,
+    still::StillPage,
     wanted::Wanted,
     Global,
 };
@@ -335,16 +336,28 @@ extern "C" fn kapi_mm_pages_freed(tag: u64, pages: u64) {
 /// A page that is a process's, and that we only read.
 ///
 /// # Invariants
-/// `raw` is a page that we have a reference to.
+/// `raw` is a page that we have a reference to. If it is still, only tasks of that process change
+/// it.
 pub struct PeekedPage {
     raw: NonNull<raw::page>,
+    is_still: bool,
 }
 
 impl PeekedPage {
     /// # Safety
-    /// `raw` is a page with a reference, which is given up.
-    pub(crate) unsafe fn from_raw(raw: *mut raw::page) -> Option<Self> {
-        NonNull::new(raw).map(|raw| Self { raw })
+    /// `raw` is a page with a reference, which is given up. If `is_still`, it is an anonymous one
+    /// that only tasks of its process change.
+    pub(crate) unsafe fn from_raw(raw: *mut raw::page, is_still: bool) -> Option<Self> {
+        NonNull::new(raw).map(|raw| Self { raw, is_still })
+    }
+
+    /// The page itself, if nobody changes it while the process's tasks do not run: that is the
+    /// caller's to know.
+    pub fn into_still(self) -> core::result::Result<StillPage, Self> {
+        if !self.is_still {
+            return Err(self);
+        }
+        Ok(StillPage::new(core::mem::ManuallyDrop::new(self).raw))
     }
 
     /// Copies its content out: the process's own devices might still write to it.

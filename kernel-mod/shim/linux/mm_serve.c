@@ -13,11 +13,25 @@ static bool peek_allowed(struct vm_area_struct *vma)
 	return vma && !(vma->vm_flags & (VM_SHARED | VM_SPECIAL | VM_HUGETLB));
 }
 
-/* What the page at `at` is.  With anything but DATA no reference is kept. */
+/*
+ * Who else could write to an anonymous page: a device or a kernel thread that has
+ * it pinned.  One that a sibling has too since a fork is copied before it writes,
+ * as we have a reference.  A page of a file belongs to others.
+ */
+static u8 peek_data(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (folio_test_anon(folio) && !folio_test_ksm(folio) && !folio_maybe_dma_pinned(folio))
+		return KPI_PEEK_STILL;
+	return KPI_PEEK_DATA;
+}
+
+/* What the page at `at` is.  With neither DATA nor STILL no reference is kept. */
 static u8 peek_kind(struct vm_area_struct *vma, struct page *page)
 {
 	if (PageAnon(page) || !vma_is_anonymous(vma))
-		return KPI_PEEK_DATA;
+		return peek_data(page);
 	/* Nothing else than the zero page is in a hole of anonymous memory. */
 	put_page(page);
 	return KPI_PEEK_ZERO;
@@ -46,7 +60,7 @@ static bool peek_one(struct mm_struct *mm, u64 at, struct page **page, u8 *what,
 		put_page(*page);
 		return false;
 	}
-	*what = *locked ? peek_kind(vma, *page) : KPI_PEEK_DATA;
+	*what = *locked ? peek_kind(vma, *page) : peek_data(*page);
 	return true;
 }
 
@@ -61,7 +75,7 @@ static void peek_forget(struct page **page, u8 *what, u64 pages)
 	u64 i;
 
 	for (i = 0; i < pages; i++) {
-		if (what[i] == KPI_PEEK_DATA)
+		if (what[i] == KPI_PEEK_DATA || what[i] == KPI_PEEK_STILL)
 			put_page(page[i]);
 		what[i] = KPI_PEEK_GONE;
 	}

@@ -8,6 +8,7 @@ use core::{
 
 use holon_uapi::base;
 use kapi::{
+    still,
     sysctl::{Entry, Table, Value},
     Result,
 };
@@ -83,13 +84,15 @@ static OWN: &[&Counter] = &[
 ];
 
 /// What the transport counts, in the order of [`values`].
-static TRANSPORT: [Counter; 21] = [
+static TRANSPORT: [Counter; 23] = [
     Counter::new(c"tx_datagrams"),
     Counter::new(c"tx_bytes"),
     Counter::new(c"tx_messages"),
     Counter::new(c"tx_fragments_again"),
     Counter::new(c"tx_busy"),
     Counter::new(c"tx_answers_spared"),
+    Counter::new(c"tx_contents_held"),
+    Counter::new(c"tx_contents_copied"),
     Counter::new(c"tx_packets_lost"),
     Counter::new(c"tx_probes"),
     Counter::new(c"tx_timeouts"),
@@ -107,7 +110,7 @@ static TRANSPORT: [Counter; 21] = [
     Counter::new(c"stalls"),
 ];
 
-fn values(counters: &Counters) -> [u64; 21] {
+fn values(counters: &Counters) -> [u64; 23] {
     [
         counters.tx_datagrams,
         counters.tx_bytes,
@@ -115,6 +118,8 @@ fn values(counters: &Counters) -> [u64; 21] {
         counters.tx_fragments_again,
         counters.tx_busy,
         counters.tx_answers_spared,
+        counters.tx_contents_held,
+        counters.tx_contents_copied,
         counters.tx_packets_lost,
         counters.tx_probes,
         counters.tx_timeouts,
@@ -171,8 +176,9 @@ fn all() -> impl Iterator<Item = &'static Counter> {
 /// Registers the table.
 pub(crate) fn table() -> Result<Table> {
     let mut entries = Vec::new();
-    entries.try_reserve(OWN.len() + TRANSPORT.len() + BAD.len())?;
+    entries.try_reserve(OWN.len() + TRANSPORT.len() + BAD.len() + 1)?;
     entries.extend(all().map(Counter::entry));
+    entries.push(Entry { name: c"pages_referred_to", value: Value::Counter(still::count()) });
     Table::new(c"holon/stats", &entries)
 }
 

@@ -2,20 +2,28 @@
 
 use alloc::vec::Vec;
 
-use kapi::{alloc::zeroed_vec, page::PAGE_LEN, udp::Scratch, Result};
+use kapi::{
+    alloc::zeroed_vec,
+    page::{PeekedPage, PAGE_LEN},
+    still::StillPage,
+    udp::Scratch,
+    Result,
+};
 use netproto::{
     limits::REPLY_PAGES_MAX,
     msg::page::{GetFlags, HeldPage, PageData, PageStatus},
     Class, RequestId, SpaceId,
 };
 
-use super::{serve::Request, wire};
-use crate::port::net::page_checksum;
+use super::{serve::Request, stats, wire};
+use crate::port::net::{page_checksum, Piece};
 
 /// What a thread answers with. Whatever can't be sent is asked for again.
 pub(super) struct Reply {
     heads: [PageData; REPLY_PAGES_MAX],
     count: usize,
+    /// For each head: where its content is, if it is not in `contents`.
+    in_place: [Option<StillPage>; REPLY_PAGES_MAX],
     /// A page for each head.
     contents: Vec<u8>,
     scratch: Scratch,
@@ -34,20 +42,32 @@ impl Reply {
     pub(super) fn new() -> Result<Self> {
         let contents = zeroed_vec(REPLY_PAGES_MAX * PAGE_LEN)?;
         let heads = [NO_HEAD; REPLY_PAGES_MAX];
-        Ok(Self { heads, count: 0, contents, scratch: Scratch::new()? })
+        let in_place = [const { None }; REPLY_PAGES_MAX];
+        Ok(Self { heads, count: 0, in_place, contents, scratch: Scratch::new()? })
     }
 
-    /// A page that `copy` copies.
+    /// A page with a content: sent from where it is, or copied.
     pub(super) fn content(
         &mut self,
         request: &Request,
         offset: u64,
-        copy: impl FnOnce(&mut [u8; PAGE_LEN]),
+        page: core::result::Result<StillPage, PeekedPage>,
     ) {
         let mut page_sum = 0;
-        if let Some(place) = self.place().and_then(|place| place.first_chunk_mut()) {
-            copy(place);
-            page_sum = page_checksum(place);
+        match page {
+            Ok(still) => {
+                stats::SERVED_IN_PLACE.add(1);
+                page_sum = page_checksum(still.bytes());
+                if let Some(place) = self.in_place.get_mut(self.count) {
+                    *place = Some(still);
+                }
+            }
+            Err(page) => {
+                if let Some(place) = self.place().and_then(|place| place.first_chunk_mut()) {
+                    page.copy_to(place);
+                    page_sum = page_checksum(place);
+                }
+            }
         }
         self.add(request, offset, PageStatus::Data, page_sum);
     }
@@ -95,11 +115,13 @@ impl Reply {
     fn send_now(&mut self, request: &Request) {
         let Some(last) = self.count.checked_sub(1) else { return };
         self.count = last;
-        let (Some(head), Some(content)) =
+        let still = self.in_place.get_mut(last).and_then(Option::take);
+        let (Some(head), Some(copied)) =
             (self.heads.get(last), self.contents.chunks_exact(PAGE_LEN).nth(last))
         else {
             return;
         };
+        let content = still.as_ref().map_or(copied, |still| still.bytes().as_slice());
         let content = content.get(..head.status.content_len()).unwrap_or_default();
         let again = request.get.flags.contains(GetFlags::AGAIN);
         let _ = wire::send_now(request.from, again, head, content, &mut self.scratch);
@@ -107,16 +129,24 @@ impl Reply {
 
     /// Sends what was gathered, all of it for this request.
     pub(super) fn flush(&mut self, request: &Request) {
-        let mut pages = [(NO_HEAD, &[][..]); REPLY_PAGES_MAX];
+        let mut pages = [(NO_HEAD, Piece::Bytes(&[])); REPLY_PAGES_MAX];
         let count = core::mem::take(&mut self.count);
-        let contents = self.contents.chunks_exact(PAGE_LEN);
+        let contents = self.in_place.iter().zip(self.contents.chunks_exact(PAGE_LEN));
         for ((page, head), content) in pages.iter_mut().zip(&self.heads[..count]).zip(contents) {
-            *page = (*head, content.get(..head.status.content_len()).unwrap_or_default());
+            let piece = match content {
+                (Some(still), _) => Piece::Held(still),
+                (None, copied) => {
+                    Piece::Bytes(copied.get(..head.status.content_len()).unwrap_or_default())
+                }
+            };
+            *page = (*head, piece);
         }
         let is_fault = request.get.flags.contains(GetFlags::FAULT);
         let class = if is_fault { Class::Fault } else { Class::Bulk };
         if count > 0 {
             let _ = wire::send_data(request.from, class, &pages[..count]);
         }
+        // The messages have references of their own.
+        self.in_place.fill_with(|| None);
     }
 }

@@ -128,13 +128,14 @@ fn answer(memory: &Memory, request: &Request, reply: &mut Reply) {
     let space = memory.sources.get(request.get.space);
     let verdict = space.as_ref().map_or(Verdict::Gone, |space| space.check(request.from));
     match (verdict, space) {
-        (Verdict::Serve, Some(space)) => read(&space, request, reply),
+        (Verdict::Serve, Some(space)) => read(&space, request, How::Copied, reply),
+        (Verdict::ServeInPlace, Some(space)) => read(&space, request, How::InPlace, reply),
         (Verdict::Busy, _) => {
             stats::SERVED_BUSY.add(1);
             reply.all(request, PageStatus::Busy);
         }
         (Verdict::Refuse, _) => stats::SERVE_REFUSED.add(1),
-        (Verdict::Gone | Verdict::Serve, _) => {
+        (Verdict::Gone | Verdict::Serve | Verdict::ServeInPlace, _) => {
             stats::SERVED_GONE.add(u64::from(request.get.count));
             reply.all(request, PageStatus::Gone);
         }
@@ -143,7 +144,16 @@ fn answer(memory: &Memory, request: &Request, reply: &mut Reply) {
 
 const MOST: usize = FETCH_PAGES_MAX as usize;
 
-fn read(space: &SourceSpace, request: &Request, reply: &mut Reply) {
+/// How content is given to the network.
+#[derive(Clone, Copy)]
+enum How {
+    /// A copy: the page may change.
+    Copied,
+    /// Where it is, if nothing else speaks against it.
+    InPlace,
+}
+
+fn read(space: &SourceSpace, request: &Request, how: How, reply: &mut Reply) {
     let held = name_held(space, request, reply);
     let count = request.get.count.min(FETCH_PAGES_MAX);
     let mut at = 0;
@@ -156,7 +166,7 @@ fn read(space: &SourceSpace, request: &Request, reply: &mut Reply) {
         while end < count && held & 1 << end == 0 {
             end += 1;
         }
-        read_run(space, request, (at.into(), end.into()), reply);
+        read_run(space, request, (at.into(), end.into()), how, reply);
         at = end;
     }
 }
@@ -183,13 +193,23 @@ fn name_held(space: &SourceSpace, request: &Request, reply: &mut Reply) -> u32 {
 }
 
 /// Reads the pages of a request from `first` to `end`.
-fn read_run(space: &SourceSpace, request: &Request, (first, end): (u64, u64), reply: &mut Reply) {
+fn read_run(
+    space: &SourceSpace,
+    request: &Request,
+    (first, end): (u64, u64),
+    how: How,
+    reply: &mut Reply,
+) {
     let start = request.get.index.saturating_add(first).saturating_mul(Mm::PAGE);
     let peeked = space.mm().peek::<MOST>(start, end - first, |offset, page| match page {
         Peeked::Data(page) => {
             stats::SERVED_DATA.add(1);
             space.served.fetch_add(Mm::PAGE, Ordering::Relaxed);
-            reply.content(request, first + offset, |place| page.copy_to(place));
+            let page = match how {
+                How::Copied => Err(page),
+                How::InPlace => page.into_still(),
+            };
+            reply.content(request, first + offset, page);
         }
         Peeked::Zero => {
             stats::SERVED_ZERO.add(1);

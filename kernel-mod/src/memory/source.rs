@@ -83,6 +83,13 @@ impl Sources {
         opened.then_some(()).ok_or(Errno::ESTALE)
     }
 
+    /// Its process runs elsewhere, and goes on here no more.
+    pub(super) fn settle(&self, id: SpaceId) {
+        if let Some(space) = self.get(id) {
+            space.state.lock().settle();
+        }
+    }
+
     /// Its target has all it needs.
     pub(super) fn done(&self, from: Slot, id: SpaceId) {
         self.release(id, |state| state.done(from));
@@ -109,7 +116,7 @@ impl Sources {
             let mut state = space.state.lock();
             match (decide(&mut state), state.phase()) {
                 (true, Phase::Released(why)) => why,
-                (_, Phase::Closed | Phase::Open | Phase::Released(_)) => return,
+                (_, Phase::Closed | Phase::Open | Phase::Settled | Phase::Released(_)) => return,
             }
         };
         self.spaces.lock().remove(&id.0);

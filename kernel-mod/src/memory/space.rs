@@ -1,8 +1,8 @@
 //! What the rest of the module does with memory of moved processes.
 //!
 //! At the node that a process leaves: [`create_source`], then [`open_source`] when it is frozen for
-//! good, or [`drop_source`]. One space per attempt: pages that a target fetched after the freeze
-//! are old as soon as the process is thawed.
+//! good, and [`settle_source`] when it runs elsewhere; or [`drop_source`]. One space per attempt:
+//! pages that a target fetched after the freeze are old as soon as the process is thawed.
 //!
 //! At the node where it goes: [`create_target`], [`Target::insert`] while the process is laid out,
 //! [`Target::start`] when it runs. A [`Target`] that is dropped before that is forgotten with its
@@ -46,6 +46,13 @@ pub(crate) fn create_source(
 /// The process is frozen for good, as far as this space is concerned: its pages are final.
 pub(crate) fn open_source(id: SpaceId) -> Result {
     get()?.sources.open(id)
+}
+
+/// The process runs at the target, and will not go on here with this memory, whatever happens.
+pub(crate) fn settle_source(id: SpaceId) {
+    if let Ok(memory) = get() {
+        memory.sources.settle(id);
+    }
 }
 
 /// The attempt is called off: the target gets nothing more.

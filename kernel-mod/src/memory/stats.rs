@@ -38,6 +38,8 @@ pub(super) static ANSWERS_STRAY: Counter = Counter::new(c"answers_stray");
 pub(super) static ANSWERS_DAMAGED: Counter = Counter::new(c"answers_damaged");
 /// Pages sent.
 pub(super) static SERVED_DATA: Counter = Counter::new(c"served_data");
+/// Of these: those that were not copied but by the network.
+pub(super) static SERVED_IN_PLACE: Counter = Counter::new(c"served_in_place");
 /// Pages that the asker was told it keeps itself.
 pub(super) static SERVED_HELD: Counter = Counter::new(c"served_held");
 /// Of pages brought home: those that lodged here, and did not travel.
@@ -54,7 +56,7 @@ pub(super) static SERVE_REFUSED: Counter = Counter::new(c"serve_refused");
 pub(super) static SERVE_DROPPED: Counter = Counter::new(c"serve_dropped");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 20] = [
+pub(super) static ALL: [&Counter; 21] = [
     &PAGES_INSERTED,
     &HUGE_INSERTED,
     &HUGE_HOME,
@@ -68,6 +70,7 @@ pub(super) static ALL: [&Counter; 20] = [
     &ANSWERS_STRAY,
     &ANSWERS_DAMAGED,
     &SERVED_DATA,
+    &SERVED_IN_PLACE,
     &SERVED_HELD,
     &PAGES_HELD,
     &SERVED_ZERO,

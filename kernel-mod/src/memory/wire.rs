@@ -13,7 +13,7 @@ use netproto::{
 };
 
 use super::target::TargetSpace;
-use crate::port::net::{self, Answer};
+use crate::port::net::{self, Answer, Piece};
 
 /// The slot that stands for this node in the self-test: the last one.
 #[cfg(feature = "selftest")]
@@ -32,10 +32,12 @@ pub(super) fn send_get(to: Slot, get: &PageGet) -> Result {
 }
 
 /// Answers by a message.
-pub(super) fn send_data(to: Slot, class: Class, pages: &[(PageData, &[u8])]) -> Result {
+pub(super) fn send_data(to: Slot, class: Class, pages: &[(PageData, Piece<'_>)]) -> Result {
     #[cfg(feature = "selftest")]
     if Some(to) == loop_slot() {
-        pages.iter().for_each(|(data, content)| super::selftest::looped_data(data, content));
+        pages
+            .iter()
+            .for_each(|(data, content)| super::selftest::looped_data(data, content.bytes()));
         return Ok(());
     }
     net::send_page_data(to, class, pages)

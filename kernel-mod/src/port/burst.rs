@@ -1,6 +1,7 @@
 //! Datagrams on their way out. Those of one length to one peer leave in one piece, so that the
 //! kernel's network code is gone through once for all of them. What messages carry is copied once,
-//! into the socket's buffer: until then it stays in the transport.
+//! into the socket's buffer: until then it stays in the transport, or in the page that a message
+//! refers to.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
@@ -10,11 +11,9 @@ use kapi::{
     udp::{Scratch, UdpSocket, GATHERED_MAX},
     Errno, Result,
 };
-use netproto::{
-    limits::DATAGRAM_LEN_MAX, transport::Transmit, wire::header::is_urgent, Slot, Transport,
-};
+use netproto::{limits::DATAGRAM_LEN_MAX, transport::Transmit, wire::header::is_urgent, Slot};
 
-use super::net::{now, Net};
+use super::net::{now, Net, Transport};
 use crate::control::stats;
 
 /// What IP lets one burst have.

@@ -14,6 +14,7 @@ use kapi::{
     alloc::zeroed_vec,
     clock, lock_class,
     module::Unloading,
+    still::{self, StillPage},
     thread::{self, KThread},
     udp::UdpSocket,
     wait::Mode,
@@ -23,7 +24,7 @@ use netproto::{
     limits::{MTU_PAYLOAD_MIN, SLOT_COUNT},
     page::Addresses,
     Class, Config, DownReason, Incarnation, Instant, Kind, Lane, PeerError, PeerInfo, PeerState,
-    SendError, Slot, Transport,
+    SendError, Slot,
 };
 
 use super::{
@@ -38,6 +39,12 @@ pub(crate) use super::{
     pages::{page_checksum, send_page_data, set_page_handler},
     urgent::{send_answer, send_get, set_takers, Answer, Content, Takers},
 };
+
+/// The node's end of all links. Messages may refer to pages of processes that run here no more.
+pub(super) type Transport = netproto::Transport<StillPage>;
+
+/// A piece of a message.
+pub(crate) type Piece<'a> = netproto::Piece<'a, StillPage>;
 
 /// Bytes of a node's name.
 pub(crate) const NAME_LEN: usize = holon_uapi::base::NAME_LEN;
@@ -236,6 +243,10 @@ pub(crate) fn stop() {
 /// Closes the socket.
 pub(crate) fn clear(token: &Unloading) {
     NET.clear(token);
+    let left = still::count().load(Ordering::Relaxed);
+    if left != 0 {
+        log::error!("{left} pages of processes are still referred to");
+    }
     super::pages::clear(token);
     super::urgent::clear(token);
 }

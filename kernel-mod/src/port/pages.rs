@@ -3,7 +3,7 @@
 use kapi::{module::Unloading, Errno, Global, Result};
 use netproto::{msg::page::PageData, page, wire::checksum, Class, Message, SendError, Slot};
 
-use super::net;
+use super::net::{self, Piece};
 use crate::control::stats;
 
 /// Takes a good reply, on the driver thread: must not block. The content has the length that the
@@ -32,8 +32,8 @@ pub(crate) fn page_checksum(content: &[u8]) -> u32 {
 /// says.
 ///
 /// [`REPLY_PAGES_MAX`]: netproto::limits::REPLY_PAGES_MAX
-pub(crate) fn send_page_data(slot: Slot, class: Class, pages: &[(PageData, &[u8])]) -> Result {
-    if pages.iter().any(|(data, content)| content.len() != data.status.content_len()) {
+pub(crate) fn send_page_data(slot: Slot, class: Class, pages: &[(PageData, Piece<'_>)]) -> Result {
+    if pages.iter().any(|(data, content)| content.bytes().len() != data.status.content_len()) {
         return Err(Errno::EINVAL);
     }
     let net = net::get().ok_or(Errno::ENOTCONN)?;

@@ -17,6 +17,7 @@ use super::{
     source::{self, Compared, Plan},
     state::{Done, Input, Proc},
 };
+use crate::memory::space;
 
 /// Performs all effects that wait.
 pub(super) fn perform_all(proc: &'static Proc) {
@@ -179,7 +180,8 @@ fn thaw(proc: &Proc, process: GlobalPid, epoch: Epoch) {
 
 /// The memory stays for the target from here on: it is not the attempt's any more.
 fn keep_memory(leaving: &Leaving) -> bool {
-    leaving.out.lock().as_mut().is_some_and(|out| out.space.take().is_some())
+    let space = leaving.out.lock().as_mut().and_then(|out| out.space.take());
+    space.inspect(|space| space::settle_source(*space)).is_some()
 }
 
 fn become_surrogate(proc: &Proc, process: GlobalPid, slot: Slot, epoch: Epoch) {

@@ -212,13 +212,13 @@ impl Fragment<'_> {
     /// Writes it whole, or nothing.
     #[cfg(test)]
     pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        self.encode_front(w)?;
+        self.encode_front(self.data.len(), w)?;
         w.bytes(self.data)
     }
 
-    /// Writes what comes before the data, if there is room for both.
-    pub(crate) fn encode_front(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        if FRAGMENT_HEADER_LEN.saturating_add(self.data.len()) > w.room() {
+    /// Writes what comes before so many bytes of data, if there is room for both.
+    pub(crate) fn encode_front(&self, len: usize, w: &mut Writer<'_>) -> Result<(), Full> {
+        if FRAGMENT_HEADER_LEN.saturating_add(len) > w.room() {
             return Err(Full);
         }
         w.bytes(&[FRAGMENT, self.class.number()])?;
@@ -231,7 +231,7 @@ impl Fragment<'_> {
             After::All => AFTER_ALL,
             After::Distance(distance) => distance,
         })?;
-        w.u16(u16::try_from(self.data.len()).map_err(|_| Full)?)
+        w.u16(u16::try_from(len).map_err(|_| Full)?)
     }
 }
 

@@ -5,10 +5,11 @@ use crate::id::Slot;
 
 /// A shorter content is copied: to gather it would cost more.
 const OUTSIDE_MIN: usize = 256;
-/// Contents of one datagram that stay in their messages. Those of pages are as long as datagrams.
-pub(crate) const OUTSIDE_MAX: usize = 3;
+/// Contents of one datagram that stay where they are. The longest has two pages and parts of two
+/// more.
+pub(crate) const OUTSIDE_MAX: usize = 4;
 
-/// A stretch of a queued message.
+/// A stretch of a queued message that lies together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) class: Class,

@@ -1,5 +1,6 @@
 //! Hello and bye: which datagrams begin and end a session. The rules are told in [`super`].
 
+use super::payload::Holdable;
 use super::state::{Candidate, Context, HelloOwed, Identity, Link};
 use crate::error::DatagramError;
 use crate::event::DownReason;
@@ -8,7 +9,7 @@ use crate::msg::member::Hello;
 use crate::time::Instant;
 use crate::wire::header::{tag, Header, Lives};
 
-impl Link {
+impl<C: Holdable> Link<C> {
     /// Takes a hello that is for this node's slot.
     pub(super) fn on_hello(
         &mut self,

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - `messages` have the numbers `base..base + messages.len()`; the front one is not acknowledged;
-//! - a message's bytes are kept until all of it is acknowledged, not longer;
+//! - a message's bytes, and references, are kept until all of it is acknowledged, not longer;
 //! - `lost` counts the fragments to be sent again, all in messages from `lost_from` on;
 //! - messages below `cursor` were sent whole, those above it not at all;
 //! - nothing grows past what was reserved at the start.
@@ -13,12 +13,13 @@ use alloc::vec::Vec;
 use super::flight::Carried;
 use super::frame::{After, Credit, Fragment, Shape};
 use super::gather::{Content, Contents};
+use super::payload::{Holdable, Lists, Payload, Piece, Taken};
 use crate::error::SendError;
 use crate::event::Class;
 use crate::lane::Lane;
 use crate::limits::{
-    LANE_COUNT, MESSAGE_LEN_MAX, SEND_QUEUE_BYTES, SEND_QUEUE_MESSAGES, WINDOW_BYTES,
-    WINDOW_MESSAGES,
+    HELD_MESSAGES_MAX, LANE_COUNT, MESSAGE_LEN_MAX, SEND_QUEUE_BYTES, SEND_QUEUE_MESSAGES,
+    WINDOW_BYTES, WINDOW_MESSAGES,
 };
 use crate::msg::Kind;
 use crate::pool::{Pool, Purpose};
@@ -26,20 +27,20 @@ use crate::wire::Writer;
 
 /// What is to be sent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outgoing<'a> {
+pub(crate) struct Outgoing<I> {
     pub(crate) kind: Kind,
     pub(crate) lane: Lane,
     pub(crate) purpose: Purpose,
     /// If it answers a request: a number for the pair, so that a second answer is seen.
     pub(crate) answers: Option<(u64, u64)>,
-    pub(crate) pieces: &'a [&'a [u8]],
+    pub(crate) pieces: I,
 }
 
 #[derive(Debug)]
-struct OutMessage {
+struct OutMessage<C> {
     shape: Shape,
     answers: Option<(u64, u64)>,
-    payload: Vec<u8>,
+    payload: Payload<C>,
     /// Where it ends when all messages are laid end to end.
     end: u64,
     /// Bytes in each fragment but the last; zero before it is first sent.
@@ -54,7 +55,7 @@ struct OutMessage {
     is_done: bool,
 }
 
-impl OutMessage {
+impl<C> OutMessage<C> {
     fn len(&self) -> usize {
         usize::try_from(self.shape.message_len).unwrap_or(usize::MAX)
     }
@@ -82,9 +83,10 @@ fn bits(count: usize) -> u64 {
 }
 
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct Outbox<C> {
     class: Class,
-    messages: VecDeque<OutMessage>,
+    messages: VecDeque<OutMessage<C>>,
+    lists: Lists<C>,
     base: u64,
     /// The message that is sent next, or of which some fragments are still to be.
     cursor: u64,
@@ -102,7 +104,7 @@ pub(crate) struct Outbox {
     was_busy: bool,
 }
 
-impl Outbox {
+impl<C: Holdable> Outbox<C> {
     /// An empty queue with all the room that it will ever need; `None` when there is no memory.
     #[inline(never)]
     pub(crate) fn new(class: Class) -> Option<Self> {
@@ -114,6 +116,7 @@ impl Outbox {
         let mut outbox = Self {
             class,
             messages,
+            lists: Lists::new(*class.of(&HELD_MESSAGES_MAX))?,
             base: 0,
             cursor: 0,
             lost: 0,
@@ -138,7 +141,7 @@ impl Outbox {
     /// Forgets everything, for a new session.
     pub(crate) fn reset(&mut self, pool: &mut Pool) {
         for message in self.messages.drain(..) {
-            pool.put(message.payload);
+            message.payload.give_back((&mut self.lists, pool));
         }
         (self.base, self.cursor, self.end) = (0, 0, 0);
         (self.lost, self.lost_from) = (0, 0);
@@ -154,15 +157,24 @@ impl Outbox {
         self.queued_bytes
     }
 
-    /// Takes a message. An answer that is queued or under way already is not taken again: it will
-    /// arrive.
-    pub(crate) fn push(&mut self, out: &Outgoing<'_>, pool: &mut Pool) -> Result<bool, SendError> {
-        let len = out.pieces.iter().fold(0_usize, |len, piece| len.saturating_add(piece.len()));
+    /// Takes a message, and says what it refers to. An answer that is queued or under way already
+    /// is not taken again: it will arrive.
+    pub(crate) fn push<'a, I>(
+        &mut self,
+        out: Outgoing<I>,
+        pool: &mut Pool,
+    ) -> Result<Option<Taken>, SendError>
+    where
+        C: 'a,
+        I: Iterator<Item = Piece<'a, C>> + Clone,
+    {
+        let lens = out.pieces.clone().map(|piece| piece.bytes().len());
+        let len = lens.fold(0_usize, usize::saturating_add);
         if len > MESSAGE_LEN_MAX {
             return Err(SendError::TooLong);
         }
         if out.answers.is_some_and(|answers| self.is_answered(answers)) {
-            return Ok(false);
+            return Ok(None);
         }
         let queued_bytes = self.queued_bytes.saturating_add(len);
         let is_full = self.messages.len() >= *self.class.of(&SEND_QUEUE_MESSAGES)
@@ -171,11 +183,9 @@ impl Outbox {
             self.was_busy = true;
             return Err(SendError::Busy);
         }
-        let mut payload = pool.take(len, out.purpose).ok_or(SendError::NoMemory)?;
-        for piece in out.pieces {
-            payload.extend_from_slice(piece);
-        }
         let message_len = u32::try_from(len).map_err(|_| SendError::TooLong)?;
+        let made = Payload::new(out.pieces, out.purpose, (&mut self.lists, pool));
+        let (payload, taken) = made.ok_or(SendError::NoMemory)?;
         self.end = self.end.saturating_add(u64::from(message_len));
         let after = self.take_place(out.lane);
         self.messages.push_back(OutMessage {
@@ -192,7 +202,7 @@ impl Outbox {
         });
         self.answers = self.answers.saturating_add(usize::from(out.answers.is_some()));
         self.queued_bytes = queued_bytes;
-        Ok(true)
+        Ok(Some(taken))
     }
 
     fn is_answered(&self, answers: (u64, u64)) -> bool {
@@ -343,16 +353,21 @@ impl Outbox {
         let number = self.base.checked_add(u64::try_from(index).ok()?)?;
         let offset = usize::from(fragment).checked_mul(usize::from(message.cut))?;
         let end = offset.saturating_add(usize::from(message.cut)).min(message.payload.len());
-        let data = message.payload.get(offset..end)?;
+        let (class, len) = (self.class, end.checked_sub(offset)?);
+        let mut from = offset;
         let offset = u16::try_from(offset).ok()?;
-        let frame = Fragment { class: self.class, number, shape: message.shape, offset, data };
-        frame.encode_front(w).ok()?;
-        if out.takes(data.len()) {
-            w.give_up(data.len()).ok()?;
-            let (at, len) = (u16::try_from(w.len()).ok()?, u16::try_from(data.len()).ok()?);
-            out.add(Content { class: self.class, at, number, offset, len });
-        } else {
-            w.bytes(data).ok()?;
+        let frame = Fragment { class, number, shape: message.shape, offset, data: &[] };
+        frame.encode_front(len, w).ok()?;
+        for data in message.payload.stretches(from..end) {
+            let offset = u16::try_from(from).ok()?;
+            let len = u16::try_from(data.len()).ok()?;
+            if out.takes(data.len()) {
+                w.give_up(data.len()).ok()?;
+                out.add(Content { class, at: u16::try_from(w.len()).ok()?, number, offset, len });
+            } else {
+                w.bytes(data).ok()?;
+            }
+            from = from.saturating_add(data.len());
         }
         let cutting = message.cutting;
         Some(Carried::Fragment { class: self.class, number, index: fragment, cutting })
@@ -363,7 +378,7 @@ impl Outbox {
         let message = self.index(content.number).and_then(|index| self.messages.get(index));
         let start = usize::from(content.offset);
         let range = start..start.saturating_add(content.len.into());
-        message.and_then(|message| message.payload.get(range)).unwrap_or_default()
+        message.and_then(|message| message.payload.stretches(range).next()).unwrap_or_default()
     }
 
     /// A fragment has arrived. Whether the queue has room again that somebody was refused.
@@ -392,7 +407,8 @@ impl Outbox {
         message.is_done = true;
         self.queued_bytes = self.queued_bytes.saturating_sub(message.payload.len());
         self.answers = self.answers.saturating_sub(usize::from(message.answers.is_some()));
-        pool.put(core::mem::take(&mut message.payload));
+        let payload = core::mem::replace(&mut message.payload, Payload::empty());
+        payload.give_back((&mut self.lists, pool));
         while self.messages.front().is_some_and(|front| front.is_done) {
             self.messages.pop_front();
             self.base = self.base.saturating_add(1);

@@ -5,6 +5,7 @@ use super::flight::{Carried, Fate, Outcome, Sent};
 use super::frame::{Ack, Fragment, Frame};
 use super::inbox::{Inbox, Taken};
 use super::outbox::Outbox;
+use super::payload::Holdable;
 use super::state::{Context, Link};
 use crate::error::DatagramError;
 use crate::event::{Class, DownReason, Event};
@@ -14,7 +15,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::header::{is_to, Lives};
 use crate::wire::{DatagramKind, Header, Reader};
 
-impl Link {
+impl<C: Holdable> Link<C> {
     /// Takes a datagram from the peer's slot for ours.
     pub(crate) fn on_datagram(
         &mut self,
@@ -205,10 +206,10 @@ impl Link {
 }
 
 /// Tells a queue what became of what it had sent.
-fn settle(
+fn settle<C: Holdable>(
     carried: Carried,
     fate: Fate,
-    send: &mut [Outbox; CLASS_COUNT],
+    send: &mut [Outbox<C>; CLASS_COUNT],
     recv: &mut [Inbox; CLASS_COUNT],
     pool: &mut Pool,
     writable: &mut [bool; CLASS_COUNT],

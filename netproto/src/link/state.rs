@@ -7,6 +7,7 @@ use super::flight::Flight;
 use super::inbox::Inbox;
 use super::outbox::{Outbox, Outgoing};
 use super::pacer::Pacer;
+use super::payload::{Holdable, Piece, Taken};
 use super::rtt::Rtt;
 use super::seen::Seen;
 use crate::config::Config;
@@ -80,7 +81,7 @@ pub(super) struct Known {
 
 /// The link to one peer.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Link<C> {
     pub(super) slot: Slot,
     /// The number of the next session. Only grows, so it is not in any datagram of an old one.
     pub(super) opening: u32,
@@ -96,11 +97,11 @@ pub(crate) struct Link {
     /// Longest datagram that the path takes.
     pub(super) mtu_payload: u16,
     pub(super) flight: Flight,
-    pub(super) send: [Outbox; CLASS_COUNT],
+    pub(super) send: [Outbox<C>; CLASS_COUNT],
     pub(super) recv: [Inbox; CLASS_COUNT],
 }
 
-impl Link {
+impl<C: Holdable> Link<C> {
     /// Puts a link that begins to connect into its place; `None` when there is no memory. It is
     /// not handed from function to function: a kernel's stack is small.
     #[inline(never)]
@@ -221,13 +222,17 @@ impl Link {
         self.end(now, DownReason::Silence, cx);
     }
 
-    /// Queues a message; whether it was not queued before.
-    pub(crate) fn send(
+    /// Queues a message; `None` if it was queued before.
+    pub(crate) fn send<'a, I>(
         &mut self,
         class: Class,
-        out: &Outgoing<'_>,
+        out: Outgoing<I>,
         cx: &mut Context<'_>,
-    ) -> Result<bool, SendError> {
+    ) -> Result<Option<Taken>, SendError>
+    where
+        C: 'a,
+        I: Iterator<Item = Piece<'a, C>> + Clone,
+    {
         if self.session.is_none() {
             return Err(SendError::Down);
         }
@@ -286,7 +291,7 @@ impl Link {
         };
         let session = self.session.as_ref();
         let last_heard = session.map(|session| session.last_heard);
-        let queued = |queue: &Outbox| u64::try_from(queue.queued_bytes()).unwrap_or(u64::MAX);
+        let queued = |queue: &Outbox<C>| u64::try_from(queue.queued_bytes()).unwrap_or(u64::MAX);
         let [fault, control, bulk] = &self.send;
         PeerInfo {
             state,
@@ -305,7 +310,7 @@ impl Link {
 }
 
 #[inline(never)]
-fn outboxes() -> Option<[Outbox; CLASS_COUNT]> {
+fn outboxes<C: Holdable>() -> Option<[Outbox<C>; CLASS_COUNT]> {
     Some([Outbox::new(Class::Fault)?, Outbox::new(Class::Control)?, Outbox::new(Class::Bulk)?])
 }
 

@@ -1,11 +1,12 @@
 //! What time does to a link.
 
+use super::payload::Holdable;
 use super::state::{Context, HelloOwed, Link, Session};
 use crate::config::Config;
 use crate::event::DownReason;
 use crate::time::Instant;
 
-impl Link {
+impl<C: Holdable> Link<C> {
     /// Lets time pass.
     pub(crate) fn on_time(&mut self, now: Instant, cx: &mut Context<'_>) {
         if self.is_closed {

@@ -3,6 +3,7 @@
 use super::flight::Carried;
 use super::frame::{encode_ping, encode_pong};
 use super::gather::{Content, Contents, Transmit, OUTSIDE_MAX};
+use super::payload::Holdable;
 use super::state::{Context, HelloOwed, Identity, Link, Session};
 use crate::config::Config;
 use crate::event::Class;
@@ -48,7 +49,7 @@ impl Load {
     }
 }
 
-impl Link {
+impl<C: Holdable> Link<C> {
     /// Whether there is something to send now, and how urgent it is.
     pub(crate) fn urgency(&self, now: Instant) -> Option<Urgency> {
         if self.bye_owed.is_some() || self.hello_owed.is_some() {

@@ -9,7 +9,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use netproto::msg::page::{PageData, PageStatus};
 use netproto::wire::header::is_urgent;
 use netproto::{
-    Class, Config, Incarnation, Instant, Kind, Lane, RequestId, SendError, Slot, SpaceId, Transport,
+    Class, Config, Incarnation, Instant, Kind, Lane, Piece, RequestId, SendError, Slot, SpaceId,
+    Transport,
 };
 
 use cubic::{Cubic, SEGMENT_WIRE};
@@ -166,7 +167,8 @@ impl World {
             status: PageStatus::Data,
             page_sum: netproto::wire::checksum(&[&[7; 4096]]),
         };
-        let sent = one.ends[0].send_pages(slot(1), Class::Fault, &[(data, &[7; 4096])]);
+        let sent =
+            one.ends[0].send_pages(slot(1), Class::Fault, &[(data, Piece::Bytes(&[7; 4096]))]);
         assert_eq!(sent, Ok(()));
         one.pages.push(self.now_ns);
         self.drain(pair, 0);

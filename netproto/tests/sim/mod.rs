@@ -4,13 +4,19 @@
 
 pub(crate) mod oracle;
 
+use std::sync::{Arc, Weak};
+
 use holon_simkit::{Net, Rng, Trace};
 use netproto::{
-    transport::Transmit, Class, Config, Event, Incarnation, Instant, Kind, SendError, Slot,
-    Transport,
+    transport::Transmit, Class, Config, Event, Incarnation, Instant, Kind, Lane, Piece, SendError,
+    Slot,
 };
 
 use oracle::Oracle;
+
+/// What messages refer to.
+pub(crate) type Shared = Arc<[u8]>;
+pub(crate) type Transport = netproto::Transport<Shared>;
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MS;
@@ -38,6 +44,8 @@ pub(crate) struct Sim {
     pub(crate) tweak: fn(&mut Config),
     /// All events in order: time, node, event.
     pub(crate) events: Vec<(u64, usize, Event)>,
+    /// All that a message ever referred to.
+    held: Vec<Weak<[u8]>>,
 }
 
 pub(crate) fn slot(number: usize) -> Slot {
@@ -75,6 +83,7 @@ impl Sim {
             trace: Trace::new(),
             tweak,
             events: Vec::new(),
+            held: Vec::new(),
         };
         (0..count).for_each(|node| sim.start(node));
         sim
@@ -131,13 +140,31 @@ impl Sim {
         let payload = self.oracle.compose((from, to, class), len);
         let (now, kind) = (self.now(), Kind(0x0100 | u16::from(class.number())));
         let cut = payload.len() / 3;
-        let pieces = [&payload[..cut], &payload[cut..]];
-        let outcome = self.transport(from).send(now, slot(to), class, kind, &pieces);
+        let outcome = if payload.len() % 2 == 0 {
+            let pieces = [&payload[..cut], &payload[cut..]];
+            self.transport(from).send(now, slot(to), class, kind, &pieces)
+        } else {
+            let rest = self.share(&payload[cut..]);
+            let pieces = [Piece::Bytes(&payload[..cut]), Piece::Held(&rest)];
+            self.transport(from).send_pieces(slot(to), (class, Lane::Strict), kind, &pieces)
+        };
         if outcome.is_ok() {
             self.oracle.on_sent((from, to, class));
             self.drain(from);
         }
         outcome
+    }
+
+    /// Something to refer to, that is watched.
+    pub(crate) fn share(&mut self, bytes: &[u8]) -> Shared {
+        let shared = Shared::from(bytes);
+        self.held.push(Arc::downgrade(&shared));
+        shared
+    }
+
+    /// How much is still referred to of all that ever was.
+    pub(crate) fn held(&self) -> usize {
+        self.held.iter().filter(|one| one.strong_count() > 0).count()
     }
 
     /// Takes all outputs of a node.

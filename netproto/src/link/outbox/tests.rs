@@ -13,15 +13,18 @@ fn pool() -> Pool {
     Pool::new([8, 8, 8], allocate).expect("memory")
 }
 
-fn push(outbox: &mut Outbox, pool: &mut Pool, lane: Lane, len: usize) -> Result<bool, SendError> {
+type Queue = Outbox<&'static [u8]>;
+
+fn push(outbox: &mut Queue, pool: &mut Pool, lane: Lane, len: usize) -> Result<bool, SendError> {
     let payload = vec![7; len];
     let (kind, purpose) = (Kind(1), Purpose::Other);
-    let pieces = [&payload[..]];
-    outbox.push(&Outgoing { kind, lane, purpose, answers: None, pieces: &pieces }, pool)
+    let pieces = [Piece::Bytes(&payload[..])].into_iter();
+    let out = Outgoing { kind, lane, purpose, answers: None, pieces };
+    outbox.push(out, pool).map(|taken| taken.is_some())
 }
 
 /// The next fragment: message, offset, length, after.
-fn next(outbox: &mut Outbox, data_max: u16) -> Option<((u64, u16, usize, After), Carried)> {
+fn next(outbox: &mut Queue, data_max: u16) -> Option<((u64, u16, usize, After), Carried)> {
     let mut buffer = [0; 9000];
     let mut w = Writer::new(&mut buffer);
     let mut contents = Contents::new();
@@ -37,13 +40,13 @@ fn next(outbox: &mut Outbox, data_max: u16) -> Option<((u64, u16, usize, After),
     Some((what, carried))
 }
 
-fn arrive(outbox: &mut Outbox, pool: &mut Pool, carried: Carried) {
+fn arrive(outbox: &mut Queue, pool: &mut Pool, carried: Carried) {
     if let Carried::Fragment { number, index, cutting, .. } = carried {
         outbox.on_arrived(number, index, cutting, pool);
     }
 }
 
-fn lose(outbox: &mut Outbox, carried: Carried) {
+fn lose(outbox: &mut Queue, carried: Carried) {
     if let Carried::Fragment { number, index, cutting, .. } = carried {
         outbox.on_lost(number, index, cutting);
     }
@@ -51,7 +54,7 @@ fn lose(outbox: &mut Outbox, carried: Carried) {
 
 #[test]
 fn lost_fragments_leave_before_new_ones_and_once() {
-    let (mut outbox, mut pool) = (Outbox::new(Class::Bulk).expect("memory"), pool());
+    let (mut outbox, mut pool) = (Queue::new(Class::Bulk).expect("memory"), pool());
     for len in [2500, 0, 10] {
         assert_eq!(push(&mut outbox, &mut pool, Lane::Free, len), Ok(true));
     }
@@ -76,7 +79,7 @@ fn lost_fragments_leave_before_new_ones_and_once() {
 
 #[test]
 fn a_shorter_path_cuts_anew_and_old_news_do_not_count() {
-    let (mut outbox, mut pool) = (Outbox::new(Class::Bulk).expect("memory"), pool());
+    let (mut outbox, mut pool) = (Queue::new(Class::Bulk).expect("memory"), pool());
     assert_eq!(push(&mut outbox, &mut pool, Lane::Free, 6000), Ok(true));
     let (_, old) = next(&mut outbox, 4000).expect("more");
     let mut news = Vec::new();
@@ -94,7 +97,7 @@ fn a_shorter_path_cuts_anew_and_old_news_do_not_count() {
 
 #[test]
 fn lanes_name_their_predecessors() {
-    let (mut outbox, mut pool) = (Outbox::new(Class::Control).expect("memory"), pool());
+    let (mut outbox, mut pool) = (Queue::new(Class::Control).expect("memory"), pool());
     let (one, two) = (Lane::Keyed(1), Lane::Keyed(2));
     let lanes = [one, two, one, Lane::Free, Lane::Strict, two, two];
     for lane in lanes {
@@ -116,7 +119,7 @@ fn lanes_name_their_predecessors() {
 
 #[test]
 fn credit_and_bounds_hold_the_sender() {
-    let (mut outbox, mut pool) = (Outbox::new(Class::Control).expect("memory"), pool());
+    let (mut outbox, mut pool) = (Queue::new(Class::Control).expect("memory"), pool());
     assert_eq!(
         push(&mut outbox, &mut pool, Lane::Free, MESSAGE_LEN_MAX + 1),
         Err(SendError::TooLong)
