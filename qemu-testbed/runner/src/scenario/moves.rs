@@ -53,17 +53,56 @@ pub(crate) fn pattern(cluster: &mut Cluster) -> Result<()> {
     eventually("the first round", SOON, || {
         Ok(cluster.sh(1, "cat /root/pattern.out")?.contains("round 0").then_some(()))
     })?;
+    let before = Served::by(cluster, 1)?;
     cluster.migrate(&id, 2)?;
     cluster.fetched(1, &id)?;
     eventually("node1 to keep nothing of it", SOON, || {
         let kept = cluster.sh(1, "cat /proc/sys/holon/memory/spaces")?;
         Ok(kept.contains("sources 0").then_some(()))
     })?;
+    before.went_in_place(cluster, 1)?;
     cluster.migrate(&id, 3)?;
     cluster.ended(1, job, RUN)?;
     let said = cluster.sh(1, "cat /root/pattern.out")?;
     ensure!(said.ends_with("ok"), "the program found: {said}");
     Ok(())
+}
+
+/// How pages of processes that left a node were sent, so far.
+struct Served {
+    all: u64,
+    in_place: u64,
+    held: u64,
+}
+
+impl Served {
+    fn by(cluster: &Cluster, node: usize) -> Result<Self> {
+        Ok(Self {
+            all: counter_of(cluster, node, "memory/served_data")?,
+            in_place: counter_of(cluster, node, "memory/served_in_place")?,
+            held: counter_of(cluster, node, "stats/tx_contents_held")?,
+        })
+    }
+
+    /// Since then nearly all went from where they were, not by copies, and nothing refers to them
+    /// any more.
+    fn went_in_place(&self, cluster: &Cluster, node: usize) -> Result<()> {
+        let now = Self::by(cluster, node)?;
+        let (all, in_place) = (now.all - self.all, now.in_place - self.in_place);
+        let held = now.held - self.held;
+        ensure!(
+            in_place > all / 10 * 9 && held > all / 2,
+            "of {all} pages {in_place} were sent in place, {held} of them not to faults"
+        );
+        eventually("no page to be referred to", SOON, || {
+            Ok((counter_of(cluster, node, "stats/pages_referred_to")? == 0).then_some(()))
+        })
+    }
+}
+
+fn counter_of(cluster: &Cluster, node: usize, name: &str) -> Result<u64> {
+    let text = cluster.sh(node, &format!("cat /proc/sys/holon/{name}"))?;
+    text.parse().with_context(|| format!("{name} of node{node}: {text}"))
 }
 
 /// Memory in pages of 2 MiB comes in such: elsewhere, and at home again.
