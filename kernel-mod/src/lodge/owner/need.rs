@@ -93,7 +93,7 @@ impl Need {
         let free = memory.available / PAGE_LEN as u64;
         // A balloon or an unplugged bank makes the machine another one.
         let total = memory.total / PAGE_LEN as u64;
-        let files = memory.files_back - self.files_back;
+        let files = memory.files_back.saturating_sub(self.files_back);
         self.files_back = memory.files_back;
         let went = stats::EVICTED.get();
         let returned = stats::FETCHED_FAULT.get() + stats::FETCHED_AHEAD.get();
