@@ -13,7 +13,7 @@ use crate::scenario::cluster::{Cluster, PROGRAMS};
 const PAGES: u32 = 2048;
 /// Memory that goes and comes in sequence.
 const MEGABYTES: u32 = 48;
-const SIDES: [Side; 4] = [Side::Lodge, Side::Nbd, Side::Zram, Side::Disk];
+const SIDES: [Side; 5] = [Side::Lodge, Side::Nbd, Side::Zram, Side::Disk, Side::Whole];
 /// Seconds of iperf3, each way.
 const STREAM_S: u32 = 4;
 
@@ -56,7 +56,7 @@ pub(super) struct Measured {
     /// MB/s from owner to holder, and back.
     pub tcp: Series<(f64, f64)>,
     /// In the order of `SIDES`.
-    pub sides: [Series<Figures>; 4],
+    pub sides: [Series<Figures>; 5],
 }
 
 /// Measures, prints the tables, and adds the ratios.
@@ -89,7 +89,7 @@ fn iperf(cluster: &Cluster, way: &str) -> Result<f64> {
 fn pageout(cluster: &Cluster, side: Side) -> Result<Figures> {
     side.on(cluster, Scope::Jobs)?;
     let (runs, kind) = match side {
-        Side::Lodge => ("clusterctl run --", "lodge"),
+        Side::Lodge | Side::Whole => ("clusterctl run --", "lodge"),
         // In a group of its own, whose swap cache it can have dropped.
         Side::Nbd | Side::Zram | Side::Disk => ("systemd-run -q --scope", "swap"),
     };

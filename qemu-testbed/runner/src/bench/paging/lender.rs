@@ -74,7 +74,7 @@ fn while_it_keeps(cluster: &Cluster) -> Result<f64> {
 fn while_paging(cluster: &Cluster, side: Side) -> Result<f64> {
     side.on(cluster, Scope::Jobs)?;
     let (runs, kind) = match side {
-        Side::Lodge => ("clusterctl run --", "lodge"),
+        Side::Lodge | Side::Whole => ("clusterctl run --", "lodge"),
         Side::Nbd | Side::Zram | Side::Disk => ("systemd-run -q --scope", "swap"),
     };
     let program = format!("{PROGRAMS}/pageout {kind} 1 {MEGABYTES} {HOLDER} {STAT_PORT}");

@@ -17,6 +17,8 @@ pub(super) const HOLDER: &str = "10.77.0.2";
 pub(super) enum Side {
     /// Other nodes, by Holon.
     Lodge,
+    /// The same, as if nothing could be packed.
+    Whole,
     /// Swap on nbd over TCP.
     Nbd,
     /// Swap on zram.
@@ -30,6 +32,7 @@ impl Side {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Lodge => "Holon",
+            Self::Whole => "Holon, pack 0",
             Self::Nbd => "nbd swap",
             Self::Zram => "zram",
             Self::Disk => "swap on disk",
@@ -40,6 +43,10 @@ impl Side {
     pub(super) fn on(self, cluster: &Cluster, scope: Scope) -> Result<()> {
         let line = match self {
             Self::Lodge => format!("echo {} >/proc/sys/holon/lodge/scope", scope as u8),
+            Self::Whole => format!(
+                "echo 0 >/proc/sys/holon/lodge/pack && echo {} >/proc/sys/holon/lodge/scope",
+                scope as u8
+            ),
             Self::Nbd => format!(
                 "nbd-client {HOLDER} -N swap /dev/nbd0 -swap -persist && udevadm settle && \
                  mkswap -q /dev/nbd0 && swapon /dev/nbd0"
@@ -51,7 +58,7 @@ impl Side {
         };
         cluster.sh(1, &line)?;
         let swaps = cluster.sh(1, "tail -n +2 /proc/swaps | wc -l")?;
-        let wanted = if self == Self::Lodge { "0" } else { "1" };
+        let wanted = if matches!(self, Self::Lodge | Self::Whole) { "0" } else { "1" };
         ensure!(swaps == wanted, "{}: node1 has {swaps} swap devices", self.name());
         Ok(())
     }
@@ -60,6 +67,9 @@ impl Side {
     pub(super) fn off(self, cluster: &Cluster) -> Result<()> {
         let line = match self {
             Self::Lodge => "echo 0 >/proc/sys/holon/lodge/scope",
+            Self::Whole => {
+                "echo 0 >/proc/sys/holon/lodge/scope && echo 1 >/proc/sys/holon/lodge/pack"
+            }
             Self::Nbd => "swapoff /dev/nbd0 && nbd-client -d /dev/nbd0 && udevadm settle",
             Self::Zram => "swapoff /dev/zram0 && udevadm settle && echo 1 >/sys/block/zram0/reset",
             Self::Disk => "swapoff /var/tmp/swap",

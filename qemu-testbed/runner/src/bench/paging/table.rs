@@ -94,7 +94,7 @@ pub(super) fn ratios(all: &Measured, report: &mut Report) {
 }
 
 fn latencies(all: &Measured, rows: &mut Rows<'_>) {
-    let [ours, nbd, zram, disk] = &all.sides;
+    let [ours, nbd, zram, disk, whole] = &all.sides;
     let of_pages = |series: &Series<Figures>, name| series.each(|f| f.get(ONE_BY_ONE, name));
     let half = |series: &Series<Latency>| series.each(|latency| Ok(latency.median));
     let p99 = |series: &Series<Latency>| series.each(|latency| Ok(latency.p99));
@@ -111,16 +111,18 @@ fn latencies(all: &Measured, rows: &mut Rows<'_>) {
         let what = format!("lodged page's fault: to {}, median", peer.name);
         rows.add(&what, of_pages(ours, "median_us"), of_pages(peer, "median_us"), bar);
     }
+    let what = format!("lodged page's fault, {}: to UDP echo, median", whole.name);
+    rows.add(&what, of_pages(whole, "median_us"), half(echo), Bar::Shown);
     let random = |series: &Series<Figures>| series.each(|f| per_page(f, "random-fetch", "us"));
     rows.add("random order, reading ahead: to nbd swap", random(ours), random(nbd), Bar::Shown);
 }
 
 fn throughput(all: &Measured, rows: &mut Rows<'_>) {
-    let [ours, nbd, _, _] = &all.sides;
+    let [ours, nbd, _, _, whole] = &all.sides;
     let tcp = |of: fn(&(f64, f64)) -> f64| all.tcp.each(|rates| Ok(of(rates)));
     let rate_of = |series: &Series<Figures>, line| series.each(|figures| rate(figures, line));
     let cpu_of = |series: &Series<Figures>, line| series.each(|figures| cpu(figures, line));
-    for (series, bar) in [(ours, Bar::AtLeast(0.9)), (nbd, Bar::Shown)] {
+    for (series, bar) in [(ours, Bar::AtLeast(0.9)), (whole, Bar::Shown), (nbd, Bar::Shown)] {
         let what = format!("eviction, {}: to iperf3 TCP, MB/s", series.name);
         rows.add(&what, rate_of(series, EVICTED), tcp(|rates| rates.0), bar);
         let what = format!("sequential fetch, {}: to iperf3 TCP, MB/s", series.name);
@@ -129,5 +131,7 @@ fn throughput(all: &Measured, rows: &mut Rows<'_>) {
     for (what, line) in [("evicted", EVICTED), ("fetched", FETCHED)] {
         let what = format!("CPU per {what} page, both nodes: to nbd swap");
         rows.add(&what, cpu_of(ours, line), cpu_of(nbd, line), Bar::AtMost(0.5));
+        let what = format!("{what}, {}", whole.name);
+        rows.add(&what, cpu_of(whole, line), cpu_of(nbd, line), Bar::Shown);
     }
 }
