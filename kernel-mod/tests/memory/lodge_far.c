@@ -33,8 +33,9 @@ u64 send_away(char *p, u64 pages, u64 wanted)
 		before = far = far_of(p, pages);
 		if (far >= wanted)
 			break;
-		set("force_pages", 2 * pages);
-		for (int i = 0; i < 20 && far == before; i++) {
+		/* What came back a moment ago goes last: after the other cold pages here. */
+		set("force_pages", 2 * pages + 1024);
+		for (int i = 0; i < 5 && far == before; i++) {
 			usleep(50000);
 			far = far_of(p, pages);
 		}
