@@ -25,10 +25,7 @@ use super::{
     freed::Freed,
     BASE,
 };
-use crate::{
-    lodge::content::{make, Made},
-    port::net::now,
-};
+use crate::port::net::now;
 
 /// Pages in a batch at most.
 pub(super) const PAGES: usize = 32;
@@ -132,11 +129,8 @@ impl Store {
         let rest = self.packed.get_mut(position * PACKED_MAX..).unwrap_or_default();
         let places = (rest.first_chunk_mut(), self.packed_len.get_mut(position));
         let (Some(place), Some(len)) = places else { return };
-        let made = packer.map(|packer| make(packer, self.pages.content(position), place));
-        *len = match made {
-            Some(Made::Packed(len)) => len,
-            Some(Made::AsItIs) | None => 0,
-        };
+        let packed = packer.and_then(|packer| packer.pack(self.pages.content(position), place));
+        *len = packed.unwrap_or(0);
     }
 
     /// What is sent for a page.
