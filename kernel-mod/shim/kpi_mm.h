@@ -197,6 +197,7 @@ void kpi_mm_lodge_end(struct kpi_lodge *lodge);
 size_t kpi_page_pack(const u8 *page, u8 *out, size_t len, void *work);
 /* Makes the page again; false if that is not what the bytes are. */
 bool kpi_page_unpack(const u8 *packed, size_t len, u8 *page);
+
 /*
  * Looks at up to `max` pieces of 2 MiB, aligned, from `start` on that have pages,
  * and forgets who was touched.  Returns how many; *next is where to go on, ~0 at
