@@ -162,6 +162,7 @@ struct kpi_sysctl {
 	u64 min;
 	u64 max;
 	u32 kind;
+	void *told; /* if not NULL: passed to kapi_sysctl_set when a knob was written */
 };
 
 struct kpi_sysctl_table;
@@ -170,6 +171,7 @@ struct kpi_sysctl_table *kpi_sysctl_register(const char *path, const struct kpi_
 					     size_t count);
 void kpi_sysctl_unregister(struct kpi_sysctl_table *t);
 size_t kapi_sysctl_text(void *data, u8 *out, size_t len);
+void kapi_sysctl_set(void *told);
 
 /* --- net --- */
 

@@ -17,6 +17,9 @@ use crate::{
 /// Writes the text of an entry.
 pub type TextFn = fn(&mut dyn Write);
 
+/// Hears that a knob was set. In the task that did.
+pub type ToldFn = fn();
+
 /// What an entry shows.
 #[derive(Clone, Copy)]
 pub enum Value {
@@ -24,6 +27,8 @@ pub enum Value {
     Counter(&'static AtomicU64),
     /// A number that root may set, from the second to the third.
     Knob(&'static AtomicU64, u64, u64),
+    /// The same, and then it is told that it was set.
+    Told(&'static AtomicU64, u64, u64, &'static ToldFn),
     /// A text made when it is read.
     Text(&'static TextFn),
 }
@@ -54,15 +59,20 @@ fn number(data: &'static AtomicU64) -> *mut c_void {
 }
 
 fn raw_entry(entry: &Entry) -> raw::kpi_sysctl {
+    let mut told = core::ptr::null_mut();
     let (data, min, max, kind) = match entry.value {
         Value::Counter(data) => (number(data), 0, 0, raw::KPI_SYSCTL_COUNTER),
         Value::Knob(data, min, max) => (number(data), min, max, raw::KPI_SYSCTL_KNOB),
+        Value::Told(data, min, max, tell) => {
+            told = core::ptr::from_ref(tell).cast_mut().cast();
+            (number(data), min, max, raw::KPI_SYSCTL_KNOB)
+        }
         Value::Text(text) => {
             (core::ptr::from_ref(text).cast_mut().cast(), 0, 0, raw::KPI_SYSCTL_TEXT)
         }
     };
     let name: *const c_char = entry.name.as_ptr();
-    raw::kpi_sysctl { name, data, min, max, kind }
+    raw::kpi_sysctl { name, data, min, max, kind, told }
 }
 
 impl Table {
@@ -109,4 +119,13 @@ unsafe extern "C" fn kapi_sysctl_text(data: *mut c_void, out: *mut u8, len: usiz
     let mut buffer = Buffer { to, len: 0 };
     text(&mut buffer);
     buffer.len
+}
+
+/// # Safety
+/// `told` is the function of a registered entry.
+#[no_mangle]
+unsafe extern "C" fn kapi_sysctl_set(told: *mut c_void) {
+    // SAFETY: by the function's contract.
+    let told = unsafe { *told.cast::<ToldFn>() };
+    told();
 }

@@ -27,6 +27,16 @@ static int text_handler(const struct ctl_table *t, int write, void *buf, size_t 
 	return rc;
 }
 
+static int knob_handler(const struct ctl_table *t, int write, void *buf, size_t *len, loff_t *pos)
+{
+	const struct kpi_sysctl *e = container_of((u64 *)t->extra1, struct kpi_sysctl, min);
+	int rc = proc_doulongvec_minmax(t, write, buf, len, pos);
+
+	if (write && !rc && e->told)
+		kapi_sysctl_set(e->told);
+	return rc;
+}
+
 static void fill(struct ctl_table *t, const struct kpi_sysctl *e)
 {
 	t->procname = e->name;
@@ -35,6 +45,7 @@ static void fill(struct ctl_table *t, const struct kpi_sysctl *e)
 	t->mode = e->kind == KPI_SYSCTL_KNOB ? 0644 : 0444;
 	t->proc_handler = e->kind == KPI_SYSCTL_TEXT ? text_handler : proc_doulongvec_minmax;
 	if (e->kind == KPI_SYSCTL_KNOB) {
+		t->proc_handler = knob_handler;
 		t->extra1 = (void *)&e->min;
 		t->extra2 = (void *)&e->max;
 	}

@@ -53,7 +53,7 @@ struct Evictor {
 /// Rounds of sampling for pages that are to go now: two tell who is idle.
 const FORCE_ROUNDS: u32 = 4;
 
-/// There is more room with a holder.
+/// There is more room with a holder, or root wants pages to go.
 static POKED: AtomicBool = AtomicBool::new(false);
 
 /// Has the thread go on.

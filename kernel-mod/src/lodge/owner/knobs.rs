@@ -5,12 +5,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use kapi::{
     page::PAGE_LEN,
-    sysctl::{Entry, TextFn, Value},
+    sysctl::{Entry, TextFn, ToldFn, Value},
 };
 use netproto::Duration;
 use vm_remote::retry::Policy;
 
-use super::{need, stats};
+use super::{evict, need, stats};
 use crate::port::net;
 
 /// Pages elsewhere at most: 80 bytes are kept for each.
@@ -36,6 +36,9 @@ static FETCH_FIRST_MS: AtomicU64 = AtomicU64::new(100);
 /// The least wait before a page that a task waits for is asked for again.
 static FETCH_LEAST_MS: AtomicU64 = AtomicU64::new(5);
 static GIVE_UP_MS: AtomicU64 = AtomicU64::new(30_000);
+
+/// It needs no wait until the next look.
+static FORCED: ToldFn = evict::poke;
 
 static LATENCY: TextFn = stats::latency_text;
 static OWNER: TextFn = stats::owner_text;
@@ -132,7 +135,6 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
         (c"scope", &SCOPE, 0, 2),
         (c"job_max_mb", &JOB_MAX_MB, 0, 1 << 24),
         (c"copies", &COPIES, 1, 2),
-        (c"force_pages", &FORCE_PAGES, 0, 1 << 32),
         (c"reserve_pages", &RESERVE_PAGES, 0, 1 << 24),
         (c"recall", &RECALL, 0, 1),
         (c"prefetch", &PREFETCH, 0, 1),
@@ -146,6 +148,8 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
     entries.extend(
         knobs.map(|(name, knob, min, max)| Entry { name, value: Value::Knob(knob, min, max) }),
     );
+    let value = Value::Told(&FORCE_PAGES, 0, 1 << 32, &FORCED);
+    entries.push(Entry { name: c"force_pages", value });
     entries.push(Entry { name: c"kept_pages", value: Value::Counter(&need::KEPT) });
     let texts = [(c"lodged_latency", &LATENCY), (c"owner", &OWNER)];
     entries.extend(texts.map(|(name, text)| Entry { name, value: Value::Text(text) }));
