@@ -6,7 +6,7 @@ use anyhow::{bail, Result};
 
 use super::cluster::Cluster;
 
-/// What a healthy kernel never prints.
+/// What a healthy kernel never prints, and what our module prints when it left something behind.
 const SIGNS: &[&str] = &[
     "WARNING:",
     "BUG:",
@@ -24,7 +24,11 @@ const SIGNS: &[&str] = &[
     "refcount_t:",
     "list_add corruption",
     "list_del corruption",
-    "holon: poisoned",
+    "kernel BUG at",
+    "module is poisoned",
+    "are still referred to",
+    "unloaded with",
+    "the pool can't be given back",
 ];
 
 /// No console has a line that a kernel prints when something is wrong, and after all jobs have
