@@ -3,6 +3,7 @@
 #include <linux/ip.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/udp.h>
@@ -15,7 +16,13 @@ static_assert(sizeof(struct kpi_iovec) == sizeof(struct kvec));
 static_assert(offsetof(struct kpi_iovec, base) == offsetof(struct kvec, iov_base));
 static_assert(offsetof(struct kpi_iovec, len) == offsetof(struct kvec, iov_len));
 
+/* What the longest burst needs. */
+#define OWN_ORDER get_order(SZ_64K)
+
 struct kpi_udp_scratch {
+	/* Where bursts are gathered: ours again as soon as the last one was cut up or has left,
+	 * and never cleared. While it is not ours, or not there, what the kernel would use. */
+	struct page *own;
 	struct page_frag frag;
 };
 
@@ -49,14 +56,31 @@ int kpi_udp_send(struct kpi_udp *u, u32 addr_be, u16 port, const struct kpi_iove
 
 struct kpi_udp_scratch *kpi_udp_scratch_new(void)
 {
-	return kzalloc(sizeof(struct kpi_udp_scratch), GFP_KERNEL);
+	struct kpi_udp_scratch *scratch = kzalloc(sizeof(*scratch), GFP_KERNEL);
+
+	if (scratch)
+		scratch->own = alloc_pages(GFP_KERNEL | __GFP_COMP | __GFP_NOWARN | __GFP_NORETRY,
+					   OWN_ORDER);
+	return scratch;
 }
 
 void kpi_udp_scratch_free(struct kpi_udp_scratch *scratch)
 {
 	if (scratch->frag.page)
 		put_page(scratch->frag.page);
+	if (scratch->own)
+		put_page(scratch->own);
 	kfree(scratch);
+}
+
+/* The reference that is lent with it makes that UDP fills it up and then gives it back. */
+static bool lend_own(struct kpi_udp_scratch *scratch)
+{
+	if (!scratch->own || page_ref_count(scratch->own) != 1)
+		return false;
+	get_page(scratch->own);
+	current->task_frag = (struct page_frag){ .page = scratch->own, .size = SZ_64K };
+	return true;
 }
 
 /* A task that faults may be in the middle of a send of its own, whose page is in task_frag: UDP
@@ -69,6 +93,7 @@ int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 a
 	struct sockaddr_in to = kpi_udp_ipv4(addr_be, port);
 	struct msghdr msg = to_peer(&to);
 	struct page_frag theirs = current->task_frag;
+	bool is_own;
 	int rc;
 
 	cmsg->cmsg_level = SOL_UDP;
@@ -77,9 +102,14 @@ int kpi_udp_send_burst(struct kpi_udp *u, struct kpi_udp_scratch *scratch, u32 a
 	memcpy(CMSG_DATA(cmsg), &segment_len, sizeof(u16));
 	msg.msg_control = control;
 	msg.msg_controllen = sizeof(control);
-	current->task_frag = scratch->frag;
+	is_own = lend_own(scratch);
+	if (!is_own)
+		current->task_frag = scratch->frag;
 	rc = send_all(u, &msg, iov, n);
-	scratch->frag = current->task_frag;
+	if (!is_own)
+		scratch->frag = current->task_frag;
+	else if (current->task_frag.page)
+		put_page(current->task_frag.page);
 	current->task_frag = theirs;
 	return rc;
 }
