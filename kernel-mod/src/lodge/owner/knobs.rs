@@ -143,7 +143,7 @@ pub(super) fn entries(entries: &mut Vec<Entry>) -> Result<(), TryReserveError> {
         (c"fetch_least_ms", &FETCH_LEAST_MS, 1, 10_000),
         (c"give_up_ms", &GIVE_UP_MS, 100, 3_600_000),
     ];
-    entries.try_reserve(stats::ALL.len() + knobs.len() + 3)?;
+    entries.try_reserve(stats::ALL.len() + knobs.len() + 4)?;
     entries.extend(stats::ALL.iter().map(|counter| counter.entry()));
     entries.extend(
         knobs.map(|(name, knob, min, max)| Entry { name, value: Value::Knob(knob, min, max) }),
