@@ -43,9 +43,9 @@ static void fill(struct ctl_table *t, const struct kpi_sysctl *e)
 	t->data = e->data;
 	t->maxlen = sizeof(u64);
 	t->mode = e->kind == KPI_SYSCTL_KNOB ? 0644 : 0444;
-	t->proc_handler = e->kind == KPI_SYSCTL_TEXT ? text_handler : proc_doulongvec_minmax;
+	t->proc_handler = e->kind == KPI_SYSCTL_TEXT ? text_handler :
+			  e->kind == KPI_SYSCTL_KNOB ? knob_handler : proc_doulongvec_minmax;
 	if (e->kind == KPI_SYSCTL_KNOB) {
-		t->proc_handler = knob_handler;
 		t->extra1 = (void *)&e->min;
 		t->extra2 = (void *)&e->max;
 	}
