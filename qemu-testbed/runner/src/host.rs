@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Result};
 
 use crate::process;
 
@@ -38,12 +38,32 @@ pub(crate) enum Consent {
     Given,
 }
 
+/// How often packages are installed until nothing is missing. A package may replace another one that
+/// is needed: Debian's qemu-system-data removes a qemu-utils from the backports, which is newer.
+const INSTALLS_MAX: usize = 3;
+
 /// Installs what is missing.
 pub(crate) fn prepare(consent: Consent) -> Result<()> {
-    let missing = missing();
-    if missing.is_empty() {
-        return Ok(());
+    until_none(missing, |packages| install(packages, consent))
+}
+
+fn until_none(
+    missing: impl Fn() -> Vec<&'static str>,
+    install: impl Fn(&[&str]) -> Result<()>,
+) -> Result<()> {
+    for _ in 0..INSTALLS_MAX {
+        let missing = missing();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        install(&missing)?;
     }
+    let missing = missing();
+    ensure!(missing.is_empty(), "still missing after apt-get install: {}", missing.join(" "));
+    Ok(())
+}
+
+fn install(missing: &[&str], consent: Consent) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("install these first (this host has no apt-get): {}", missing.join(" "));
     }
@@ -53,7 +73,7 @@ pub(crate) fn prepare(consent: Consent) -> Result<()> {
     }
     apt_get(&["update", "-q"])?;
     let install = ["install", "-q", "-y", "--no-install-recommends"];
-    apt_get(&[&install[..], &missing].concat())
+    apt_get(&[&install[..], missing].concat())
 }
 
 fn missing() -> Vec<&'static str> {
@@ -95,4 +115,31 @@ fn ask(question: &str) -> Result<bool> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn installs_what_installing_removed() {
+        let has = RefCell::new(vec!["new"]);
+        let missing = || {
+            let has = has.borrow();
+            ["old", "new"].into_iter().filter(|package| !has.contains(package)).collect()
+        };
+        // The first of them removes the other one.
+        let install = |packages: &[&str]| {
+            let mut has = has.borrow_mut();
+            *has = if packages.contains(&"old") { vec!["old"] } else { vec!["old", "new"] };
+            Ok(())
+        };
+        until_none(missing, install).expect("installed");
+        assert_eq!(*has.borrow(), ["old", "new"]);
+        assert!(until_none(missing, |_| Ok(())).is_ok(), "nothing to do");
+        *has.borrow_mut() = vec![];
+        assert!(until_none(missing, |_| Ok(())).is_err(), "said to be installed, and is not");
+    }
 }
