@@ -9,10 +9,19 @@
 
 #include "mm_shim.h"
 
+/* Memory that is not the process's alone, or must be here. */
+#define STAYS (VM_SPECIAL | VM_SHARED | VM_LOCKED | VM_DROPPABLE)
+
+/*
+ * What is marked for merging stays too.  ksmd maps a merged page first and enters
+ * the place in the page's list later; if migrate_vma_setup() unmaps the page in
+ * between, the place is not found when it is to be mapped again, and whoever
+ * touches it faults for ever.
+ */
 bool holon_may_lodge(struct vm_area_struct *vma)
 {
 	return vma && vma_is_anonymous(vma) && !is_vm_hugetlb_page(vma) && !vma_is_dax(vma) &&
-	       !(vma->vm_flags & (VM_SPECIAL | VM_SHARED | VM_LOCKED | VM_DROPPABLE)) &&
+	       !(vma->vm_flags & (STAYS | VM_MERGEABLE)) &&
 	       !userfaultfd_armed(vma) && !mm_has_notifiers(vma->vm_mm);
 }
 

@@ -65,7 +65,8 @@ pub(crate) fn lodged(cluster: &mut Cluster) -> Result<()> {
 }
 
 fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {
-    let said = cluster.capture(1, &format!("{PROGRAMS}/lodgetest {what}"))?;
+    // It takes minutes. A task that faults for ever ends it too.
+    let said = cluster.capture(1, &format!("timeout 1200 {PROGRAMS}/lodgetest {what}"))?;
     let text = String::from_utf8_lossy(&said.stdout);
     ensure!(said.status.success() && !text.contains("FAIL"), "lodgetest {what}: {text}");
     Ok(())
