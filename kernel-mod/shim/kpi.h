@@ -110,6 +110,7 @@ void kpi_thread_urgent(struct kpi_thread *t); /* goes before all ordinary tasks 
 bool kpi_thread_should_stop(void);
 bool kpi_fatal_signal_pending(void);
 bool kpi_signal_pending(void);
+bool kpi_is_kswapd(void);
 u32 kpi_current_pid(void);
 u32 kpi_current_process(void);
 bool kpi_capable(u32 cap);

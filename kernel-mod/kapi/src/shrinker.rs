@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Who has such memory. Called by any task that allocates, with any locks of its own held: must
-/// not sleep for a lock whose holder may allocate.
+/// not sleep for a lock whose holder may allocate. Only in kswapd, which has none, a short wait for
+/// something else is no harm.
 pub trait Reclaim: Sync {
     /// How many pages could be given back.
     fn count(&self) -> u64;

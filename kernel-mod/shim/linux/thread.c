@@ -5,6 +5,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/workqueue.h>
 
 #include "kpi.h"
@@ -43,6 +44,11 @@ bool kpi_thread_should_stop(void)
 bool kpi_fatal_signal_pending(void)
 {
 	return fatal_signal_pending(current);
+}
+
+bool kpi_is_kswapd(void)
+{
+	return current_is_kswapd();
 }
 
 bool kpi_signal_pending(void)

@@ -23,6 +23,7 @@ mod home;
 mod knobs;
 mod make;
 mod need;
+mod reclaim;
 mod sample;
 mod send;
 mod state;
@@ -35,8 +36,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use kapi::{
-    lock_class, lodge::OutOfMemory, module::Unloading, sysctl::Entry, thread::KThread, Errno,
-    Global, Mutex, Result, WaitQueue,
+    lock_class, lodge::OutOfMemory, module::Unloading, shrinker::Shrinker, sysctl::Entry,
+    thread::KThread, Errno, Global, Mutex, Result, WaitQueue,
 };
 use netproto::{Class, Message, Slot};
 use vm_remote::{
@@ -60,8 +61,8 @@ struct Base {
     threads: Mutex<Vec<KThread>>,
     /// Woken when pages have gone.
     freed: WaitQueue,
-    /// So long the kernel asks before it kills.
-    last_call: Mutex<Option<OutOfMemory>>,
+    /// So long the kernel asks for pages, and before it kills.
+    calls: Mutex<Option<(Shrinker, OutOfMemory)>>,
 }
 
 static BASE: Global<Base> = Global::new();
@@ -82,14 +83,16 @@ pub(super) fn load() -> Result {
         evict: WaitQueue::new()?,
         threads: Mutex::new(lock_class!(c"holon-lodge-threads"), Vec::new())?,
         freed: WaitQueue::new()?,
-        last_call: Mutex::new(lock_class!(c"holon-lodge-oom"), None)?,
+        calls: Mutex::new(lock_class!(c"holon-lodge-calls"), None)?,
     })?;
     let mut threads = base.threads.lock();
     threads.try_reserve_exact(3)?;
     threads.push(KThread::spawn(c"holon-evict", move || evict::run(base))?);
     drop(threads);
-    match OutOfMemory::begin(need::out_of_memory) {
-        Ok(last_call) => *base.last_call.lock() = Some(last_call),
+    let shrinker = Shrinker::new(c"holon-lodge", &reclaim::COLD_PAGES);
+    let calls = shrinker.and_then(|it| Ok((it, OutOfMemory::begin(need::out_of_memory)?)));
+    match calls {
+        Ok(calls) => *base.calls.lock() = Some(calls),
         Err(errno) => {
             end(base);
             return Err(errno);
@@ -99,8 +102,8 @@ pub(super) fn load() -> Result {
 }
 
 fn end(base: &Base) {
-    let last_call = base.last_call.lock().take();
-    drop(last_call);
+    let calls = base.calls.lock().take();
+    drop(calls);
     let threads = core::mem::take(&mut *base.threads.lock());
     drop(threads);
 }

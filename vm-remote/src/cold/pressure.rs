@@ -91,7 +91,12 @@ impl Pressure {
     fn is_pressed(&self, reading: &Reading) -> bool {
         let limits = &self.limits;
         let is_stalled = reading.stall >= limits.stall_start && reading.free < limits.free_high;
-        is_stalled || reading.free < limits.free_low || reading.asked > 0
+        is_stalled || self.is_short(reading)
+    }
+
+    /// Somebody does without memory if nothing goes.
+    const fn is_short(&self, reading: &Reading) -> bool {
+        reading.free < self.limits.free_low || reading.asked > 0
     }
 
     fn is_relieved(&self, reading: &Reading) -> bool {
@@ -111,7 +116,7 @@ impl Pressure {
             State::Calm if self.is_pressed(reading) => State::Evicting(None),
             State::Calm => State::Calm,
             // Out of memory is worse than to thrash.
-            State::Evicting(_) if !self.pays() && reading.free >= self.limits.free_low => {
+            State::Evicting(_) if !self.pays() && !self.is_short(reading) => {
                 (self.went, self.returned) = (0, 0);
                 State::Resting(now.after(self.limits.pause))
             }
@@ -122,7 +127,7 @@ impl Pressure {
             },
             State::Evicting(_) => State::Evicting(None),
             State::Resting(until) if now >= until => State::Calm,
-            State::Resting(_) if reading.free < self.limits.free_low => State::Evicting(None),
+            State::Resting(_) if self.is_short(reading) => State::Evicting(None),
             State::Resting(until) => State::Resting(until),
         };
         match self.state {
@@ -197,6 +202,9 @@ mod tests {
         assert_eq!(pressure.poll(at(2), &Reading { went: 0, returned: 0, ..bad }), 0);
         let empty = Reading { free: 10, ..bad };
         assert!(pressure.poll(at(3), &empty) > 0, "unless memory is all but gone");
+        assert_eq!(pressure.poll(at(4), &bad), 0, "and again");
+        let asked = Reading { asked: 100, ..bad };
+        assert!(pressure.poll(at(5), &asked) > 0, "or the kernel asks");
     }
 
     #[test]

@@ -314,6 +314,12 @@ impl Regions {
         is_soon
     }
 
+    /// Pages that are here, but for those that came back too soon.
+    #[must_use]
+    pub const fn present(&self) -> u64 {
+        self.present.saturating_sub(self.staying)
+    }
+
     /// Rounds so far.
     #[must_use]
     pub const fn round(&self) -> u32 {

@@ -9,7 +9,7 @@
 //! fades, so that what files needed once is not missing for ever.
 
 /// The least reserve is this part of memory.
-const LEAST_PART: u64 = 128;
+const LEAST_PART: u64 = 512;
 
 /// But no more pages than this, 256 MiB: how much a program takes until pages have gone does not
 /// grow with memory.
@@ -67,7 +67,7 @@ mod tests {
         let marks = Marks { low: LEAST, high: 2 * LEAST };
         assert_eq!(reserve.turn(TOTAL, 0, 0), marks);
         assert_eq!(reserve.turn(TOTAL, 0, 1_000), marks, "and never smaller");
-        assert_eq!(reserve.turn(1 << 24, 0, 0).low, LEAST_MAX);
+        assert_eq!(reserve.turn(1 << 26, 0, 0).low, LEAST_MAX);
     }
 
     #[test]

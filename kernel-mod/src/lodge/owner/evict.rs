@@ -38,6 +38,8 @@ use crate::port::net::now;
 
 /// Between two looks at what is wanted.
 const TICK: Duration = Duration::from_millis(100);
+/// The same while pages are to go.
+const SHORT_TICK: Duration = Duration::from_millis(20);
 
 /// What is being done.
 struct Evictor {
@@ -81,7 +83,8 @@ pub(super) fn run(base: &'static Base) {
             should_stop() || is_over || need::is_asked() || POKED.swap(false, Ordering::AcqRel)
         };
         // Its condition or its time ends this wait.
-        let _ = base.evict.wait(Mode::Idle, Some(TICK), is_over);
+        let rest = evictor.as_ref().map_or(TICK, |evictor| evictor.rest());
+        let _ = base.evict.wait(Mode::Idle, Some(rest), is_over);
     }
     if let (Some(evictor), Some(owning)) = (&mut evictor, owning()) {
         evictor.end(owning);
@@ -141,13 +144,28 @@ impl Evictor {
                 (self.left, self.rounds) = (demand.at_once, FORCE_ROUNDS);
             }
             if self.rounds == 0 {
-                self.left = demand.pages;
+                self.left = if is_anybody_watched() { demand.pages } else { 0 };
             }
-            if demand.sample || self.left != 0 && self.need.may_sample() {
-                self.sampler.round();
+            if demand.sample || self.left != 0 && self.need.must_sample() {
+                self.sample();
             }
         }
         self.send_away(owning);
+    }
+
+    fn sample(&mut self) {
+        let began = now();
+        self.sampler.round();
+        self.need.sampled(began);
+    }
+
+    /// Until it is to be looked again at what is wanted.
+    fn rest(&self) -> Duration {
+        if self.left == 0 {
+            TICK
+        } else {
+            SHORT_TICK
+        }
     }
 
     /// Sends away what is to go, as far as it can be done now.
@@ -223,18 +241,27 @@ impl Evictor {
     /// Puts the coldest pages of one process into the buffer, copied.
     #[inline(never)]
     fn fill(&mut self, owning: &Owning, store: &mut Store, most: u64) -> bool {
+        let mut is_fresh = false;
         loop {
             store.pages.clear();
             let limit = knobs::job_max_pages();
             let room = |job| owning.state.lock().shares.room(job, limit);
             let Some(whose) = self.sampler.choose(&mut store.pages, most, room) else {
-                if self.rounds == 0 {
-                    return false;
+                match self.rounds.checked_sub(1) {
+                    Some(left) => self.rounds = left,
+                    None if !is_fresh && self.need.may_sample() => (),
+                    None => {
+                        if is_fresh {
+                            self.need.found(false);
+                        }
+                        return false;
+                    }
                 }
-                self.rounds -= 1;
-                self.sampler.round();
+                self.sample();
+                is_fresh = true;
                 continue;
             };
+            self.need.found(true);
             let copied = match whose.mm.get() {
                 Some(mm) => store.pages.copy_out(&mm),
                 None => Err(Errno::ESRCH),

@@ -20,6 +20,13 @@ const STEP_MAX: u32 = 2048;
 
 /// Between two rounds of sampling while pages go: what is used at all is touched in that time.
 const ROUND: Span = Span::from_ms(500);
+/// And at least, when all that was found cold has gone and more is to go: then ages are told apart
+/// by less time, for memory turns over in less.
+const LEAST_ROUND: Span = Span::from_ms(50);
+/// And so many times what a round takes, on a busy node with its waits for a processor.
+const ROUND_PART: u64 = 3;
+/// After so many rounds that found nothing they are made no oftener than else: all is in use.
+const FRUITLESS_MAX: u32 = 4;
 /// And while memory is only nearly short: so that ages are known when it is.
 const EARLY_ROUND: Span = Span::from_ms(2_000);
 
@@ -33,6 +40,9 @@ const LAST_CALL_PAGES: u64 = 1024;
 
 /// Pages that are wanted before a process is killed.
 static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// Pages that the kernel's reclaim wants.
+static WANTED: AtomicU64 = AtomicU64::new(0);
 
 /// Available pages below which some are to go.
 pub(super) static KEPT: AtomicU64 = AtomicU64::new(0);
@@ -53,9 +63,20 @@ pub(super) struct Need {
     reserve: Reserve,
     looked: Instant,
     sampled: Instant,
+    // How long the last round took.
+    round_took: Span,
+    // Rounds in a row that found nothing.
+    fruitless: u32,
     went: u64,
     returned: u64,
     files_back: u64,
+    // What had come back when the reserve was last reckoned.
+    reckoned: u64,
+}
+
+/// Pages of ours, so far.
+fn came_back() -> u64 {
+    stats::FETCHED_FAULT.get() + stats::FETCHED_AHEAD.get()
 }
 
 impl Need {
@@ -76,34 +97,37 @@ impl Need {
             reserve: Reserve::default(),
             looked: never,
             sampled: never,
+            round_took: Span::ZERO,
+            fruitless: 0,
             went: 0,
             returned: 0,
             files_back: Memory::now().files_back,
+            reckoned: 0,
         }
     }
 
     /// Looks at everything, if it is time for it. `forced` pages are wanted by root.
     pub(super) fn look(&mut self, forced: u64) -> Option<Demand> {
         let asked = ASKED.swap(0, Ordering::AcqRel);
-        if now().since(self.looked) < LOOK && asked == 0 && forced == 0 {
+        let wanted = WANTED.swap(0, Ordering::AcqRel).max(asked);
+        if now().since(self.looked) < LOOK && wanted == 0 && forced == 0 {
             return None;
         }
-        self.looked = now();
         let memory = Memory::now();
         let free = memory.available / PAGE_LEN as u64;
         // A balloon or an unplugged bank makes the machine another one.
         let total = memory.total / PAGE_LEN as u64;
-        let files = memory.files_back.saturating_sub(self.files_back);
-        self.files_back = memory.files_back;
+        // The kernel may ask far more often than the reserve is to fade.
+        if now().since(self.looked) >= LOOK {
+            self.looked = now();
+            self.reckon(&memory, total);
+        }
         let went = stats::EVICTED.get();
-        let returned = stats::FETCHED_FAULT.get() + stats::FETCHED_AHEAD.get();
-        let marks = self.reserve.turn(total, files, returned - self.returned);
-        KEPT.store(marks.low, Ordering::Relaxed);
-        self.pressure.set_free(marks.low, marks.high);
+        let returned = came_back();
         let reading = Reading {
             stall: stall::share(),
             free,
-            asked,
+            asked: wanted,
             went: went - self.went,
             returned: returned - self.returned,
         };
@@ -114,17 +138,42 @@ impl Need {
         Some(Demand { pages: u64::from(pages), at_once: asked.max(forced), sample })
     }
 
-    fn is_due(&mut self, span: Span) -> bool {
-        let is_due = now().since(self.sampled) >= span;
-        if is_due {
-            self.sampled = now();
-        }
-        is_due
+    /// How much is to be kept available.
+    fn reckon(&mut self, memory: &Memory, total: u64) {
+        let files = memory.files_back.saturating_sub(self.files_back);
+        let came_back = came_back();
+        let ours = came_back - self.reckoned;
+        (self.files_back, self.reckoned) = (memory.files_back, came_back);
+        let marks = self.reserve.turn(total, files, ours);
+        KEPT.store(marks.low, Ordering::Relaxed);
+        self.pressure.set_free(marks.low, marks.high);
     }
 
-    /// Whether another round may be made for pages that are to go.
-    pub(super) fn may_sample(&mut self) -> bool {
+    fn is_due(&self, span: Span) -> bool {
+        now().since(self.sampled) >= span
+    }
+
+    /// Whether another round is due while pages are to go.
+    pub(super) fn must_sample(&self) -> bool {
         self.is_due(ROUND)
+    }
+
+    /// Whether another round may be made although nothing that was found cold is left.
+    pub(super) fn may_sample(&self) -> bool {
+        let least = Span::from_ns(self.round_took.as_ns().saturating_mul(ROUND_PART));
+        let is_fruitless = self.fruitless >= FRUITLESS_MAX;
+        self.is_due(if is_fruitless { ROUND } else { least.max(LEAST_ROUND).min(ROUND) })
+    }
+
+    /// Whether the last round found anything.
+    pub(super) fn found(&mut self, any: bool) {
+        self.fruitless = if any { 0 } else { self.fruitless.saturating_add(1) };
+    }
+
+    /// A round was made, begun then.
+    pub(super) fn sampled(&mut self, began: Instant) {
+        self.sampled = now();
+        self.round_took = self.sampled.since(began);
     }
 }
 
@@ -152,12 +201,18 @@ pub(super) fn out_of_memory() -> u64 {
     gone
 }
 
+/// The kernel's reclaim wants so many pages to go.
+pub(super) fn want(pages: u64) {
+    WANTED.fetch_max(pages, Ordering::AcqRel);
+}
+
 /// Nothing can be done about what was asked for.
 pub(super) fn forget() {
+    WANTED.store(0, Ordering::Release);
     ASKED.store(0, Ordering::Release);
 }
 
 /// Whether the kernel asked. For wait conditions.
 pub(super) fn is_asked() -> bool {
-    ASKED.load(Ordering::Acquire) != 0
+    ASKED.load(Ordering::Acquire) != 0 || WANTED.load(Ordering::Acquire) != 0
 }

@@ -18,6 +18,7 @@ use vm_remote::cold::{
 };
 
 use super::{
+    reclaim,
     state::Whose,
     stats,
     watch::{self, Watch},
@@ -141,6 +142,7 @@ impl Sampler {
             self.look_at(at);
         }
         self.known.regions.end_round();
+        reclaim::set_here(self.known.regions.present());
         stats::ROUNDS.add(1);
     }
 

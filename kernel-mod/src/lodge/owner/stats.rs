@@ -42,9 +42,11 @@ pub(super) static ROUNDS: Counter = Counter::new(c"sample_rounds");
 
 /// The kernel was about to kill a process for memory.
 pub(super) static LAST_CALLS: Counter = Counter::new(c"last_calls");
+/// Pages that the kernel's reclaim asked for.
+pub(super) static RECLAIM_ASKED: Counter = Counter::new(c"reclaim_asked");
 
 /// All, for the table.
-pub(super) static ALL: [&Counter; 18] = [
+pub(super) static ALL: [&Counter; 19] = [
     &PIECES_STRAY,
     &FETCHED_FAULT,
     &FETCHED_AHEAD,
@@ -63,6 +65,7 @@ pub(super) static ALL: [&Counter; 18] = [
     &MENDS_WITHOUT_BUFFER,
     &ROUNDS,
     &LAST_CALLS,
+    &RECLAIM_ASKED,
 ];
 
 /// Latencies of faults.

@@ -59,6 +59,8 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     let total = "awk '$1 == \"MemTotal:\" { print int($2 / 1024) }' /proc/meminfo";
     let total_mb = number(cluster, total)?;
     let before = number(cluster, &evicted)?;
+    let asked = format!("cat {LODGE}/reclaim_asked");
+    let asked_before = number(cluster, &asked)?;
     cluster.sh(1, &format!("echo 2 >{LODGE}/scope"))?;
     let ran = cluster.capture(1, &format!("{PROGRAMS}/workset random {total_mb} {CHANGES}"));
     // What went of the system's own comes home.
@@ -74,5 +76,7 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     );
     let went_mb = (number(cluster, &evicted)? - before) * 4096 / 1_048_576;
     ensure!(went_mb >= GONE_MIN_MB, "only {went_mb} MB went elsewhere");
+    let asked = number(cluster, &asked)? - asked_before;
+    ensure!(asked > 0, "{went_mb} MB went, none because the kernel's reclaim asked");
     Ok(())
 }

@@ -1,0 +1,69 @@
+//! The kernel's own reclaim asks for pages, as it asks all who have some: by how many there are,
+//! and the more of them the harder memory is to find. So pages go beside files, and not only after
+//! all files that are in use.
+
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use kapi::{clock, shrinker::Reclaim, thread::is_kswapd, wait::Mode};
+
+use super::{
+    knobs::{self, Scope},
+    need, owning, stats, BASE,
+};
+
+/// How long kswapd waits for pages to go: without it, it would take files meanwhile.
+const WAIT: Duration = Duration::from_millis(20);
+/// After none went, it does not wait for so long.
+const NO_WAIT_NS: u64 = 500_000_000;
+
+/// Pages here that may go, as of the last round of sampling.
+static HERE: AtomicU64 = AtomicU64::new(0);
+/// Until then it is of no use to wait.
+static NO_WAIT_UNTIL_NS: AtomicU64 = AtomicU64::new(0);
+
+/// A round of sampling has found so many.
+pub(super) fn set_here(pages: u64) {
+    HERE.store(pages, Ordering::Relaxed);
+}
+
+/// Pages of programs that may go.
+pub(super) struct ColdPages;
+
+/// For the shrinker.
+pub(super) static COLD_PAGES: ColdPages = ColdPages;
+
+// Only kswapd is answered: all tasks that look for memory themselves have woken it, and who empties
+// the kernel's caches by hand does not mean programs' pages.
+impl Reclaim for ColdPages {
+    fn count(&self) -> u64 {
+        let may_go = is_kswapd() && owning().is_some() && knobs::scope() != Scope::None;
+        if may_go {
+            HERE.load(Ordering::Relaxed)
+        } else {
+            0
+        }
+    }
+
+    fn scan(&self, pages: u64) -> Option<u64> {
+        let base = BASE.get().filter(|_| is_kswapd())?;
+        let before = stats::EVICTED.get();
+        let gone = || stats::EVICTED.get() - before;
+        stats::RECLAIM_ASKED.add(pages);
+        need::want(pages);
+        base.evict.wake_all();
+        if clock::now_ns() < NO_WAIT_UNTIL_NS.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Whatever ends it, what went by then counts.
+        let _ = base.freed.wait(Mode::Idle, Some(WAIT), || gone() >= pages);
+        let gone = gone().min(pages);
+        if gone == 0 {
+            NO_WAIT_UNTIL_NS.store(clock::now_ns() + NO_WAIT_NS, Ordering::Relaxed);
+            return None;
+        }
+        Some(gone)
+    }
+}
