@@ -38,8 +38,8 @@ pub(crate) enum Consent {
     Given,
 }
 
-/// How often packages are installed until nothing is missing. A package may replace another one that
-/// is needed: Debian's qemu-system-data removes a qemu-utils from the backports, which is newer.
+/// How often packages are installed until nothing is missing. One may remove another one that is
+/// needed: Debian's qemu-system-data removes a qemu-utils from the backports, which is newer.
 const INSTALLS_MAX: usize = 3;
 
 /// Installs what is missing.

@@ -4,14 +4,15 @@
 // workset scan MEGABYTES TIMES: fills it, then reads and changes each page in order, TIMES times
 // workset sort MEGABYTES: fills it with random numbers and sorts them in place
 //
-// Each checks what it did and prints "done us N", the time of all of it. For running with more
-// memory than there is.
+// Each checks what it did and prints "done us N resident_kb M", the time of all of it and what it
+// has in memory then. For running with more memory than there is.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WORDS_PER_PAGE 512
 
@@ -24,6 +25,17 @@ static int64_t now_ns(void)
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+static long resident_kb(void)
+{
+	long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+	if (file && fscanf(file, "%*d %ld", &pages) != 1)
+		pages = 0;
+	if (file)
+		fclose(file);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 static uint64_t draw(void)
@@ -144,6 +156,6 @@ int main(int argc, char **argv)
 		  !strcmp(argv[1], "scan")   ? scan(times) :
 		  !strcmp(argv[1], "sort")   ? sorted() : 2;
 	if (!bad)
-		printf("done us %.0f\n", (now_ns() - start) / 1e3);
+		printf("done us %.0f resident_kb %ld\n", (now_ns() - start) / 1e3, resident_kb());
 	return bad;
 }
