@@ -14,13 +14,14 @@
 /* All come home without being touched. */
 static void call_home(char *m)
 {
-	u64 end = now_ns() + 60000000000ull;
+	u64 end = now_ns() + 60000000000ull, far;
 
 	set("recall", 1);
-	while (far_of(m, PAGES) && now_ns() < end)
+	while ((far = far_of(m, PAGES)) && now_ns() < end)
 		usleep(20000);
+	/* From here on they may go again. */
 	set("recall", 0);
-	CHECK(far_of(m, PAGES) == 0);
+	CHECK(far == 0);
 }
 
 static void go_and_come(char *m)

@@ -50,6 +50,8 @@ struct Evictor {
     left: u64,
     /// They go at once: rounds of sampling that may be made for them without a wait.
     rounds: u32,
+    /// They are wanted by root or before a kill: when those rounds are used up, that is all.
+    is_forced: bool,
 }
 
 /// Rounds of sampling for pages that are to go now: two tell who is idle.
@@ -105,7 +107,7 @@ fn begin(base: &'static Base) -> Option<Box<Evictor>> {
     match made {
         Ok((sampler, packer)) => {
             let need = Need::new();
-            Some(Box::new(Evictor { sampler, packer, need, left: 0, rounds: 0 }))
+            Some(Box::new(Evictor { sampler, packer, need, left: 0, rounds: 0, is_forced: false }))
         }
         Err(errno) => {
             log::warn!("pages can't lodge elsewhere: {errno}");
@@ -142,9 +144,11 @@ impl Evictor {
         if let Some(demand) = self.need.look(forced) {
             if demand.at_once != 0 {
                 (self.left, self.rounds) = (demand.at_once, FORCE_ROUNDS);
+                self.is_forced = true;
             }
             if self.rounds == 0 {
                 self.left = if is_anybody_watched() { demand.pages } else { 0 };
+                self.is_forced = false;
             }
             if demand.sample || self.left != 0 && self.need.must_sample() {
                 self.sample();
@@ -249,7 +253,7 @@ impl Evictor {
             let Some(whose) = self.sampler.choose(&mut store.pages, most, room) else {
                 match self.rounds.checked_sub(1) {
                     Some(left) => self.rounds = left,
-                    None if !is_fresh && self.need.may_sample() => (),
+                    None if !is_fresh && !self.is_forced && self.need.may_sample() => (),
                     None => {
                         if is_fresh {
                             self.need.found(false);
