@@ -65,7 +65,7 @@ pub(crate) fn lodged(cluster: &mut Cluster) -> Result<()> {
 }
 
 fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {
-    // It takes minutes. A task that faults for ever ends it too.
+    // It takes minutes; a task that faults for ever is to be a failure.
     let said = cluster.capture(1, &format!("timeout 1200 {PROGRAMS}/lodgetest {what}"))?;
     let text = String::from_utf8_lossy(&said.stdout);
     ensure!(said.status.success() && !text.contains("FAIL"), "lodgetest {what}: {text}");
