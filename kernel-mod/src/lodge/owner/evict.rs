@@ -138,7 +138,7 @@ impl Evictor {
     fn turn(&mut self, owning: &'static Owning, forced: u64) {
         // Memory may be all gone: nothing here allocates, or waits for who does.
         let _reserves = NoReclaim::enter();
-        if crate::memory::pool_is_short() {
+        if crate::memory::pool_is_short() || owning.entries_missing() != 0 {
             owning.want_pool();
         }
         if let Some(demand) = self.need.look(forced) {
@@ -376,9 +376,8 @@ impl Owning {
             shares.end(tag.map_or(0, share_of), 1);
         }
         for (position, frame) in frames.iter().enumerate().filter(|at| gone & 1 << at.0 != 0) {
-            let entry = state.owner.entry_at(op, position as u8);
-            if let Some(place) = entry.and_then(|entry| self.frames.get(entry.0 as usize)) {
-                place.store(*frame, Ordering::Release);
+            if let Some(entry) = state.owner.entry_at(op, position as u8) {
+                state.owner.set_frame(entry, *frame);
             }
         }
         self.far.fetch_add(u64::from(gone.count_ones()), Ordering::AcqRel);

@@ -77,11 +77,11 @@ impl Home {
     /// Lodged pages from the cursor on.
     #[inline(never)]
     fn recall(&mut self, owning: &Owning, list: &mut [EntryId; PAGES]) -> usize {
-        let end = owning.frames.len() as u32;
         let mut count = 0;
         let state = owning.state.lock();
+        let end = state.owner.room();
         for _ in 0..LOOK {
-            if self.cursor == end {
+            if self.cursor >= end {
                 if !self.found {
                     knobs::end_recall();
                 }
@@ -121,8 +121,9 @@ impl Home {
         let mut came =
             Came { frames: [0; PAGES], tags: [0; PAGES], pages: [const { None }; PAGES], count: 0 };
         let mut entries = [None; PAGES];
-        for (position, entry) in entries.iter_mut().enumerate() {
-            *entry = state.owner.entry_at(op, position as u8);
+        for (position, place) in entries.iter_mut().enumerate() {
+            let entry = state.owner.entry_at(op, position as u8);
+            *place = entry.and_then(|entry| Some((entry, state.owner.frame(entry)?)));
         }
         let ended = owning.end_fetch(&mut state, op);
         drop(state);
@@ -134,11 +135,8 @@ impl Home {
         }
         for (position, (entry, page)) in entries.iter().zip(&mut fetch.pages).enumerate() {
             let is_here = fetch.came >> position & 1 != 0;
-            let frame = entry.and_then(|entry| owning.frame_of(entry));
-            if let (true, Some(entry), Some(frame), Some(page)) =
-                (is_here, entry, frame, page.take())
-            {
-                came.frames[came.count] = frame;
+            if let (true, Some((entry, frame)), Some(page)) = (is_here, entry, page.take()) {
+                came.frames[came.count] = *frame;
                 came.tags[came.count] = lodged_word(entry.0);
                 came.pages[came.count] = Some(page);
                 came.count += 1;

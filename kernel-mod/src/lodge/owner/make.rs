@@ -123,7 +123,6 @@ fn parts(owner: Owner, entries: u32) -> Result<Owning> {
         unpacking: Mutex::new(lock_class!(c"holon-lodge-unpack"), zeroed_vec(PACKED_MAX)?)?,
         programs: Programs::new()?,
         freed: Freed::new(entries)?,
-        frames: list(entries as usize, || Ok(AtomicU64::new(0)))?,
         far: AtomicU64::new(0),
         due: AtomicBool::new(false),
         work: WaitQueue::new()?,

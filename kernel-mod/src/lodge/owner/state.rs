@@ -17,7 +17,7 @@ use vm_remote::{
     cold::shares::{Place, Shares},
     gather::Gather,
     latency::Histogram,
-    lodge::owner::{EntryId, OpId, OpKind, Owner},
+    lodge::owner::{OpId, OpKind, Owner},
 };
 
 use super::{
@@ -176,14 +176,12 @@ pub(super) struct Owning {
     pub(super) programs: Programs,
     /// Entries whose page was given up.
     pub(super) freed: Freed,
-    /// By entry: the frame of the pool that stands for it.
-    pub(super) frames: Vec<AtomicU64>,
     /// Frames of the pool that stand for pages elsewhere.
     pub(super) far: AtomicU64,
     /// For the thread: something is to be done now.
     pub(super) due: AtomicBool,
     pub(super) work: WaitQueue,
-    /// For the pool to grow, on a thread that may wait for memory.
+    /// For the pool and the table to grow, on a thread that may wait for memory.
     pub(super) is_pool_wanted: AtomicBool,
     pub(super) pool: WaitQueue,
     /// For who sends long messages: grows when a link's queue has room again.
@@ -249,7 +247,7 @@ impl Owning {
         }
     }
 
-    /// Has the pool grow.
+    /// Has the pool and the table grow.
     pub(super) fn want_pool(&self) {
         if !self.is_pool_wanted.swap(true, Ordering::AcqRel) {
             self.pool.wake_one();
@@ -260,12 +258,6 @@ impl Owning {
     pub(super) fn made_room(&self) {
         self.sendable.fetch_add(1, Ordering::AcqRel);
         self.sending.wake_all();
-    }
-
-    /// The frame of the pool that stands for an entry, or did when it last went.
-    pub(super) fn frame_of(&self, entry: EntryId) -> Option<u64> {
-        let frame = self.frames.get(entry.0 as usize)?.load(Ordering::Acquire);
-        (frame != 0).then_some(frame)
     }
 
     /// The buffer that a STORE of this batch is sent from.

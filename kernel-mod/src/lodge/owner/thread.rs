@@ -8,7 +8,7 @@ use kapi::{
     wait::Mode,
 };
 use netproto::Instant;
-use vm_remote::lodge::owner::EntryId;
+use vm_remote::lodge::owner::{Block, EntryId};
 
 use super::{
     home::Home,
@@ -52,8 +52,12 @@ pub(super) fn run(owning: &Owning, mut home: Home) {
     }
 }
 
-/// Grows the pool when it is wanted, until the thread is stopped. Growing takes memory: it may have
-/// to wait until pages have gone, so it is not for the thread that has them go.
+/// Entries that are kept free for pages that go out, where nothing may be allocated: as many as
+/// the pool keeps free.
+const ENTRIES_AHEAD: u32 = 8192;
+
+/// Grows the pool and the table when it is wanted, until the thread is stopped. Growing takes
+/// memory: it may have to wait until pages have gone, so it is not for the thread that has them go.
 pub(super) fn grow_pool(owning: &Owning) {
     while !should_stop() {
         let is_wanted = || owning.is_pool_wanted.load(Ordering::Acquire) || should_stop();
@@ -63,6 +67,7 @@ pub(super) fn grow_pool(owning: &Owning) {
             if let Err(errno) = crate::memory::pool_ahead() {
                 log::debug!("no room for pages elsewhere: {errno}");
             }
+            owning.grow_table();
         }
     }
 }
@@ -91,6 +96,24 @@ impl Owning {
         self.let_module_go();
         let state = self.state.lock();
         state.owner.poll_timeout(now())
+    }
+
+    /// Entries that are missing until enough are free.
+    pub(super) fn entries_missing(&self) -> u32 {
+        self.state.lock().owner.missing(ENTRIES_AHEAD)
+    }
+
+    /// Makes them, as far as there is memory.
+    #[inline(never)]
+    fn grow_table(&self) {
+        while self.entries_missing() != 0 && !should_stop() {
+            let Ok(block) = Block::new() else {
+                log::debug!("no memory for more pages elsewhere");
+                return;
+            };
+            let left = self.state.lock().owner.grow(block);
+            drop(left);
+        }
     }
 
     /// A page of the pool was given up. From any context.

@@ -21,6 +21,9 @@ use crate::lodge::owner::OpId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub u32);
 
+/// No table is so large.
+pub(super) const NO_ENTRY: EntryId = EntryId(u32::MAX);
+
 /// Why a page can't be had any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
@@ -98,6 +101,8 @@ pub(super) struct Entry {
     pub(super) generation: u64,
     /// What the driver wants to find again: whose page it is.
     pub(super) tag: u64,
+    /// And by what the driver finds it in the process.
+    pub(super) frame: u64,
     pub(super) seal: Seal,
     pub(super) stage: Stage,
     pub(super) wanted: u8,
@@ -105,6 +110,8 @@ pub(super) struct Entry {
     /// The batches that read it: for the driver, and to mend.
     pub(super) fetch: Option<OpId>,
     pub(super) mend: Option<OpId>,
+    /// While it is free: another one.
+    pub(super) next_free: EntryId,
 }
 
 impl Entry {
@@ -113,12 +120,14 @@ impl Entry {
         Self {
             generation: 0,
             tag: 0,
+            frame: 0,
             seal: Seal::NONE,
             stage: Stage::Free,
             wanted: 1,
             copies: [copy; COPIES_ROOM],
             fetch: None,
             mend: None,
+            next_free: NO_ENTRY,
         }
     }
 

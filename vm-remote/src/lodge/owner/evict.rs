@@ -57,14 +57,17 @@ impl Owner {
             return Err(EvictRefused::BadCount);
         }
         let count = u32::try_from(pages.len()).map_err(|_| EvictRefused::BadCount)?;
-        let from = self.free.len().checked_sub(pages.len()).ok_or(EvictRefused::NoEntries)?;
+        if self.entries.free() < count {
+            return Err(EvictRefused::NoEntries);
+        }
         let id = self.free_op().ok_or(EvictRefused::NoBatch)?;
         let targets = self.targets(now, count, copies).ok_or(EvictRefused::NoRoom)?;
         let mut ids = [EntryId(0); PAGES_MAX];
-        for (place, number) in ids.iter_mut().zip(self.free.drain(from..)) {
-            *place = EntryId(number);
+        let ids = ids.get_mut(..pages.len()).ok_or(EvictRefused::BadCount)?;
+        for place in ids.iter_mut() {
+            *place = self.entries.take().ok_or(EvictRefused::NoEntries)?;
         }
-        let ids = ids.get(..pages.len()).unwrap_or_default();
+        let ids = &*ids;
         for (id, page) in ids.iter().zip(pages) {
             let Some(entry) = self.entry_mut(*id) else {
                 continue;

@@ -52,7 +52,7 @@ impl Owner {
         (lender.limit, lender.used, lender.spare) = (0, 0, 0);
         lender.asked = None;
         lender.ask_unsent = false;
-        for number in 0..self.config.entries {
+        for number in 0..self.room() {
             let id = EntryId(number);
             let copy = self.entry_mut(id).and_then(|entry| entry.copy_at(peer.slot));
             if let Some(copy) = copy {
@@ -201,13 +201,13 @@ impl Owner {
         let mut left = message.pages.saturating_sub(back);
         let stages = [CopyStage::Unwanted, CopyStage::Leaving, CopyStage::Told, CopyStage::Sending];
         let used = lender.used;
-        let visits = SHED_VISITS_MAX.min(self.config.entries);
+        let visits = SHED_VISITS_MAX.min(self.room());
         if left == 0 || used == 0 {
             return;
         }
         // What is on its way out already counts.
         let mut found = 0;
-        for number in 0..self.config.entries {
+        for number in 0..self.room() {
             let copy = self.entry_mut(EntryId(number)).and_then(|entry| entry.copy_at(from.slot));
             found += u32::from(copy.is_some_and(|copy| stages.contains(&copy.stage)));
         }
@@ -218,7 +218,7 @@ impl Owner {
             }
             let id = EntryId(self.shed_cursor);
             let next = self.shed_cursor.saturating_add(1);
-            self.shed_cursor = if next < self.config.entries { next } else { 0 };
+            self.shed_cursor = if next < self.room() { next } else { 0 };
             let entry = self.entry_mut(id).filter(|entry| entry.stage == Stage::Lodged);
             let copy = entry.and_then(|entry| entry.copy_at(from.slot));
             if let Some(copy) = copy.filter(|copy| copy.stage == CopyStage::Held) {

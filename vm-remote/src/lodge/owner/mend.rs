@@ -23,7 +23,7 @@ impl Owner {
         let (entries, lenders, homing) = (&self.entries, &self.lenders, &mut self.homing);
         let (mut target, mut room, mut count) = (None, 0, 0_usize);
         self.mending.visit(VISITS_MAX, |number| {
-            let Some(entry) = usize::try_from(number).ok().and_then(|at| entries.get(at)) else {
+            let Some(entry) = entries.get(EntryId(number)) else {
                 return true;
             };
             let copies = entry.copies.iter().filter(|copy| copy.counts()).count();

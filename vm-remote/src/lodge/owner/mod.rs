@@ -5,7 +5,8 @@
 //! [`Owner::poll_transmit`], [`Owner::poll_over`] and [`Owner::poll_homing`], then wait for
 //! [`Owner::poll_timeout`].
 //!
-//! Contract: all memory is taken in [`Owner::new`]; nothing on the way out of a page allocates. A
+//! Contract: all memory is taken in [`Owner::new`] and [`Block::new`], and [`Owner::missing`] says when
+//! to take more; nothing on the way out of a page allocates. A
 //! page goes from here only after all its holders said that they checked and keep it. A page that
 //! can't be had is an error of its fetch, never something else's content.
 //!
@@ -15,6 +16,7 @@
 //! - An entry that is free has no copy anywhere and is in no batch.
 
 mod drive;
+mod entries;
 mod entry;
 mod evict;
 mod fetch;
@@ -25,6 +27,7 @@ mod peers;
 mod release;
 mod state;
 
+pub use entries::Block;
 pub use entry::{CopyStage, EntryId, Loss, PageCopy, Stage};
 pub use evict::{EvictRefused, Page};
 pub use fetch::{Accepted, FetchRefused};

@@ -44,7 +44,7 @@ impl Owner {
             let (mut holder, mut list, mut count) = (None, [EntryId(0); PAGES_MAX], 0_usize);
             let entries = &self.entries;
             self.leaving.visit(VISITS_MAX, |number| {
-                let entry = usize::try_from(number).ok().and_then(|at| entries.get(at));
+                let entry = entries.get(EntryId(number));
                 let found = entry.into_iter().flat_map(|entry| &entry.copies).find(|copy| {
                     let is_free = busy & (1 << copy.slot.get()) == 0;
                     copy.stage == CopyStage::Leaving

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use netproto::{Duration, Instant, RequestId, Slot};
 
 use crate::lodge::marks::Marks;
+use crate::lodge::owner::entries::{Block, Entries};
 use crate::lodge::owner::entry::{CopyStage, Entry, EntryId, Loss, PageCopy, Stage};
 use crate::lodge::owner::op::{Op, OpId, OpKind};
 use crate::lodge::owner::peers::{Lender, Lenders};
@@ -14,7 +15,8 @@ use crate::retry::Policy;
 /// Sizes and times.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// Pages that may lodge elsewhere at the same time; 72 bytes are kept for each.
+    /// Pages that may lodge elsewhere at the same time. Half a byte is kept for each, and 56 bytes
+    /// for as many as [`Owner::grow`] has made room for.
     pub entries: u32,
     /// Batches under way at most, below 1024.
     pub ops: u16,
@@ -62,8 +64,7 @@ pub(super) const OP_BITS: u32 = 10;
 #[derive(Debug)]
 pub struct Owner {
     pub(super) config: Config,
-    pub(super) entries: Vec<Entry>,
-    pub(super) free: Vec<u32>,
+    pub(super) entries: Entries,
     pub(super) ops: Vec<Option<Op>>,
     pub(super) lenders: Lenders,
     pub(super) leaving: Marks,
@@ -82,21 +83,13 @@ impl Owner {
     /// # Errors
     /// No memory.
     pub fn new(config: Config) -> Result<Self, TryReserveError> {
-        let count = usize::try_from(config.entries).unwrap_or(usize::MAX);
         let op_count = usize::from(config.ops.min((1 << OP_BITS) - 1));
-        let (mut entries, mut free, mut ops) = (Vec::new(), Vec::new(), Vec::new());
-        entries.try_reserve_exact(count)?;
-        free.try_reserve_exact(count)?;
+        let mut ops = Vec::new();
         ops.try_reserve_exact(op_count)?;
-        if let Some(none) = Slot::new(0) {
-            entries.resize(count, Entry::new(none));
-        }
-        free.extend((0..config.entries).rev());
         ops.resize(op_count, None);
         Ok(Self {
             config,
-            entries,
-            free,
+            entries: Entries::new(config.entries)?,
             ops,
             lenders: Lenders::new()?,
             leaving: Marks::new(config.entries)?,
@@ -111,11 +104,11 @@ impl Owner {
     }
 
     pub(super) fn entry(&self, id: EntryId) -> Option<&Entry> {
-        self.entries.get(usize::try_from(id.0).ok()?)
+        self.entries.get(id)
     }
 
     pub(super) fn entry_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
-        self.entries.get_mut(usize::try_from(id.0).ok()?)
+        self.entries.get_mut(id)
     }
 
     pub(super) fn op(&self, id: OpId) -> Option<&Op> {
@@ -180,8 +173,7 @@ impl Owner {
         let (leaves, needs_mending) = (entry.has_leaving(), entry.needs_mending());
         let is_free = entry.stage == Stage::Ending && !entry.copies.iter().any(PageCopy::counts);
         if is_free {
-            entry.stage = Stage::Free;
-            self.free.push(id.0);
+            self.entries.give(id);
         }
         self.stats.lost = self.stats.lost.saturating_add(u64::from(is_lost));
         if leaves {
@@ -216,7 +208,7 @@ impl Owner {
 
     /// What would be lost with a holder: the driver's word of each page that is nowhere else.
     pub fn only_at(&self, slot: Slot) -> impl Iterator<Item = u64> + '_ {
-        self.tags_of((0, self.config.entries), Some(slot))
+        self.tags_of((0, self.room()), Some(slot))
     }
 
     /// As [`Self::only_at`], of `count` entries from number `first` on; without a slot, the word of
@@ -226,19 +218,50 @@ impl Owner {
         (first, count): (u32, u32),
         only_at: Option<Slot>,
     ) -> impl Iterator<Item = u64> + '_ {
-        let skipped = usize::try_from(first).unwrap_or(usize::MAX);
-        let some = self.entries.iter().skip(skipped).take(usize::try_from(count).unwrap_or(0));
-        some.filter(move |entry| match only_at {
-            Some(slot) => entry.is_only_at(slot),
-            None => entry.stage == Stage::Lodged,
-        })
-        .map(|entry| entry.tag)
+        let end = first.saturating_add(count).min(self.entries.made());
+        (first..end)
+            .filter_map(|number| self.entry(EntryId(number)))
+            .filter(move |entry| match only_at {
+                Some(slot) => entry.is_only_at(slot),
+                None => entry.stage == Stage::Lodged,
+            })
+            .map(|entry| entry.tag)
     }
 
-    /// Entries that there are.
+    /// Entries that there are by now: their numbers are below this.
     #[must_use]
     pub const fn room(&self) -> u32 {
-        self.config.entries
+        self.entries.made()
+    }
+
+    /// Entries that are missing until `ahead` of them are free, as far as there may be any.
+    #[must_use]
+    pub const fn missing(&self, ahead: u32) -> u32 {
+        let left = self.entries.most().saturating_sub(self.entries.made());
+        let missing = ahead.saturating_sub(self.entries.free());
+        if missing < left {
+            missing
+        } else {
+            left
+        }
+    }
+
+    /// Adds a block of entries. Allocates nothing. Gives it back if there may be no more.
+    pub fn grow(&mut self, block: Block) -> Option<Block> {
+        self.entries.grow(block)
+    }
+
+    /// The driver's word of where a page was that lodges.
+    #[must_use]
+    pub fn frame(&self, id: EntryId) -> Option<u64> {
+        self.entry(id).map(|entry| entry.frame)
+    }
+
+    /// Sets that word.
+    pub fn set_frame(&mut self, id: EntryId, frame: u64) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.frame = frame;
+        }
     }
 
     /// What is known of a holder.
@@ -250,7 +273,8 @@ impl Owner {
     /// Entries that are not free.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        self.entries.len().saturating_sub(self.free.len())
+        let in_use = self.entries.made().saturating_sub(self.entries.free());
+        usize::try_from(in_use).unwrap_or(usize::MAX)
     }
 
     /// The batch that fetches an entry, if one does.
