@@ -29,6 +29,8 @@ struct Inner {
     faults_per_second: f64,
     /// Who has pages elsewhere, by number here: to be named when it has died of their loss.
     names: HashMap<u32, Named>,
+    /// When that was found out.
+    named: Option<Instant>,
     /// Whose loss was told lately.
     told: HashMap<u32, Instant>,
 }
@@ -39,21 +41,39 @@ impl Memory {
     }
 }
 
+/// How often it is found out who has pages elsewhere: it takes a look at each of them, on a node
+/// that is short of memory. Who came since then is asked for its name when it has lost a page.
+const NAMES_PAUSE: Duration = Duration::from_secs(10);
+
 /// Looks at this node's remote memory; each second.
 pub(crate) fn look(node: &Node) {
     let Some(status) = node.device.as_ref().and_then(|device| device.memory().ok()) else {
         return;
     };
-    let names = if status.lodged > 0 { blast::names(node, None) } else { HashMap::new() };
-    let mut inner = node.memory.inner();
     let now = Instant::now();
+    let is_due = {
+        let mut inner = node.memory.inner();
+        let is_due = inner.named.is_none_or(|at| now.duration_since(at) >= NAMES_PAUSE);
+        if is_due {
+            inner.named = Some(now);
+        }
+        is_due
+    };
+    let names = match status.lodged {
+        0 => Some(HashMap::new()),
+        _ if is_due => Some(blast::names(node, None)),
+        _ => None,
+    };
+    let mut inner = node.memory.inner();
     if let Some((before, faults)) = inner.faults {
         let seconds = now.duration_since(before).as_secs_f64().max(0.001);
         // Far below 2^53 in any second.
         inner.faults_per_second = status.faults.saturating_sub(faults) as f64 / seconds;
     }
     inner.faults = Some((now, status.faults));
-    inner.names = names.into_iter().map(|(pid, (named, _))| (pid, named)).collect();
+    if let Some(names) = names {
+        inner.names = names.into_iter().map(|(pid, (named, _))| (pid, named)).collect();
+    }
 }
 
 /// A process that keeps touching what it lost is told of so often.
