@@ -129,8 +129,8 @@ fn run_with(cluster: &Cluster, program: &Program, side: Side) -> Result<String> 
     Ok(said)
 }
 
-/// Has Holon make its tables: those of what is watched are as large as node 1 is, not as what will be
-/// left of it.
+/// Has Holon make its tables: those of what is watched are as large as node 1 is, not as what will
+/// be left of it.
 fn tables(cluster: &Cluster) -> Result<()> {
     Side::Lodge.on(cluster, Scope::All)?;
     eventually("Holon's tables", RUN_MAX, || {
