@@ -67,8 +67,13 @@ pub(crate) fn lodged(cluster: &mut Cluster) -> Result<()> {
 fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {
     // It takes minutes; a task that faults for ever is to be a failure.
     let said = cluster.capture(1, &format!("timeout 1200 {PROGRAMS}/lodgetest {what}"))?;
-    let text = String::from_utf8_lossy(&said.stdout);
-    ensure!(said.status.success() && !text.contains("FAIL"), "lodgetest {what}: {text}");
+    let (text, more) =
+        (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    ensure!(
+        said.status.success() && !text.contains("FAIL"),
+        "lodgetest {what}: {}: {text}{more}",
+        said.status
+    );
     Ok(())
 }
 
