@@ -5,10 +5,10 @@
 //! [`Owner::poll_transmit`], [`Owner::poll_over`] and [`Owner::poll_homing`], then wait for
 //! [`Owner::poll_timeout`].
 //!
-//! Contract: all memory is taken in [`Owner::new`] and [`Block::new`], and [`Owner::missing`] says when
-//! to take more; nothing on the way out of a page allocates. A
-//! page goes from here only after all its holders said that they checked and keep it. A page that
-//! can't be had is an error of its fetch, never something else's content.
+//! Contract: all memory is taken in [`Owner::new`] and [`Block::new`], and [`Owner::missing`] says
+//! when to take more; nothing on the way out of a page allocates. A page goes from here only after
+//! all its holders said that they checked and keep it. A page that can't be had is an error of its
+//! fetch, never something else's content.
 //!
 //! # Invariants
 //! - For each holder: what it may have of ours is counted in `used`, and `used <= limit`, unless
