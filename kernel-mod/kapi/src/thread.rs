@@ -104,11 +104,10 @@ pub fn fatal_signal_pending() -> bool {
     unsafe { raw::kpi_fatal_signal_pending() }
 }
 
-/// Whether the calling task is the one that finds memory for all others, or a program's that looks
-/// for memory itself.
-pub fn is_reclaiming() -> bool {
+/// Whether the calling task is the one that finds memory for all others.
+pub fn is_kswapd() -> bool {
     // SAFETY: no condition on the caller.
-    unsafe { raw::kpi_is_reclaiming() }
+    unsafe { raw::kpi_is_kswapd() }
 }
 
 /// Whether a signal waits for the calling task.
