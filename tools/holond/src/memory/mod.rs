@@ -51,17 +51,12 @@ pub(crate) fn look(node: &Node) {
         return;
     };
     let now = Instant::now();
-    let is_due = {
-        let mut inner = node.memory.inner();
-        let is_due = inner.named.is_none_or(|at| now.duration_since(at) >= NAMES_PAUSE);
-        if is_due {
-            inner.named = Some(now);
-        }
-        is_due
-    };
-    let names = match status.lodged {
-        0 => Some(HashMap::new()),
-        _ if is_due => Some(blast::names(node, None)),
+    let named = node.memory.inner().named;
+    let is_due = named.is_none_or(|at| now.duration_since(at) >= NAMES_PAUSE);
+    // The first that has pages elsewhere is named at once: before that nothing is found out.
+    let found = match status.lodged {
+        0 => Some((None, HashMap::new())),
+        _ if is_due => Some((Some(now), blast::names(node, None))),
         _ => None,
     };
     let mut inner = node.memory.inner();
@@ -71,7 +66,8 @@ pub(crate) fn look(node: &Node) {
         inner.faults_per_second = status.faults.saturating_sub(faults) as f64 / seconds;
     }
     inner.faults = Some((now, status.faults));
-    if let Some(names) = names {
+    if let Some((named, names)) = found {
+        inner.named = named;
         inner.names = names.into_iter().map(|(pid, (named, _))| (pid, named)).collect();
     }
 }
