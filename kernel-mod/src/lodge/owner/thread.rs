@@ -6,6 +6,7 @@ use kapi::{
     alloc::NoReclaim,
     thread::{cond_resched, should_stop},
     wait::Mode,
+    Errno, Result,
 };
 use netproto::Instant;
 use vm_remote::lodge::owner::{Block, EntryId};
@@ -26,6 +27,9 @@ const BUSY: Duration = Duration::from_millis(20);
 const FAR: Duration = Duration::from_millis(200);
 /// Else.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// After there was no memory to grow, until it is tried again: to try takes it from others.
+const GROW_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs until the thread is stopped.
 pub(super) fn run(owning: &Owning, mut home: Home) {
@@ -64,10 +68,13 @@ pub(super) fn grow_pool(owning: &Owning) {
         // Its condition ends this wait.
         let _ = owning.pool.wait(Mode::Idle, None, is_wanted);
         if owning.is_pool_wanted.swap(false, Ordering::AcqRel) {
-            if let Err(errno) = crate::memory::pool_ahead() {
-                log::debug!("no room for pages elsewhere: {errno}");
+            let pool = crate::memory::pool_ahead();
+            let table = owning.grow_table();
+            if let Err(errno) = pool.and(table) {
+                log::debug!("no room for more pages elsewhere: {errno}");
+                // Its time ends this wait.
+                let _ = owning.pool.wait(Mode::Idle, Some(GROW_PAUSE), should_stop);
             }
-            owning.grow_table();
         }
     }
 }
@@ -103,17 +110,17 @@ impl Owning {
         self.state.lock().owner.missing(ENTRIES_AHEAD)
     }
 
-    /// Makes them, as far as there is memory.
+    /// Makes them, as far as there is memory. An entry is a small part of the page that goes with
+    /// it, and none goes without: so they may be made of the reserves, and nobody is killed for them.
     #[inline(never)]
-    fn grow_table(&self) {
+    fn grow_table(&self) -> Result {
+        let _reserves = NoReclaim::enter();
         while self.entries_missing() != 0 && !should_stop() {
-            let Ok(block) = Block::new() else {
-                log::debug!("no memory for more pages elsewhere");
-                return;
-            };
+            let block = Block::new().map_err(|_| Errno::ENOMEM)?;
             let left = self.state.lock().owner.grow(block);
             drop(left);
         }
+        Ok(())
     }
 
     /// A page of the pool was given up. From any context.

@@ -34,7 +34,7 @@ pub(crate) fn exhausted(cluster: &mut Cluster) -> Result<()> {
     cluster.sh(1, &format!("echo 1 >{LODGE}/scope"))?;
     let ran = ran?;
     let said = String::from_utf8_lossy(&ran.stdout);
-    ensure!(ran.status.success(), "{}: {said}", ran.status);
+    ensure!(ran.status.success(), "{}: {said}{}", ran.status, counters(cluster)?);
     let number = |name: &str| -> Result<u64> {
         let word = said.split_whitespace().skip_while(|word| *word != name).nth(1);
         Ok(word.with_context(|| format!("no {name} in: {said}"))?.parse()?)
@@ -47,6 +47,12 @@ pub(crate) fn exhausted(cluster: &mut Cluster) -> Result<()> {
     ensure!(killed == kills, "{kills} kills for want of memory before, {killed} after: {said}");
     lodged.is_intact(cluster)?;
     lodged.end(cluster)
+}
+
+/// What node1's part that sends pages away has counted, and who has them.
+fn counters(cluster: &Cluster) -> Result<String> {
+    cluster
+        .sh(1, &format!("cd {LODGE}; grep . [a-k]* [m-z]*; cat ../memory/pool* 2>/dev/null; true"))
 }
 
 /// A program takes as much memory as its node has in all, changes it and finds it right.
