@@ -8,7 +8,7 @@
  */
 #include <linux/gfp.h>
 #include <linux/highmem.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "mm_shim.h"
@@ -95,6 +95,16 @@ static void fault_unfold(struct vm_fault *vmf, struct page *any, unsigned long *
 	put_page(vmf->page);
 }
 
+/*
+ * There is no memory now.  The access faults again: where the kernel itself touches
+ * the page (rseq, a signal's frame), VM_FAULT_OOM would end the process.
+ */
+static vm_fault_t fault_again(void)
+{
+	cond_resched();
+	return fatal_signal_pending(current) ? VM_FAULT_OOM : 0;
+}
+
 static vm_fault_t fault_answer(struct vm_fault *vmf, struct page *fresh, unsigned long *pfns)
 {
 	struct kpi_fault fault = {
@@ -115,7 +125,7 @@ static vm_fault_t fault_answer(struct vm_fault *vmf, struct page *fresh, unsigne
 	}
 	/* Not replaced after all tries: the access faults again. */
 	if (rc == -ENOMEM)
-		return VM_FAULT_OOM;
+		return fault_again();
 	return rc ? VM_FAULT_SIGBUS : 0;
 }
 
@@ -123,12 +133,14 @@ vm_fault_t holon_mm_fault(struct vm_fault *vmf)
 {
 	struct page *fresh = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma, vmf->address);
 	unsigned long *pfns = NULL;
-	vm_fault_t result = VM_FAULT_OOM;
+	vm_fault_t result;
 
 	if (fault_is_huge(vmf))
 		pfns = kvmalloc_array(2 * HOLON_HUGE, sizeof(*pfns), GFP_KERNEL);
 	if (fresh && (pfns || !fault_is_huge(vmf)))
 		result = fault_answer(vmf, fresh, pfns);
+	else
+		result = fault_again();
 	kvfree(pfns);
 	if (fresh)
 		put_page(fresh);

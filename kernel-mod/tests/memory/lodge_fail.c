@@ -2,6 +2,7 @@
 /*
  * Pages go and come home again and again, and each time another of the module's allocations fails:
  * those of faults, of what is fetched ahead, of pages called home, of room for pages that go.
+ * Faults of the kernel's own are among them, which has no second try of its own.
  */
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -24,6 +25,20 @@ static void call_home(char *m)
 	CHECK(far == 0);
 }
 
+/* The kernel reads it for us. */
+static void sent_through_pipe(char *m, u64 at)
+{
+	static char copy[PAGE];
+	int ends[2];
+
+	CHECK(pipe(ends) == 0);
+	CHECK(write(ends[1], m + at * PAGE, PAGE) == (ssize_t)PAGE);
+	CHECK(read(ends[0], copy, PAGE) == (ssize_t)PAGE);
+	CHECK(wrong(copy, 1, SEED_AT(at)) == 0);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void go_and_come(char *m)
 {
 	pid_t k;
@@ -36,6 +51,7 @@ static void go_and_come(char *m)
 	if (!k)
 		_exit(wrong(m + PAGES / 2 * PAGE, PAGES / 4, SEED_AT(PAGES / 2)) != 0);
 	CHECK(waitpid(k, &w, 0) == k && w == 0);
+	sent_through_pipe(m, PAGES - 1);
 	call_home(m);
 	CHECK(wrong(m, PAGES, SEED) == 0);
 }
