@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // hog PAGES: locks memory until there is none left, has Holon page out then (lodge/scope 1), and
-// waits until so many pages have gone. It prints what there was when it was full, and what went:
+// goes on locking until so many pages have gone, for only these can be what it gets. It prints what
+// there was when it was full, and what went:
 //     full locked_kb N available_kb N stalls N
-//     went pages N ms N
-// It needs no memory of its own from the moment that it is full. It must be root.
+//     went pages N more_kb N ms N
+// It must be root.
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -74,31 +75,36 @@ static int64_t now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Until the kernel had to look for free pages in vain, and hardly any is left. */
-static uint64_t fill(void)
+/* The kB that it got. */
+static uint64_t lock_step(void)
 {
-	uint64_t before = stalls(), locked = 0;
+	void *step = mmap(NULL, STEP_KB << 10, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
 
-	while (stalls() == before || available_kb() > FULL_KB) {
-		void *step = mmap(NULL, STEP_KB << 10, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
+	if (step == MAP_FAILED)
+		return 0;
+	memset(step, 0x5a, STEP_KB << 10);
+	return STEP_KB;
+}
 
-		if (step == MAP_FAILED)
-			break;
-		memset(step, 0x5a, STEP_KB << 10);
-		locked += STEP_KB;
+/* Until the kernel had to look for free pages in vain, and hardly any is left. */
+static void fill(void)
+{
+	uint64_t before = stalls(), locked = 0, step = 1;
+
+	while (step && (stalls() == before || available_kb() > FULL_KB)) {
+		step = lock_step();
+		locked += step;
 	}
 	printf("full locked_kb %llu available_kb %llu stalls %llu\n", (unsigned long long)locked,
 	       (unsigned long long)available_kb(), (unsigned long long)(stalls() - before));
-	return locked;
 }
 
 int main(int argc, char **argv)
 {
 	int scope = open("/proc/sys/holon/lodge/scope", O_WRONLY);
 	int score = open("/proc/self/oom_score_adj", O_WRONLY);
-	struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
-	uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 0, before, went = 0;
+	uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 0, before, went = 0, more = 0;
 	int64_t start;
 
 	if (!wanted || scope < 0 || score < 0 || write(score, "-1000", 5) < 0 ||
@@ -113,10 +119,10 @@ int main(int argc, char **argv)
 	if (write(scope, "1", 1) < 0)
 		return perror("scope"), 1;
 	while (went < wanted && now_ms() - start < LIMIT_MS) {
-		nanosleep(&pause, NULL);
+		more += lock_step();
 		went = evicted() - before;
 	}
-	printf("went pages %llu ms %lld\n", (unsigned long long)went,
-	       (long long)(now_ms() - start));
+	printf("went pages %llu more_kb %llu ms %lld\n", (unsigned long long)went,
+	       (unsigned long long)more, (long long)(now_ms() - start));
 	return went < wanted;
 }
