@@ -60,7 +60,8 @@ u64 kpi_memory_files_back(void);
 
 /* Memory that the kernel may ask back; free() waits until no call is under way. */
 struct kpi_shrinker;
-struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data);
+/* Is asked for `batch` pages or more at a time. */
+struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data, u32 batch);
 void kpi_shrinker_free(struct kpi_shrinker *shrinker);
 /* In any task that allocates. How many pages; how many were given back, or -1: not from here. */
 u64 kapi_shrinker_count(void *data);
@@ -110,7 +111,7 @@ void kpi_thread_urgent(struct kpi_thread *t); /* goes before all ordinary tasks 
 bool kpi_thread_should_stop(void);
 bool kpi_fatal_signal_pending(void);
 bool kpi_signal_pending(void);
-bool kpi_is_kswapd(void);
+bool kpi_is_reclaiming(void); /* kswapd, or a task of a program that looks for memory itself */
 u32 kpi_current_pid(void);
 u32 kpi_current_process(void);
 bool kpi_capable(u32 cap);

@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// Who has such memory. Called by any task that allocates, with any locks of its own held: must
-/// not sleep for a lock whose holder may allocate. Only in kswapd, which has none, a short wait for
-/// something else is no harm.
+/// not sleep for a lock whose holder may allocate. A short wait for something else is no harm.
 pub trait Reclaim: Sync {
     /// How many pages could be given back.
     fn count(&self) -> u64;
-    /// Gives back up to so many, and says how many it did; `None` if it can't be done from here.
+    /// Gives back about so many, and says how many it did, which count as reclaimed; `None` if it
+    /// can't be done from here.
     fn scan(&self, pages: u64) -> Option<u64>;
 }
 
@@ -37,11 +37,11 @@ pub struct Shrinker {
 unsafe impl Send for Shrinker {}
 
 impl Shrinker {
-    /// Registers, or `ENOMEM`.
-    pub fn new(name: &'static CStr, reclaim: Data) -> Result<Self> {
+    /// Registers, or `ENOMEM`. The kernel asks for `batch` pages or more at a time.
+    pub fn new(name: &'static CStr, reclaim: Data, batch: u32) -> Result<Self> {
         let data: *mut Data = Box::into_raw(Box::new(reclaim));
         // SAFETY: the name is copied; `data` lives until the shrinker was freed.
-        let raw = unsafe { raw::kpi_shrinker_new(name.as_ptr(), data.cast()) };
+        let raw = unsafe { raw::kpi_shrinker_new(name.as_ptr(), data.cast(), batch) };
         match NonNull::new(raw) {
             Some(raw) => Ok(Self { raw, data }),
             None => {

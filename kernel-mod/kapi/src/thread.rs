@@ -104,10 +104,11 @@ pub fn fatal_signal_pending() -> bool {
     unsafe { raw::kpi_fatal_signal_pending() }
 }
 
-/// Whether the calling task is the one that finds memory for all others.
-pub fn is_kswapd() -> bool {
+/// Whether the calling task is the one that finds memory for all others, or a program's that looks
+/// for memory itself.
+pub fn is_reclaiming() -> bool {
     // SAFETY: no condition on the caller.
-    unsafe { raw::kpi_is_kswapd() }
+    unsafe { raw::kpi_is_reclaiming() }
 }
 
 /// Whether a signal waits for the calling task.

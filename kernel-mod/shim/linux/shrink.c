@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 /* Memory that the kernel may ask back. */
 #include <linux/shrinker.h>
+#include <linux/swap.h>
 
 #include "kpi.h"
 
@@ -13,10 +14,14 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 {
 	s64 freed = kapi_shrinker_scan(shrinker->private_data, sc->nr_to_scan);
 
-	return freed < 0 ? SHRINK_STOP : (unsigned long)freed;
+	if (freed < 0)
+		return SHRINK_STOP;
+	/* Whole pages: who got some stops looking for files. */
+	mm_account_reclaimed_pages(freed);
+	return freed;
 }
 
-struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data)
+struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data, u32 batch)
 {
 	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
 
@@ -25,6 +30,7 @@ struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data)
 	shrinker->count_objects = shrink_count;
 	shrinker->scan_objects = shrink_scan;
 	shrinker->seeks = DEFAULT_SEEKS;
+	shrinker->batch = batch;
 	shrinker->private_data = data;
 	shrinker_register(shrinker);
 	return (struct kpi_shrinker *)shrinker;

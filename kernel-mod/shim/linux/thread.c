@@ -46,9 +46,9 @@ bool kpi_fatal_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
-bool kpi_is_kswapd(void)
+bool kpi_is_reclaiming(void)
 {
-	return current_is_kswapd();
+	return current_is_kswapd() || (current->reclaim_state && !(current->flags & PF_KTHREAD));
 }
 
 bool kpi_signal_pending(void)

@@ -116,7 +116,7 @@ pub(super) fn load() -> Result {
         asked: urgent::Asked::new()?,
         doors: Mutex::new(lock_class!(c"holon-lend-doors"), None)?,
     })?;
-    let shrinker = Shrinker::new(c"holon-lend", &SPARE_FRAMES)?;
+    let shrinker = Shrinker::new(c"holon-lend", &SPARE_FRAMES, ASK_LEAST)?;
     let scratch = Scratch::new()?;
     let tender = KThread::spawn(c"holon-lend", move || tend::run(keeper))?;
     let server = KThread::spawn(c"holon-lend-now", move || urgent::run(keeper, scratch))?;
@@ -382,6 +382,9 @@ impl State {
 struct SpareFrames;
 
 static SPARE_FRAMES: SpareFrames = SpareFrames;
+
+/// The kernel's own number.
+const ASK_LEAST: u32 = 128;
 
 impl Reclaim for SpareFrames {
     fn count(&self) -> u64 {

@@ -7,15 +7,22 @@ use core::{
     time::Duration,
 };
 
-use kapi::{clock, shrinker::Reclaim, thread::is_kswapd, wait::Mode};
+use kapi::{clock, shrinker::Reclaim, thread::is_reclaiming, wait::Mode};
 
 use super::{
     knobs::{self, Scope},
-    need, owning, stats, BASE,
+    need, owning,
+    state::PAGES,
+    stats, BASE,
 };
 
-/// How long kswapd waits for pages to go: without it, it would take files meanwhile.
+/// How long who looks for memory waits for pages to go: else it would take files meanwhile. It may
+/// have locks, so it is short.
 const WAIT: Duration = Duration::from_millis(20);
+/// The kernel may ask for so few: where it is asked rarely, it takes files meanwhile.
+pub(super) const ASK_LEAST: u32 = 16;
+/// But no fewer go then: as many as two batches, for the next ones will be asked for soon.
+const GO_LEAST: u64 = 2 * PAGES as u64;
 /// After none went, it does not wait for so long.
 const NO_WAIT_NS: u64 = 500_000_000;
 
@@ -35,11 +42,11 @@ pub(super) struct ColdPages;
 /// For the shrinker.
 pub(super) static COLD_PAGES: ColdPages = ColdPages;
 
-// Only kswapd is answered: all tasks that look for memory themselves have woken it, and who empties
-// the kernel's caches by hand does not mean programs' pages.
+// kswapd and programs' tasks are answered. Not the kernel's own threads, for pages may need one of
+// them to go; and who empties the kernel's caches by hand does not mean programs' pages.
 impl Reclaim for ColdPages {
     fn count(&self) -> u64 {
-        let may_go = is_kswapd() && owning().is_some() && knobs::scope() != Scope::None;
+        let may_go = is_reclaiming() && owning().is_some() && knobs::scope() != Scope::None;
         if may_go {
             HERE.load(Ordering::Relaxed)
         } else {
@@ -48,18 +55,18 @@ impl Reclaim for ColdPages {
     }
 
     fn scan(&self, pages: u64) -> Option<u64> {
-        let base = BASE.get().filter(|_| is_kswapd())?;
+        let base = BASE.get().filter(|_| is_reclaiming())?;
         let before = stats::EVICTED.get();
         let gone = || stats::EVICTED.get() - before;
         stats::RECLAIM_ASKED.add(pages);
-        need::want(pages);
+        need::want(pages.max(GO_LEAST));
         base.evict.wake_all();
         if clock::now_ns() < NO_WAIT_UNTIL_NS.load(Ordering::Relaxed) {
             return None;
         }
         // Whatever ends it, what went by then counts.
         let _ = base.freed.wait(Mode::Idle, Some(WAIT), || gone() >= pages);
-        let gone = gone().min(pages);
+        let gone = gone();
         if gone == 0 {
             NO_WAIT_UNTIL_NS.store(clock::now_ns() + NO_WAIT_NS, Ordering::Relaxed);
             return None;
