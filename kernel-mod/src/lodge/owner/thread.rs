@@ -111,7 +111,8 @@ impl Owning {
     }
 
     /// Makes them, as far as there is memory. An entry is a small part of the page that goes with
-    /// it, and none goes without: so they may be made of the reserves, and nobody is killed for them.
+    /// it, and none goes without: so they may be made of the reserves, and nobody is killed for
+    /// them.
     #[inline(never)]
     fn grow_table(&self) -> Result {
         let _reserves = NoReclaim::enter();
