@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
 // hog PAGES: locks memory until there is none left, has Holon page out then (lodge/scope 1), and
-// goes on locking until so many pages have gone, for only these can be what it gets. It prints what
-// there was when it was full, and what went:
+// goes on locking until so many pages have gone: what it gets are these, and the last of the files.
+// It prints what there was when it was full, and what went:
 //     full locked_kb N available_kb N stalls N
 //     went pages N more_kb N ms N
 // It must be root.

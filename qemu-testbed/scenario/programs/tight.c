@@ -6,6 +6,7 @@
 // tight vfork: waits in vfork for a child that shares its memory and never ends by itself.
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,13 @@ static int set(int resource, rlim_t to)
 {
 	struct rlimit limit = { to, to };
 	return setrlimit(resource, &limit);
+}
+
+static volatile sig_atomic_t told;
+
+static void on_told(int sig)
+{
+	told = sig;
 }
 
 static rlim_t address_space(void)
@@ -43,8 +51,9 @@ int main(int argc, char **argv)
 	int fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0 || set(RLIMIT_AS, address_space()) || set(RLIMIT_NOFILE, 0))
 		return 1;
+	signal(SIGUSR1, on_told);
 	volatile unsigned long sink = 1;
-	for (unsigned long n = 1; n <= lines; n++) {
+	for (unsigned long n = 1; n <= lines && !told; n++) {
 		char line[64];
 		for (unsigned long i = 0; i < spin; i++)
 			sink = sink * 6364136223846793005UL + 1442695040888963407UL;
@@ -52,5 +61,9 @@ int main(int argc, char **argv)
 		if (write(fd, line, len) != len)
 			return 1;
 	}
+	char end[64];
+	int len = snprintf(end, sizeof(end), "end %d\n", (int)getpid());
+	if (told && write(fd, end, len) != len)
+		return 1;
 	return close(fd) ? 1 : 0;
 }

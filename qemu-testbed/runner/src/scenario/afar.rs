@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 
-use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
-use super::drains::finished;
+use super::cluster::{eventually, Cluster, SOON};
+use super::counting::{self, finished};
 use super::links::{between, BAD};
 use super::lodges::{holds_nothing, lenders, Lodged, BACK, MIB};
 use crate::switch::Faults;
@@ -77,8 +77,7 @@ pub(crate) fn cut_stays(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2])?;
     let lodged = Lodged::begin(cluster, "/root/afar-stays.out")?;
     lodged.evict(cluster)?;
-    let bystander =
-        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/afar-by.out 10000 300000"))?;
+    let bystander = cluster.run(1, &format!("-- {}", counting::command("/root/afar-by.out")))?;
     let knob = "/proc/sys/holon/lodge/give_up_ms";
     let usual = cluster.sh(1, &format!("cat {knob}; echo {GIVE_UP_MS} >{knob}"))?;
     cut(cluster)?;
@@ -96,7 +95,7 @@ pub(crate) fn cut_stays(cluster: &mut Cluster) -> Result<()> {
     cluster.event(1, "memory-lost", &lodged.id)?.context("no event says that it lost memory")?;
     cluster.sees_up(1, 3)?;
     holds_nothing(cluster, 2)?;
-    finished(cluster, 1, bystander, "/root/afar-by.out", 10_000)
+    finished(cluster, 1, bystander, "/root/afar-by.out")
 }
 
 /// Whoever looks through all processes waits for nothing: names, arguments and environments are

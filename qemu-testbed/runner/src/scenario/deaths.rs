@@ -1,15 +1,13 @@
 //! Nodes lose power without a warning.
 
-use std::time::Duration;
-
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
-use super::drains::finished;
+use super::counting::{self, finished};
 
 /// The target dies while a process is handed to it: the process runs on where it was.
 pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/target.out 30000 300000"))?;
+    let job = cluster.run(1, &format!("-- {}", counting::command("/root/target.out")))?;
     let id = cluster.find(1, job, "counter")?;
     // The target hears the request and answers nothing: the hand-off is under way when it dies.
     cluster.instance().pause(3)?;
@@ -20,7 +18,7 @@ pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
     ensure!(!output.status.success(), "a move to a dead node was reported as done");
     let process = cluster.process(2, &id)?.with_context(|| format!("{id} is gone"))?;
     ensure!(process.node == "node1", "{id} is on {}", process.node);
-    finished(cluster, 1, job, "/root/target.out", 30_000)?;
+    finished(cluster, 1, job, "/root/target.out")?;
     cluster.start(3)
 }
 
@@ -31,8 +29,7 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
     eventually("the memory to be touched", SOON, || {
         Ok(cluster.sh(2, "cat /root/touch.out")?.contains("ready").then_some(()))
     })?;
-    let bystander =
-        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/source.out 10000 300000"))?;
+    let bystander = cluster.run(1, &format!("-- {}", counting::command("/root/source.out")))?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=0")?;
     cluster.migrate(&id, 3)?;
     cluster.kill(2)?;
@@ -40,7 +37,7 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
     cluster.ended(1, job, SOON)?;
     let lost = cluster.event(3, "origin-lost", &id)?.or(cluster.event(3, "memory-lost", &id)?);
     lost.context("no event names the process that was lost")?;
-    finished(cluster, 1, bystander, "/root/source.out", 10_000)?;
+    finished(cluster, 1, bystander, "/root/source.out")?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=1")?;
     cluster.start(2)
 }
@@ -52,11 +49,10 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     let job = cluster.run(1, &format!("-- sh -c '{script}'"))?;
     let id = cluster.find(1, job, "counter")?;
     cluster.migrate(&id, 3)?;
-    let bystander =
-        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/other.out 10000 300000"))?;
+    let bystander = cluster.run(1, &format!("-- {}", counting::command("/root/other.out")))?;
     let again = cluster.run(
         1,
-        &format!("--on node3 --restart exec -- {PROGRAMS}/counter /root/again.out 10000 300000"),
+        &format!("--on node3 --restart exec -- {}", counting::command("/root/again.out")),
     )?;
     cluster.find(1, again, "counter")?;
     cluster.kill(3)?;
@@ -71,8 +67,7 @@ pub(crate) fn node_killed(cluster: &mut Cluster) -> Result<()> {
     })?;
     ensure!(moved.node != "node3", "the job is shown on the dead node");
     let node = if moved.node == "node1" { 1 } else { 2 };
-    finished(cluster, 1, bystander, "/root/other.out", 10_000)?;
-    cluster.ended(1, again, Duration::from_secs(240))?;
-    finished(cluster, node, again, "/root/again.out", 10_000)?;
+    finished(cluster, 1, bystander, "/root/other.out")?;
+    finished(cluster, node, again, "/root/again.out")?;
     cluster.start(3)
 }

@@ -3,6 +3,7 @@
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{Cluster, PROGRAMS};
+use super::counting;
 
 /// What can't move says why, by name, and runs on.
 pub(crate) fn refused(cluster: &mut Cluster) -> Result<()> {
@@ -63,8 +64,8 @@ pub(crate) fn bad_input(cluster: &mut Cluster) -> Result<()> {
     for node in 1..=cluster.len() {
         cluster.sees_up(node, cluster.len())?;
     }
-    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/after.out 100 1000"))?;
-    super::drains::finished(cluster, 1, job, "/root/after.out", 100)
+    let job = cluster.run(1, &format!("-- {}", counting::command("/root/after.out")))?;
+    counting::finished(cluster, 1, job, "/root/after.out")
 }
 
 /// Datagrams that node1's module has taken and refused so far.

@@ -3,10 +3,13 @@
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{Cluster, PROGRAMS, SOON};
-use super::drains::finished;
+use super::counting::{self, finished};
 
-/// Seconds from the moment that the process is seen on a node to its death there.
+/// Seconds from the moment that the process is seen on its way at a node to its death there.
 const DELAYS: [&str; 6] = ["0", "0.02", "0.05", "0.1", "0.2", "0.4"];
+
+/// So long a move may take to begin.
+const SEEN_S: u32 = 60;
 
 /// Every part of a process that is on its way is killed, at moments all over the way: what takes
 /// part ends, and the nodes have nothing left of it.
@@ -31,10 +34,15 @@ fn killed(cluster: &Cluster, (from, to): (usize, usize), at: usize, delay: &str)
         cluster.migrate(&id, from)?;
     }
     let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
-    // At the target it appears with the move; elsewhere it is there before.
+    // At the target it appears with the move; where it comes from that is told when it begins.
     let all = "-x 'counter|holon-restore'";
-    let seen = format!("timeout 20 sh -c \"until pgrep {all}; do :; done\"");
-    cluster.sh(at, &format!("{seen}; sleep {delay}; pkill -9 {all}; true"))?;
+    let seen = if at == to {
+        format!("timeout {SEEN_S} sh -c \"until pgrep {all}; do :; done\"")
+    } else {
+        let begins = format!("migrate-start {id} from node{from} to node{to}");
+        format!("timeout {SEEN_S} journalctl -u holond -n 100 -f | grep -qm 1 '{begins}'")
+    };
+    cluster.sh(at, &format!("{seen} && sleep {delay} && {{ pkill -9 {all}; true; }}"))?;
     let _either_way = moving.finish()?;
     // The surrogate's death is the body's, and the other way round; one that was not there yet
     // leaves a process that runs.
@@ -50,21 +58,20 @@ pub(crate) fn failed_return(cluster: &mut Cluster) -> Result<()> {
 }
 
 fn tight(cluster: &Cluster) -> Result<()> {
-    let lines = 30_000;
-    let command = format!("-- {PROGRAMS}/tight-static /root/tight.out {lines} 300000");
-    let job = cluster.run(1, &command)?;
+    let tight = counting::command_of(&format!("{PROGRAMS}/tight-static"), "/root/tight.out");
+    let job = cluster.run(1, &format!("-- {tight}"))?;
     let id = cluster.find(1, job, "tight-static")?;
     for to in [2, 1, 3, 1] {
         cluster.migrate(&id, to)?;
     }
-    finished(cluster, 1, job, "/root/tight.out", lines)
+    finished(cluster, 1, job, "/root/tight.out")
 }
 
 /// The file that its executable's path now names is being written.
 fn busy(cluster: &Cluster) -> Result<()> {
-    let lines = 30_000;
     cluster.sh(1, &format!("cp {PROGRAMS}/counter /root/busy"))?;
-    let job = cluster.run(1, &format!("-- /root/busy /root/busy.out {lines} 300000"))?;
+    let job =
+        cluster.run(1, &format!("-- {}", counting::command_of("/root/busy", "/root/busy.out")))?;
     let id = cluster.find(1, job, "busy")?;
     cluster.migrate(&id, 2)?;
     let writer = "mv /root/busy /root/busy.old && cp /root/busy.old /root/busy && \
@@ -76,7 +83,7 @@ fn busy(cluster: &Cluster) -> Result<()> {
     ensure!(process.node == "node2", "{id} is on {}", process.node);
     cluster.sh(1, "kill $(cat /root/busy.pid)")?;
     cluster.migrate(&id, 1)?;
-    finished(cluster, 1, job, "/root/busy.out", lines)
+    finished(cluster, 1, job, "/root/busy.out")
 }
 
 /// One that shares its memory with a child is refused, by name, and so is the child.

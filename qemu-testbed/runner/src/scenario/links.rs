@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
-use super::drains::finished;
+use super::counting::{self, finished};
 use crate::switch::Faults;
 
 /// Programs that go on over a bad link take their time.
@@ -54,7 +54,7 @@ pub(crate) fn bad(cluster: &mut Cluster) -> Result<()> {
 /// The link is cut during a hand-off, for less than a death takes to be noticed: whatever came of
 /// the move, the process runs once, and its output has no hole.
 pub(crate) fn cut(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/cut.out 40000 300000"))?;
+    let job = cluster.run(1, &format!("-- {}", counting::command("/root/cut.out")))?;
     let id = cluster.find(1, job, "counter")?;
     for (to, blind) in [(2, [true, true]), (1, [true, false]), (2, [false, true])] {
         let from = cluster.process(3, &id)?.with_context(|| format!("{id} is gone"))?.node;
@@ -77,7 +77,7 @@ pub(crate) fn cut(cluster: &mut Cluster) -> Result<()> {
             Ok((lines(cluster)? != before || cluster.process(3, &id)?.is_none()).then_some(()))
         })?;
     }
-    finished(cluster, 1, job, "/root/cut.out", 40_000)
+    finished(cluster, 1, job, "/root/cut.out")
 }
 
 /// How many moves of a process were begun, as all nodes tell.

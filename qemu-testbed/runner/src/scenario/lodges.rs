@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
-use super::drains::finished;
+use super::counting::{self, finished};
 
 /// Of the program that is evicted, and pages of it that are to go.
 pub(super) const MIB: u64 = 8;
@@ -191,15 +191,14 @@ pub(crate) fn holder_killed(cluster: &mut Cluster) -> Result<()> {
     let lodged = Lodged::begin(cluster, "/root/lodge-killed.out")?;
     lodged.evict(cluster)?;
     lenders(cluster, &[2, 3])?;
-    let bystander =
-        cluster.run(1, &format!("-- {PROGRAMS}/counter /root/lodge-by.out 10000 300000"))?;
+    let bystander = cluster.run(1, &format!("-- {}", counting::command("/root/lodge-by.out")))?;
     ensure!(blast_names(cluster, 3, 2, &lodged.id)?, "blast node2 does not name {}", lodged.id);
     cluster.kill(2)?;
     // Not by `job kill`: that says that it can't reach node2.
     cluster.sh(1, "pkill -USR1 -x touch")?;
     cluster.ended(1, lodged.job, GIVEN_UP)?;
     cluster.event(1, "memory-lost", &lodged.id)?.context("no event says that it lost memory")?;
-    finished(cluster, 1, bystander, "/root/lodge-by.out", 10_000)?;
+    finished(cluster, 1, bystander, "/root/lodge-by.out")?;
     cluster.start(2)
 }
 

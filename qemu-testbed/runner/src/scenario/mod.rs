@@ -8,6 +8,7 @@ mod afar;
 mod builds;
 pub(crate) mod checks;
 pub(crate) mod cluster;
+mod counting;
 mod deaths;
 mod drains;
 mod full;

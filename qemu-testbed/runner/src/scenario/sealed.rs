@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, Event, PROGRAMS, SOON};
-use super::{drains, hostile};
+use super::{counting, hostile};
 use crate::instance::ready::KEY;
 use crate::switch::pcap;
 
@@ -46,12 +46,12 @@ fn says(cluster: &Cluster, node: usize, words: &str) -> Result<()> {
 }
 
 fn move_and_return(cluster: &mut Cluster) -> Result<()> {
-    let job = cluster.run(1, &format!("-- {PROGRAMS}/counter /root/sealed.out 6000 300000"))?;
+    let job = cluster.run(1, &format!("-- {}", counting::command("/root/sealed.out")))?;
     let id = cluster.find(1, job, "counter")?;
     for node in [2, 3, 1] {
         cluster.migrate(&id, node)?;
     }
-    drains::finished(cluster, 1, job, "/root/sealed.out", 6000)
+    counting::finished(cluster, 1, job, "/root/sealed.out")
 }
 
 /// Nothing on the wire but WireGuard, and what neighbours need to find each other.

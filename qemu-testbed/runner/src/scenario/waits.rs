@@ -81,7 +81,7 @@ fn state(cluster: &Cluster, id: &str, stopped: bool) -> Result<()> {
 
 /// The middle of a shell pipeline is moved while data flows through it.
 pub(crate) fn pipeline(cluster: &mut Cluster) -> Result<()> {
-    let count = 400_000;
+    let count = 150_000;
     let wanted = cluster.sh(1, &format!("seq 1 {count} | sha256sum"))?;
     let script = format!(
         "seq 1 {count} | while read -r n; do echo $n; done | cat -u | sha256sum >/root/pipe.out"
