@@ -60,9 +60,10 @@ u64 kpi_memory_files_back(void);
 
 /* Memory that the kernel may ask back; free() waits until no call is under way. */
 struct kpi_shrinker;
-/* Is asked for `batch` pages or more at a time. */
+/* Is asked for `batch` pages at most at a time, again and again. */
 struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data, u32 batch);
 void kpi_shrinker_free(struct kpi_shrinker *shrinker);
+bool kpi_reclaim_is_done(void); /* the calling task has got as many pages as it looks for */
 /* In any task that allocates. How many pages; how many were given back, or -1: not from here. */
 u64 kapi_shrinker_count(void *data);
 s64 kapi_shrinker_scan(void *data, u64 pages);

@@ -18,7 +18,7 @@ pub trait Reclaim: Sync {
     /// How many pages could be given back.
     fn count(&self) -> u64;
     /// Gives back about so many, and says how many it did, which count as reclaimed; `None` if it
-    /// can't be done from here.
+    /// can't be done from here. After fewer than that it is not asked again in this search.
     fn scan(&self, pages: u64) -> Option<u64>;
 }
 
@@ -37,7 +37,7 @@ pub struct Shrinker {
 unsafe impl Send for Shrinker {}
 
 impl Shrinker {
-    /// Registers, or `ENOMEM`. The kernel asks for `batch` pages or more at a time.
+    /// Registers, or `ENOMEM`. The kernel asks for up to `batch` pages at a time.
     pub fn new(name: &'static CStr, reclaim: Data, batch: u32) -> Result<Self> {
         let data: *mut Data = Box::into_raw(Box::new(reclaim));
         // SAFETY: the name is copied; `data` lives until the shrinker was freed.
@@ -51,6 +51,12 @@ impl Shrinker {
             }
         }
     }
+}
+
+/// Whether the calling task has got as many pages by now as it looks for at a time.
+pub fn is_reclaim_done() -> bool {
+    // SAFETY: no condition on the caller.
+    unsafe { raw::kpi_reclaim_is_done() }
 }
 
 impl Drop for Shrinker {

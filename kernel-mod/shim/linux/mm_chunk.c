@@ -15,23 +15,41 @@ static void chunk_free(struct holon_chunk *chunk)
 	kfree(chunk);
 }
 
+/* Nobody is killed for a chunk. */
+#define CHUNK_GFP (GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 /* For page tables, and for what the kernel notes of a range besides. */
 #define CHUNK_MORE 16
-#define CHUNK_GFP (GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+static struct holon_chunk *chunk_alloc(u64 bytes)
+{
+	struct holon_chunk *chunk = kzalloc(sizeof(*chunk), CHUNK_GFP);
+
+	if (!chunk)
+		return NULL;
+	chunk->pages = bytes >> PAGE_SHIFT;
+	chunk->map = kvzalloc(BITS_TO_LONGS(chunk->pages) * sizeof(long), CHUNK_GFP);
+	chunk->tags = kvcalloc(chunk->pages, sizeof(*chunk->tags), CHUNK_GFP);
+	chunk->res = request_free_mem_region(&iomem_resource, bytes, "holon");
+	if (IS_ERR(chunk->res))
+		chunk->res = NULL;
+	if (chunk->map && chunk->tags && chunk->res)
+		return chunk;
+	chunk_free(chunk);
+	return NULL;
+}
 
 /*
- * Is there memory for a chunk?  memremap_pages() warns, as of a bug, when it finds none for
- * the chunk's struct pages: so all that a chunk takes is allocated first, and let go for it.
- * It wants these in one piece, and complains if it can't have that.
+ * Is there memory for the chunk's struct pages?  memremap_pages() warns, as of a bug, when
+ * there is none: so it is allocated here first, and let go for it.  It wants them in one
+ * piece, and complains once if it can't have that.
  */
-static bool chunk_fits(u64 bytes)
+static bool chunk_fits(const struct holon_chunk *chunk)
 {
-	u64 each = sizeof(struct page) + sizeof(u64);
-	u64 count = PFN_UP((bytes >> PAGE_SHIFT) * each) + CHUNK_MORE;
-	struct page *huge = alloc_pages(CHUNK_GFP, HOLON_HUGE_ORDER);
-	struct page *page, *next;
+	u64 count = PFN_UP(chunk->pages * sizeof(struct page)) + CHUNK_MORE;
+	struct page *huge, *page, *next;
 	LIST_HEAD(taken);
 
+	huge = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, HOLON_HUGE_ORDER);
 	for (count -= huge ? min(count, HOLON_HUGE) : 0; count; count--) {
 		page = alloc_page(CHUNK_GFP);
 		if (!page)
@@ -44,24 +62,6 @@ static bool chunk_fits(u64 bytes)
 	if (huge)
 		__free_pages(huge, HOLON_HUGE_ORDER);
 	return !count;
-}
-
-static struct holon_chunk *chunk_alloc(u64 bytes)
-{
-	struct holon_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL);
-
-	if (!chunk)
-		return NULL;
-	chunk->pages = bytes >> PAGE_SHIFT;
-	chunk->map = kvzalloc(BITS_TO_LONGS(chunk->pages) * sizeof(long), GFP_KERNEL);
-	chunk->tags = kvcalloc(chunk->pages, sizeof(*chunk->tags), GFP_KERNEL);
-	chunk->res = request_free_mem_region(&iomem_resource, bytes, "holon");
-	if (IS_ERR(chunk->res))
-		chunk->res = NULL;
-	if (chunk->map && chunk->tags && chunk->res)
-		return chunk;
-	chunk_free(chunk);
-	return NULL;
 }
 
 static int chunk_map(struct holon_chunk *chunk)
@@ -80,35 +80,25 @@ static int chunk_map(struct holon_chunk *chunk)
 	return PTR_ERR_OR_ZERO(at);
 }
 
-static struct holon_chunk *chunk_make(u64 bytes)
-{
-	struct holon_chunk *chunk = chunk_alloc(bytes);
-	int err;
-
-	if (!chunk)
-		return ERR_PTR(-ENOMEM);
-	err = chunk_map(chunk);
-	if (err) {
-		chunk_free(chunk);
-		return ERR_PTR(err);
-	}
-	return chunk;
-}
-
 int kpi_pool_grow(u64 bytes)
 {
-	struct holon_chunk *chunk;
+	struct holon_chunk *chunk = chunk_alloc(bytes);
 	unsigned long flags;
 	unsigned int scope;
+	int err = -ENOMEM;
 
-	if (!chunk_fits(bytes))
-		return -ENOMEM;
-	/* If others took it meanwhile, it comes from the reserves: kswapd fills them again. */
-	scope = memalloc_noreclaim_save();
-	chunk = chunk_make(bytes);
-	memalloc_noreclaim_restore(scope);
-	if (IS_ERR(chunk))
-		return PTR_ERR(chunk);
+	if (!chunk)
+		return err;
+	if (chunk_fits(chunk)) {
+		/* If others took it meanwhile, it comes from the reserves, which kswapd fills. */
+		scope = memalloc_noreclaim_save();
+		err = chunk_map(chunk);
+		memalloc_noreclaim_restore(scope);
+	}
+	if (err) {
+		chunk_free(chunk);
+		return err;
+	}
 	spin_lock_irqsave(&holon_pool_lock, flags);
 	list_add_tail(&chunk->link, &holon_chunks);
 	spin_unlock_irqrestore(&holon_pool_lock, flags);

@@ -97,12 +97,15 @@ static void fault_unfold(struct vm_fault *vmf, struct page *any, unsigned long *
 
 /*
  * There is no memory now.  The access faults again: where the kernel itself touches
- * the page (rseq, a signal's frame), VM_FAULT_OOM would end the process.
+ * the page (rseq, a signal's frame), VM_FAULT_OOM would end the process.  One that ends
+ * anyway must not wait for memory, perhaps for its own.
  */
 static vm_fault_t fault_again(void)
 {
-	cond_resched();
-	return fatal_signal_pending(current) ? VM_FAULT_OOM : 0;
+	if (fatal_signal_pending(current) || current->flags & (PF_EXITING | PF_DUMPCORE))
+		return VM_FAULT_OOM;
+	schedule_timeout_killable(1);
+	return 0;
 }
 
 static vm_fault_t fault_answer(struct vm_fault *vmf, struct page *fresh, unsigned long *pfns)

@@ -5,6 +5,9 @@
 
 #include "kpi.h"
 
+/* Pages that kswapd gets from shrinkers before it looks whether that is enough. */
+#define KSWAPD_MANY 512
+
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
 	return kapi_shrinker_count(shrinker->private_data);
@@ -16,9 +19,21 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 
 	if (freed < 0)
 		return SHRINK_STOP;
-	/* Whole pages: who got some stops looking for files. */
-	mm_account_reclaimed_pages(freed);
-	return freed;
+	/*
+	 * Whole pages: who got some stops looking for files.  Where there are several
+	 * memory nodes they may be another's than the one that is short.
+	 */
+	if (num_online_nodes() == 1)
+		mm_account_reclaimed_pages(freed);
+	/* There are no more now. */
+	return (u64)freed < sc->nr_to_scan ? SHRINK_STOP : (unsigned long)freed;
+}
+
+bool kpi_reclaim_is_done(void)
+{
+	const struct reclaim_state *state = current->reclaim_state;
+
+	return state && state->reclaimed >= (current_is_kswapd() ? KSWAPD_MANY : SWAP_CLUSTER_MAX);
 }
 
 struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data, u32 batch)

@@ -116,7 +116,7 @@ pub(super) fn load() -> Result {
         asked: urgent::Asked::new()?,
         doors: Mutex::new(lock_class!(c"holon-lend-doors"), None)?,
     })?;
-    let shrinker = Shrinker::new(c"holon-lend", &SPARE_FRAMES, ASK_LEAST)?;
+    let shrinker = Shrinker::new(c"holon-lend", &SPARE_FRAMES, ASK_MOST)?;
     let scratch = Scratch::new()?;
     let tender = KThread::spawn(c"holon-lend", move || tend::run(keeper))?;
     let server = KThread::spawn(c"holon-lend-now", move || urgent::run(keeper, scratch))?;
@@ -384,7 +384,7 @@ struct SpareFrames;
 static SPARE_FRAMES: SpareFrames = SpareFrames;
 
 /// The kernel's own number.
-const ASK_LEAST: u32 = 128;
+const ASK_MOST: u32 = 128;
 
 impl Reclaim for SpareFrames {
     fn count(&self) -> u64 {

@@ -89,7 +89,7 @@ pub(super) fn load() -> Result {
     threads.try_reserve_exact(3)?;
     threads.push(KThread::spawn(c"holon-evict", move || evict::run(base))?);
     drop(threads);
-    let shrinker = Shrinker::new(c"holon-lodge", &reclaim::COLD_PAGES, reclaim::ASK_LEAST);
+    let shrinker = Shrinker::new(c"holon-lodge", &reclaim::COLD_PAGES, reclaim::ASK_MOST);
     let calls = shrinker.and_then(|it| Ok((it, OutOfMemory::begin(need::out_of_memory)?)));
     match calls {
         Ok(calls) => *base.calls.lock() = Some(calls),

@@ -1,6 +1,7 @@
 //! The area's record, and what is registered with the kernel while the module is loaded.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use kapi::{
     binfmt::{Bprm, Format, Loader},
@@ -153,17 +154,25 @@ pub(super) fn with_own<T>(call: impl FnOnce(&Own) -> Result<T>) -> Result<T> {
     own::in_control_call(call)
 }
 
-/// Whether this node has any job.
+/// Whether this node has any job, or had at the last call: never waits, for who has the tables may
+/// wait for memory, and that for our caller.
 pub(crate) fn has_jobs() -> bool {
-    state::get().is_ok_and(|state| state.tables.lock().jobs.len() != 0)
+    static HAD: AtomicBool = AtomicBool::new(false);
+    let Ok(state) = state::get() else { return false };
+    if let Some(tables) = state.tables.try_lock() {
+        HAD.store(tables.jobs.len() != 0, Ordering::Relaxed);
+    }
+    HAD.load(Ordering::Relaxed)
 }
 
 /// Puts the pid namespaces of this node's jobs, as [`kapi::task::PidNs::number`] has them, into a
-/// list: as many as it has room for.
+/// list: as many as it has room for. Never waits either: what the list has may be that of the last
+/// call.
 pub(crate) fn put_job_spaces(list: &mut Vec<u64>) {
-    list.clear();
-    if let Ok(state) = state::get() {
+    let Ok(state) = state::get() else { return list.clear() };
+    if let Some(tables) = state.tables.try_lock() {
         let room = list.capacity();
-        list.extend(state.tables.lock().jobs.spaces().take(room));
+        list.clear();
+        list.extend(tables.jobs.spaces().take(room));
     }
 }

@@ -25,12 +25,16 @@ static void call_home(char *m)
 	CHECK(far == 0);
 }
 
+/* How often the kernel came to a page that was elsewhere. */
+static u64 piped_far;
+
 /* The kernel reads it for us. */
 static void sent_through_pipe(char *m, u64 at)
 {
 	static char copy[PAGE];
 	int ends[2];
 
+	piped_far += far_of(m + at * PAGE, 1);
 	CHECK(pipe(ends) == 0);
 	CHECK(write(ends[1], m + at * PAGE, PAGE) == (ssize_t)PAGE);
 	CHECK(read(ends[0], copy, PAGE) == (ssize_t)PAGE);
@@ -70,5 +74,6 @@ void far_fails(void)
 	fail_in(0);
 	printf("  each of %lu allocations failed\n", n - 1);
 	CHECK(n > PAGES / 2);
+	CHECK(piped_far > 0);
 	munmap(m, PAGES * PAGE);
 }

@@ -213,13 +213,20 @@ impl Owning {
         let is_calm = state.owner.batches() < AHEAD_BATCHES;
         drop(state);
         let mut pages = [const { None }; PAGES];
+        let mut easy = 0;
         for page in pages.iter_mut().take(list.count) {
             *page = Page::new_easily();
             if page.is_none() {
-                return false;
+                break;
             }
+            easy += 1;
         }
-        let Some((first, more)) = list.entries[..list.count].split_first() else { return true };
+        // So many come, and no more are begun.
+        let is_easy = easy == list.count;
+        list.count = easy;
+        let Some((first, more)) = list.entries[..list.count].split_first() else {
+            return is_easy;
+        };
         if !is_calm {
             return false;
         }
@@ -241,7 +248,7 @@ impl Owning {
         state.begin_fetch(op, &mut pages, Some(ahead));
         drop(state);
         self.send_all_of(op, Full::Leave);
-        true
+        is_easy
     }
 
     /// Takes what has come of a batch that was fetched ahead for this program, but for the page at

@@ -7,7 +7,12 @@ use core::{
     time::Duration,
 };
 
-use kapi::{clock, shrinker::Reclaim, thread::is_reclaiming, wait::Mode};
+use kapi::{
+    clock,
+    shrinker::{is_reclaim_done, Reclaim},
+    thread::is_reclaiming,
+    wait::Mode,
+};
 
 use super::{
     knobs::{self, Scope},
@@ -16,11 +21,12 @@ use super::{
     stats, BASE,
 };
 
-/// How long who looks for memory waits for pages to go: else it would take files meanwhile. It may
-/// have locks, so it is short.
+/// How long who looks for memory waits for pages to go, once or until it has what it looks for:
+/// else it would take files meanwhile. It may have locks, so it is short.
 const WAIT: Duration = Duration::from_millis(20);
-/// The kernel may ask for so few: where it is asked rarely, it takes files meanwhile.
-pub(super) const ASK_LEAST: u32 = 16;
+/// The kernel asks for so many at a time, and not before there are as many to ask for: with larger
+/// numbers it asks rarely, and takes files meanwhile.
+pub(super) const ASK_MOST: u32 = 16;
 /// But no fewer go then: as many as two batches, for the next ones will be asked for soon.
 const GO_LEAST: u64 = 2 * PAGES as u64;
 /// After none went, it does not wait for so long.
@@ -43,7 +49,7 @@ pub(super) struct ColdPages;
 pub(super) static COLD_PAGES: ColdPages = ColdPages;
 
 // kswapd and programs' tasks are answered. Not the kernel's own threads, for pages may need one of
-// them to go; and who empties the kernel's caches by hand does not mean programs' pages.
+// them to go; and who drops the kernel's caches by hand does not mean programs' pages.
 impl Reclaim for ColdPages {
     fn count(&self) -> u64 {
         let may_go = is_reclaiming() && owning().is_some() && knobs::scope() != Scope::None;
@@ -55,7 +61,7 @@ impl Reclaim for ColdPages {
     }
 
     fn scan(&self, pages: u64) -> Option<u64> {
-        let base = BASE.get().filter(|_| is_reclaiming())?;
+        let base = BASE.get().filter(|_| is_reclaiming() && !is_reclaim_done())?;
         let before = stats::EVICTED.get();
         let gone = || stats::EVICTED.get() - before;
         stats::RECLAIM_ASKED.add(pages);
@@ -66,7 +72,8 @@ impl Reclaim for ColdPages {
         }
         // Whatever ends it, what went by then counts.
         let _ = base.freed.wait(Mode::Idle, Some(WAIT), || gone() >= pages);
-        let gone = gone();
+        // Others who wait count the same pages.
+        let gone = gone().min(pages.max(GO_LEAST));
         if gone == 0 {
             NO_WAIT_UNTIL_NS.store(clock::now_ns() + NO_WAIT_NS, Ordering::Relaxed);
             return None;
