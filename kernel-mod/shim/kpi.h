@@ -63,7 +63,8 @@ struct kpi_shrinker;
 /* Is asked for `batch` pages at most at a time, again and again. */
 struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data, u32 batch);
 void kpi_shrinker_free(struct kpi_shrinker *shrinker);
-bool kpi_reclaim_is_done(void); /* the calling task has got as many pages as it looks for */
+/* The calling task has got as many pages as it looks for, or it could not be told when. */
+bool kpi_reclaim_is_done(void);
 /* In any task that allocates. How many pages; how many were given back, or -1: not from here. */
 u64 kapi_shrinker_count(void *data);
 s64 kapi_shrinker_scan(void *data, u64 pages);

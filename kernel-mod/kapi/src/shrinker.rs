@@ -53,7 +53,8 @@ impl Shrinker {
     }
 }
 
-/// Whether the calling task has got as many pages by now as it looks for at a time.
+/// Whether the calling task has got as many pages by now as it looks for at a time, or it could not
+/// be told when: so of tasks other than kswapd where there are several memory nodes.
 pub fn is_reclaim_done() -> bool {
     // SAFETY: no condition on the caller.
     unsafe { raw::kpi_reclaim_is_done() }

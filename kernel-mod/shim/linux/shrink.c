@@ -33,6 +33,9 @@ bool kpi_reclaim_is_done(void)
 {
 	const struct reclaim_state *state = current->reclaim_state;
 
+	/* Nothing is accounted there: only kswapd, which has no locks, may go on unbounded. */
+	if (num_online_nodes() > 1)
+		return !current_is_kswapd();
 	return state && state->reclaimed >= (current_is_kswapd() ? KSWAPD_MANY : SWAP_CLUSTER_MAX);
 }
 
