@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0
 //
-// calls KIND SECONDS: sleeps in one system call and checks that it ends as it would have without
-// a move: on time (not early, and at most three seconds late), with the right result.
+// calls KIND SECONDS: sleeps in one system call and tells whether it ended with the result that it
+// would have without a move. How long it took is for who started it to tell: a program that moves
+// has another node's clock at the end.
 //   nanosleep   until SECONDS are over
 //   poll        on no descriptor, with a time-out of SECONDS
 //   futex       on a word that nobody changes, with a time-out of SECONDS
@@ -17,13 +18,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 static int wait_in(const char *kind, int seconds)
 {
@@ -54,10 +48,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	int seconds = atoi(argv[2]);
-	double start = now();
 	int right = wait_in(argv[1], seconds);
-	double took = now() - start;
-	printf("%s %s after %.2f s, pid %d\n", argv[1], right ? "ended right" : "ENDED WRONG", took,
-	       (int)getpid());
-	return !(right && took > seconds - 0.2 && took < seconds + 3.0);
+	printf("%s %s, pid %d\n", argv[1], right ? "ended right" : "ENDED WRONG", (int)getpid());
+	return !right;
 }

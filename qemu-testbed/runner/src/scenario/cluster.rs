@@ -73,6 +73,9 @@ pub(crate) struct Memory {
 struct List<T> {
     kind: String,
     items: Vec<T>,
+    /// Names of nodes that did not answer: what is there is not among the items.
+    #[serde(default)]
+    missing: Vec<String>,
 }
 
 /// A command that runs on a node.
@@ -165,17 +168,21 @@ impl Cluster {
         node: usize,
         words: &str,
         kind: &str,
-    ) -> Result<Vec<T>> {
+    ) -> Result<List<T>> {
         let text = self.sh(node, &format!("clusterctl {words} -o json"))?;
         let list: List<T> =
             serde_json::from_str(&text).with_context(|| format!("clusterctl {words}: {text}"))?;
         ensure!(list.kind == kind, "clusterctl {words} printed a {}", list.kind);
-        Ok(list.items)
+        Ok(list)
     }
 
-    /// All processes, as one node sees them.
+    /// All processes, as one node sees them: a list that lacks a node's tells nothing of who is
+    /// there, so it is asked for again.
     pub(crate) fn processes(&self, node: usize) -> Result<Vec<Process>> {
-        self.list(node, "ps", "ProcessList")
+        eventually(&format!("all nodes to answer node{node}'s ps"), SOON, || {
+            let list = self.list(node, "ps", "ProcessList")?;
+            Ok(list.missing.is_empty().then_some(list.items))
+        })
     }
 
     /// One process, if it is there.
@@ -183,16 +190,25 @@ impl Cluster {
         Ok(self.processes(node)?.into_iter().find(|process| process.id == id))
     }
 
+    /// One process that must be there; the error tells what the node knows.
+    pub(crate) fn alive(&self, node: usize, id: &str) -> Result<Process> {
+        if let Some(process) = self.process(node, id)? {
+            return Ok(process);
+        }
+        let known = self.sh(node, "clusterctl ps; clusterctl events | tail -n 12")?;
+        bail!("node{node} does not see {id}. It knows:\n{known}")
+    }
+
     /// Remote memory of node `of`, as node `by` tells it.
     pub(crate) fn memory(&self, by: usize, of: usize) -> Result<Memory> {
-        let rows: Vec<Memory> = self.list(by, "mem status", "MemoryList")?;
+        let rows: Vec<Memory> = self.list(by, "mem status", "MemoryList")?.items;
         let name = format!("node{of}");
         rows.into_iter().find(|row| row.node == name).with_context(|| format!("no row of {name}"))
     }
 
     /// All events that a node knows.
     pub(crate) fn events(&self, node: usize) -> Result<Vec<Event>> {
-        self.list(node, "events", "EventList")
+        Ok(self.list(node, "events", "EventList")?.items)
     }
 
     /// The newest event of a kind about a process.
@@ -228,7 +244,7 @@ impl Cluster {
         self.sh(from, &format!("clusterctl migrate {id} --to node{to}"))?;
         let wanted = format!("node{to}");
         for node in 1..=self.len() {
-            let seen = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
+            let seen = self.alive(node, id)?;
             ensure!(seen.node == wanted, "node{node} sees {id} on {}, not {wanted}", seen.node);
         }
         Ok(())
@@ -237,7 +253,7 @@ impl Cluster {
     /// Waits until a process has all its memory where it runs.
     pub(crate) fn fetched(&self, node: usize, id: &str) -> Result<()> {
         eventually(&format!("all memory of {id}"), FETCHED, || {
-            let process = self.process(node, id)?.with_context(|| format!("{id} is gone"))?;
+            let process = self.alive(node, id)?;
             Ok((process.remote_bytes == 0).then_some(()))
         })
     }

@@ -16,7 +16,7 @@ pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
     cluster.kill(3)?;
     let output = moving.finish()?;
     ensure!(!output.status.success(), "a move to a dead node was reported as done");
-    let process = cluster.process(2, &id)?.with_context(|| format!("{id} is gone"))?;
+    let process = cluster.alive(2, &id)?;
     ensure!(process.node == "node1", "{id} is on {}", process.node);
     finished(cluster, 1, job, "/root/target.out")?;
     cluster.start(3)

@@ -1,6 +1,6 @@
 //! What must be refused, counted, and leave nothing behind.
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 
 use super::cluster::{Cluster, PROGRAMS};
 use super::counting;
@@ -22,7 +22,7 @@ pub(crate) fn refused(cluster: &mut Cluster) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
         ensure!(output.status.code() == Some(5), "status {:?}: {said}", output.status);
         ensure!(said.contains(word), "the refusal does not name {word}: {said}");
-        let process = cluster.process(1, &id)?.with_context(|| format!("{id} is gone"))?;
+        let process = cluster.alive(1, &id)?;
         ensure!(process.node == "node1", "{id} is on {}", process.node);
         cluster.sh(1, &format!("clusterctl job kill {job}"))?;
     }
@@ -48,7 +48,7 @@ fn to_where_it_cannot(cluster: &mut Cluster) -> Result<()> {
         done += i32::from(moving.finish()?.status.success());
     }
     ensure!(done >= 1, "of two moves at once none was done");
-    let process = cluster.process(1, &id)?.with_context(|| format!("{id} is gone"))?;
+    let process = cluster.alive(1, &id)?;
     ensure!(process.node == "node2", "{id} is on {}", process.node);
     cluster.sh(1, &format!("clusterctl job kill {job}"))?;
     Ok(())

@@ -79,7 +79,7 @@ fn busy(cluster: &Cluster) -> Result<()> {
     cluster.sh(1, writer)?;
     let output = cluster.capture(1, &format!("clusterctl migrate {id} --to node1"))?;
     ensure!(!output.status.success(), "it came home over a file that is being written");
-    let process = cluster.process(3, &id)?.with_context(|| format!("{id} is gone"))?;
+    let process = cluster.alive(3, &id)?;
     ensure!(process.node == "node2", "{id} is on {}", process.node);
     cluster.sh(1, "kill $(cat /root/busy.pid)")?;
     cluster.migrate(&id, 1)?;

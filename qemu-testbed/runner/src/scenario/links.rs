@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 use super::counting::{self, finished};
@@ -40,7 +40,7 @@ pub(crate) fn bad(cluster: &mut Cluster) -> Result<()> {
     for to in [2, 1] {
         cluster.migrate(&id, to)?;
         eventually(&format!("all memory of {id}"), RUN, || {
-            let process = cluster.process(3, &id)?.with_context(|| format!("{id} is gone"))?;
+            let process = cluster.alive(3, &id)?;
             Ok((process.remote_bytes == 0).then_some(()))
         })?;
     }
@@ -57,7 +57,7 @@ pub(crate) fn cut(cluster: &mut Cluster) -> Result<()> {
     let job = cluster.run(1, &format!("-- {}", counting::command("/root/cut.out")))?;
     let id = cluster.find(1, job, "counter")?;
     for (to, blind) in [(2, [true, true]), (1, [true, false]), (2, [false, true])] {
-        let from = cluster.process(3, &id)?.with_context(|| format!("{id} is gone"))?.node;
+        let from = cluster.alive(3, &id)?.node;
         let began = starts(cluster, &id)?;
         let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
         eventually("the hand-off to begin", SOON, || {

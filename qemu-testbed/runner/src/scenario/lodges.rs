@@ -122,7 +122,7 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     ensure!(cluster.memory(3, 3)?.held_bytes == 0, "node3 holds pages though it lends nothing");
     ensure!(blast_names(cluster, 3, 2, &lodged.id)?, "blast node2 does not name {}", lodged.id);
     ensure!(!blast_names(cluster, 2, 3, &lodged.id)?, "blast node3 names {}", lodged.id);
-    let shown = cluster.process(2, &lodged.id)?.context("it is gone")?;
+    let shown = cluster.alive(2, &lodged.id)?;
     ensure!(shown.remote_bytes >= lodged.gone_min, "ps shows {} remote bytes", shown.remote_bytes);
     lodged.is_intact(cluster)?;
     let lost = cluster.event(1, "memory-lost", &lodged.id)?;

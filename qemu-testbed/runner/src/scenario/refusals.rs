@@ -1,6 +1,6 @@
 //! What a target's kernel refuses, and states in which a process can't move: each by its name.
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 
 use super::cluster::{eventually, Cluster, SOON};
 
@@ -81,7 +81,7 @@ fn stays(cluster: &Cluster, id: &str, to: usize, reason: &str) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(5), "{id}: status {:?}: {said}", output.status);
     ensure!(said.contains(reason), "{id}: the refusal does not name {reason}: {said}");
-    let process = cluster.process(1, id)?.with_context(|| format!("{id} is gone"))?;
+    let process = cluster.alive(1, id)?;
     ensure!(process.node == "node1", "{id} is on {}", process.node);
     Ok(())
 }
@@ -171,7 +171,7 @@ fn uninterruptible(cluster: &mut Cluster) -> Result<()> {
     })?;
     cluster.sh(1, "fsfreeze -f /mnt/frozen")?;
     let refused = eventually("the writer to wait", SOON, || {
-        let process = cluster.process(1, &id)?.with_context(|| format!("{id} is gone"))?;
+        let process = cluster.alive(1, &id)?;
         Ok((process.state == "waiting").then_some(()))
     })
     .and_then(|()| stays(cluster, &id, 2, "uninterruptible"));

@@ -2,24 +2,44 @@
 
 use std::time::Duration;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+
+/// So long the calls sleep.
+const SLEEP_S: f64 = 20.0;
+/// So much earlier they may be seen to end, by a clock of hundredths.
+const EARLY_S: f64 = 0.05;
+/// So much later: the program starts, is stopped, and its shell has to hear of its end.
+const LATE_S: f64 = 3.0;
 
 /// Sleeping system calls end on time and right after a move.
 pub(crate) fn calls(cluster: &mut Cluster) -> Result<()> {
     for kind in ["nanosleep", "poll", "futex"] {
         let output = format!("/root/calls-{kind}.out");
-        let command =
-            format!("-- sh -c '{PROGRAMS}/calls {kind} 20 >{output}; echo status $? >>{output}'");
+        // The shell stays at home: its clock is one and the same at both ends.
+        let command = format!(
+            "-- sh -c 'read a x </proc/uptime; {PROGRAMS}/calls {kind} {SLEEP_S} >{output}; s=$?; \
+             read b x </proc/uptime; echo status $s from $a to $b >>{output}'"
+        );
         let job = cluster.run(1, &command)?;
         let id = cluster.find(1, job, &format!("calls {kind}"))?;
         cluster.migrate(&id, 2)?;
         cluster.ended(1, job, SOON)?;
         let said = cluster.sh(1, &format!("cat {output}"))?;
-        ensure!(said.ends_with("status 0"), "{kind}: {said}");
+        let took = took(&said).with_context(|| format!("{kind}: {said}"))?;
+        ensure!(
+            (SLEEP_S - EARLY_S..SLEEP_S + LATE_S).contains(&took),
+            "{kind} ended after {took:.2} s: {said}"
+        );
     }
     read_on_a_pipe(cluster)
+}
+
+/// The time from begin to end in what the shell wrote, if the program ended well.
+fn took(said: &str) -> Option<f64> {
+    let (from, to) = said.rsplit_once("status 0 from ")?.1.split_once(" to ")?;
+    Some(to.parse::<f64>().ok()? - from.parse::<f64>().ok()?)
 }
 
 fn read_on_a_pipe(cluster: &mut Cluster) -> Result<()> {
