@@ -133,18 +133,30 @@ pub(crate) fn rows(
                 continue;
             };
             let record = known.get(&(job, facts.inner_pid)).copied();
+            if !runs_here(record) {
+                continue;
+            }
             let id = ProcessId { job, pid: facts.inner_pid };
             let number = u32::try_from(pid).unwrap_or(0);
             let lodged = elsewhere.lodged.get(&number).copied().unwrap_or(0);
             let far = lodged.saturating_add(record.map_or(0, |r| r.remote_pages));
             let read = || command(pid, &facts.name);
-            let command = commands.of(id, far == 0, &facts.name, read);
-            if let Some(row) = row(node, &about, facts, (id, record, far), command) {
-                rows.insert(number, row);
-            }
+            let is_here = far == 0 && !record.is_some_and(is_moving);
+            let command = commands.of(id, is_here, &facts.name, read);
+            rows.insert(number, row(node, &about, facts, (id, record, far), command));
         }
     }
     rows
+}
+
+/// Whether it is the process. A surrogate's row comes from where the body is, and so does that of
+/// one that is only being made; nor may anybody wait for memory of theirs.
+fn runs_here(record: Option<&ProcInfo>) -> bool {
+    !record.is_some_and(|r| r.role == ROLE_SURROGATE || r.role == ROLE_RESTORING)
+}
+
+fn is_moving(record: &ProcInfo) -> bool {
+    record.state & PSTATE_MOVING != 0
 }
 
 fn row(
@@ -153,27 +165,25 @@ fn row(
     facts: Facts,
     (id, record, far): (ProcessId, Option<&ProcInfo>, u64),
     command: String,
-) -> Option<ProcessRow> {
-    let role = record.map_or(0, |r| r.role);
-    if role == ROLE_SURROGATE || role == ROLE_RESTORING {
-        // Its row comes from where it really runs.
-        return None;
-    }
+) -> ProcessRow {
     let remote_bytes = far.saturating_mul(PAGE_BYTES);
-    let moving = record.is_some_and(|r| r.state & PSTATE_MOVING != 0);
-    Some(ProcessRow {
+    ProcessRow {
         id,
         job: id.job,
         pid: facts.inner_pid,
         user: if facts.uid == about.uid { about.user.clone() } else { user_name(facts.uid) },
         home: about.home.clone(),
         node: node.to_owned(),
-        state: if moving { "moving" } else { state_name(facts.state) }.to_owned(),
+        state: match record.is_some_and(is_moving) {
+            true => "moving",
+            false => state_name(facts.state),
+        }
+        .to_owned(),
         // The kernel counts a page that is elsewhere as resident.
         local_bytes: facts.resident_bytes.saturating_sub(remote_bytes),
         remote_bytes,
         command,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -221,10 +231,11 @@ mod tests {
             let far = r.map_or(0, |r| r.remote_pages);
             row("node1", &about, facts(), (id, r, far), "counter".into())
         };
-        assert_eq!(make(None).map(|r| r.user).as_deref(), Some("joe"));
-        assert!(make(Some(&record(ROLE_SURROGATE))).is_none());
-        assert!(make(Some(&record(ROLE_RESTORING))).is_none());
-        assert_eq!(make(None).map(|r| r.remote_bytes), Some(0));
-        assert_eq!(make(Some(&record(2))).map(|r| r.remote_bytes), Some(8192));
+        assert_eq!(make(None).user, "joe");
+        assert!(runs_here(None) && runs_here(Some(&record(2))));
+        assert!(!runs_here(Some(&record(ROLE_SURROGATE))));
+        assert!(!runs_here(Some(&record(ROLE_RESTORING))));
+        assert_eq!(make(None).remote_bytes, 0);
+        assert_eq!(make(Some(&record(2))).remote_bytes, 8192);
     }
 }

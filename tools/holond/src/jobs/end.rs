@@ -130,19 +130,20 @@ fn event_kind(over: JobState) -> &'static str {
 /// runs here. Meanwhile no init of the job can be made here; that of a later run is left alone.
 pub(crate) fn forget(node: &Arc<Node>, job: u32, upto: u32) -> anyhow::Result<()> {
     node.inits.with(job, |slot| {
-        let is_old = slot.as_ref().is_some_and(|init| init.instance.restarts <= upto);
+        let is_old = slot.get().is_some_and(|init| init.instance.restarts <= upto);
         if is_old {
-            *slot = None;
+            slot.set(None);
         }
         let old = cgroup::instances_of(job, upto);
-        if slot.is_none() {
+        let is_free = slot.get().is_none();
+        if is_free {
             node.restartables.drop_job(job);
         }
         if !is_old && old.is_empty() {
             return Ok(());
         }
         let is_empty = clear_away(&old, node.time(ACTION_TIME));
-        if let Some(device) = node.device.as_ref().filter(|_| slot.is_none()) {
+        if let Some(device) = node.device.as_ref().filter(|_| is_free) {
             // ENOENT: the module has seen the init's end itself.
             let _ = device.job_del(job);
         }
@@ -182,9 +183,9 @@ fn init_gone(node: &Arc<Node>, init: &InitHandle) {
     let node = node.clone();
     tasks::spawn(move || {
         let was_current = node.inits.with(job, |slot| {
-            let is_it = slot.as_ref().is_some_and(|init| init.pid == pid);
+            let is_it = slot.get().is_some_and(|init| init.pid == pid);
             if is_it {
-                *slot = None;
+                slot.set(None);
             }
             is_it
         });

@@ -12,7 +12,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const DIR: &str = "/run/holon/jobs";
@@ -26,30 +26,36 @@ fn pid_path(instance: Instance) -> PathBuf {
     PathBuf::from(DIR).join(format!("{instance}.pid"))
 }
 
-type Slot = Arc<Mutex<Option<Arc<InitHandle>>>>;
+/// A job's place: its init, and whose turn it is to make or end one.
+#[derive(Default)]
+pub(crate) struct Slot {
+    turn: Mutex<()>,
+    init: Mutex<Option<Arc<InitHandle>>>,
+}
 
-/// All job inits of this node. At most one per job: who needs one takes the job's lock.
+impl Slot {
+    /// The init that is here.
+    pub(crate) fn get(&self) -> Option<Arc<InitHandle>> {
+        self.init.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is here from now on. For whose turn it is.
+    pub(crate) fn set(&self, init: Option<Arc<InitHandle>>) {
+        *self.init.lock().unwrap_or_else(PoisonError::into_inner) = init;
+    }
+}
+
+/// All job inits of this node. At most one per job: who makes or ends one waits for its turn.
 #[derive(Default)]
 pub(crate) struct Inits {
-    slots: Mutex<HashMap<u32, Slot>>,
+    slots: Mutex<HashMap<u32, Arc<Slot>>>,
 }
 
 impl Inits {
-    fn slot(&self, job: u32) -> Slot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.entry(job).or_default().clone()
-    }
-
-    /// The job's init, if it has one here. Does not wait for one that is just being made: that
-    /// may take as long as the mount of a home that has died.
+    /// The job's init, if it has one here. Waits for nobody's turn: to make one may take as long as
+    /// the mount of a home that has died.
     pub(crate) fn get(&self, job: u32) -> Option<Arc<InitHandle>> {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()?;
-        let init = match slot.try_lock() {
-            Ok(init) => init.clone(),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().clone(),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        init
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&job)?.get()
     }
 
     /// The job's init; `make` makes it if there is none.
@@ -58,24 +64,28 @@ impl Inits {
         job: u32,
         make: impl FnOnce() -> Result<Arc<InitHandle>>,
     ) -> Result<Arc<InitHandle>> {
-        self.with(job, |slot| match slot {
-            Some(init) => Ok(init.clone()),
-            None => Ok(slot.insert(make()?).clone()),
+        self.with(job, |slot| match slot.get() {
+            Some(init) => Ok(init),
+            None => {
+                let made = make()?;
+                slot.set(Some(made.clone()));
+                Ok(made)
+            }
         })
     }
 
-    /// Does something with the job's init while nobody can make one.
-    pub(crate) fn with<T>(
-        &self,
-        job: u32,
-        act: impl FnOnce(&mut Option<Arc<InitHandle>>) -> T,
-    ) -> T {
-        let slot = self.slot(job);
-        let result = act(&mut slot.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Does something with the job's init while nobody can make or end one.
+    pub(crate) fn with<T>(&self, job: u32, act: impl FnOnce(&Slot) -> T) -> T {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.entry(job).or_default().clone()
+        };
+        let turn = slot.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = act(&slot);
+        drop(turn);
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        // The table's and ours: nobody waits for its lock, and nobody can come but through us.
-        let is_idle = Arc::strong_count(&slot) == 2;
-        if is_idle && slot.try_lock().is_ok_and(|init| init.is_none()) {
+        // The table's and ours: nobody waits for a turn, and nobody can come but through the table.
+        if Arc::strong_count(&slot) == 2 && slot.get().is_none() {
             slots.remove(&job);
         }
         result
