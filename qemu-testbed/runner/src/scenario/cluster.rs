@@ -201,9 +201,11 @@ impl Cluster {
 
     /// Remote memory of node `of`, as node `by` tells it.
     pub(crate) fn memory(&self, by: usize, of: usize) -> Result<Memory> {
-        let rows: Vec<Memory> = self.list(by, "mem status", "MemoryList")?.items;
         let name = format!("node{of}");
-        rows.into_iter().find(|row| row.node == name).with_context(|| format!("no row of {name}"))
+        eventually(&format!("a row of {name} in node{by}'s mem status"), SOON, || {
+            let rows: Vec<Memory> = self.list(by, "mem status", "MemoryList")?.items;
+            Ok(rows.into_iter().find(|row| row.node == name))
+        })
     }
 
     /// All events that a node knows.

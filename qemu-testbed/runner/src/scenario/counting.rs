@@ -26,7 +26,8 @@ pub(crate) fn command(file: &str) -> String {
 /// The job's counter goes on, and ends when it is told to; its file on `node` is complete and in
 /// order.
 pub(crate) fn finished(cluster: &Cluster, node: usize, job: u32, file: &str) -> Result<()> {
-    let lines = || -> Result<u64> { Ok(cluster.sh(node, &format!("wc -l <{file}"))?.parse()?) };
+    let lines =
+        || -> Result<u64> { Ok(cluster.sh(node, &format!("cat {file} | wc -l"))?.parse()?) };
     let before = lines()?;
     eventually(&format!("{file} to grow"), ENDED, || Ok((lines()? > before + MORE).then_some(())))?;
     // That it fails where a node is down is no matter: what it wrote at its end tells.

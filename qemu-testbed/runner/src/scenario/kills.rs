@@ -33,15 +33,19 @@ fn killed(cluster: &Cluster, (from, to): (usize, usize), at: usize, delay: &str)
     if from != 1 {
         cluster.migrate(&id, from)?;
     }
-    let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
-    // At the target it appears with the move; where it comes from that is told when it begins.
+    // Away from home it appears with the move; elsewhere something of it is there before, and the
+    // module tells when the move begins.
     let all = "-x 'counter|holon-restore'";
-    let seen = if at == to {
-        format!("timeout {SEEN_S} sh -c \"until pgrep {all}; do :; done\"")
+    let counted = if at == from { "started" } else { "offered" };
+    let counted = format!("/proc/sys/holon/moves/{counted}");
+    let wait = if at == to && to != 1 {
+        format!("until pgrep {all}; do :; done")
     } else {
-        let begins = format!("migrate-start {id} from node{from} to node{to}");
-        format!("timeout {SEEN_S} journalctl -u holond -n 100 -f | grep -qm 1 '{begins}'")
+        let before = cluster.sh(at, &format!("cat {counted}"))?;
+        format!("while read -r now <{counted} && [ $now = {before} ]; do :; done")
     };
+    let seen = format!("timeout {SEEN_S} sh -c \"{}\"", wait.replace('$', "\\$"));
+    let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
     cluster.sh(at, &format!("{seen} && sleep {delay} && {{ pkill -9 {all}; true; }}"))?;
     let _either_way = moving.finish()?;
     // The surrogate's death is the body's, and the other way round; one that was not there yet

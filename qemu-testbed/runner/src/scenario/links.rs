@@ -22,6 +22,9 @@ pub(super) const BAD: Faults = Faults {
     rate_mbit: 0,
 };
 
+/// A hand-off takes many messages each way, and as many of the file server.
+const SLOW_MS: u64 = 150;
+
 /// Sets what a link does, both ways.
 pub(super) fn between(cluster: &mut Cluster, a: usize, b: usize, faults: Faults) -> Result<()> {
     cluster.instance().link(a, b, faults)?;
@@ -59,6 +62,8 @@ pub(crate) fn cut(cluster: &mut Cluster) -> Result<()> {
     for (to, blind) in [(2, [true, true]), (1, [true, false]), (2, [false, true])] {
         let from = cluster.alive(3, &id)?.node;
         let began = starts(cluster, &id)?;
+        // So slow that it is under way when its begin was seen.
+        between(cluster, 1, 2, Faults { delay_ms: SLOW_MS, ..Faults::default() })?;
         let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
         eventually("the hand-off to begin", SOON, || {
             Ok((starts(cluster, &id)? > began || from == format!("node{to}")).then_some(()))

@@ -93,13 +93,16 @@ fn counter(cluster: &Cluster, node: usize, name: &str) -> Result<u64> {
 /// Has the module of node1 offer a process to node2, which must count one more refusal.
 fn refused_by_kernel(cluster: &Cluster, id: &str) -> Result<()> {
     let before = counter(cluster, 2, "refused_cordoned")?;
+    let line =
+        format!("clusterctl events | grep -c 'migrate-failed *{id} .*(target-cordoned)'; true");
+    let told = || -> Result<u64> { Ok(cluster.sh(1, &line)?.parse()?) };
+    let told_before = told()?;
     cluster.sh(1, &format!("python3 /root/ask.py {} 1", id.replace('.', " ")))?;
     eventually("the target's kernel to refuse", SOON, || {
         Ok((counter(cluster, 2, "refused_cordoned")? == before + 1).then_some(()))
     })?;
     eventually("the refusal to be told by name", SOON, || {
-        let text = cluster.sh(1, &format!("clusterctl events | grep 'migrate-failed *{id} '"))?;
-        Ok(text.contains("(target-cordoned)").then_some(()))
+        Ok((told()? == told_before + 1).then_some(()))
     })
 }
 

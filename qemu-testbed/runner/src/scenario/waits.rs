@@ -10,8 +10,11 @@ use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 const SLEEP_S: f64 = 20.0;
 /// So much earlier they may be seen to end, by a clock of hundredths.
 const EARLY_S: f64 = 0.05;
-/// So much later: the program starts, is stopped, and its shell has to hear of its end.
-const LATE_S: f64 = 3.0;
+/// So much later: the program starts, is stopped, and its shell has to hear of its end. One that began
+/// anew at the target would be later.
+const LATE_S: f64 = 8.0;
+/// So long it has slept before it is moved.
+const BEFORE_S: f64 = 10.0;
 
 /// Sleeping system calls end on time and right after a move.
 pub(crate) fn calls(cluster: &mut Cluster) -> Result<()> {
@@ -24,6 +27,7 @@ pub(crate) fn calls(cluster: &mut Cluster) -> Result<()> {
         );
         let job = cluster.run(1, &command)?;
         let id = cluster.find(1, job, &format!("calls {kind}"))?;
+        cluster.sh(1, &format!("sleep {BEFORE_S}"))?;
         cluster.migrate(&id, 2)?;
         cluster.ended(1, job, SOON)?;
         let said = cluster.sh(1, &format!("cat {output}"))?;
