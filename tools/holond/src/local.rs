@@ -8,6 +8,7 @@ use crate::nodes::{self, NodeInfo};
 use crate::procs;
 use holon_api::rows::{EventRow, Left, ProcessRow};
 use holon_api::{ApiError, Code};
+use nix::errno::Errno;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,17 +24,26 @@ pub(crate) fn info(node: &Node) -> NodeInfo {
     }
 }
 
-/// Processes that run here.
-pub(crate) fn rows(node: &Node) -> Vec<ProcessRow> {
-    let mut rows: Vec<ProcessRow> = numbered_rows(node).into_values().collect();
+/// Processes that run here. An error if the module does not tell which came from elsewhere: some
+/// would be left out without that.
+pub(crate) fn rows(node: &Node) -> Result<Vec<ProcessRow>, ApiError> {
+    let mut rows: Vec<ProcessRow> = numbered_rows(node)?.into_values().collect();
     rows.sort_by_key(|row| row.id);
-    rows
+    Ok(rows)
 }
 
 /// The same, by their numbers here.
-pub(crate) fn numbered_rows(node: &Node) -> HashMap<u32, ProcessRow> {
+pub(crate) fn numbered_rows(node: &Node) -> Result<HashMap<u32, ProcessRow>, ApiError> {
+    let inits = node.inits.jobs().into_iter().filter_map(|job| node.inits.get(job));
+    let instances: Vec<Instance> = inits.map(|init| init.instance).collect();
+    let found = procs::find(&instances);
     let lodged = node.device.as_ref().and_then(|d| d.memory_of(None).ok()).unwrap_or_default();
-    let known = node.device.as_ref().and_then(|d| d.processes().ok()).unwrap_or_default();
+    let known = match node.device.as_ref().map(|device| device.processes()).transpose() {
+        Ok(known) => known.unwrap_or_default(),
+        // A module that moves none.
+        Err(Errno::ENOTTY) => Vec::new(),
+        Err(errno) => return Err(ApiError::new(Code::Failure, "can't list processes", errno)),
+    };
     let home = |job| {
         let state = node.state();
         state.jobs.get(job).map(|r| procs::JobFacts {
@@ -42,15 +52,13 @@ pub(crate) fn numbered_rows(node: &Node) -> HashMap<u32, ProcessRow> {
             user: r.account.name.clone(),
         })
     };
-    let inits = node.inits.jobs().into_iter().filter_map(|job| node.inits.get(job));
-    let instances: Vec<Instance> = inits.map(|init| init.instance).collect();
-    procs::rows(
-        node.name(),
-        &instances,
+    Ok(procs::rows(
+        (node.name(), node.own()),
+        found,
         &procs::Elsewhere { known: &known, lodged: &lodged },
         &node.commands,
         &home,
-    )
+    ))
 }
 
 /// Hears whether a node is cordoned.
@@ -94,7 +102,7 @@ pub(crate) fn read_cordon(node: &Node) {
 
 /// What of Holon's is here; counted by the module, jobs and running processes by us.
 pub(crate) fn left(node: &Node) -> Result<Left, ApiError> {
-    let running = u32::try_from(rows(node).len()).unwrap_or(u32::MAX);
+    let running = u32::try_from(rows(node)?.len()).unwrap_or(u32::MAX);
     let jobs = nodes::count_jobs(node.state().jobs.all(), node.own());
     let clients = u32::try_from(node.sessions.count_remotes()).unwrap_or(u32::MAX);
     let mut left = Left { jobs, running, clients, ..Left::default() };

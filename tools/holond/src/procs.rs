@@ -113,10 +113,31 @@ pub(crate) struct Elsewhere<'a> {
     pub(crate) lodged: &'a HashMap<u32, u64>,
 }
 
-/// Builds rows of what runs in `instances`, by number here. `facts_of` tells about a job.
+/// A process that was found in a job's cgroup.
+pub(crate) struct Found {
+    job: u32,
+    pid: i32,
+    facts: Facts,
+}
+
+/// All that are in `instances` now. To be looked for before the module is asked: it knows of each
+/// that came from elsewhere before that is in a cgroup here.
+pub(crate) fn find(instances: &[Instance]) -> Vec<Found> {
+    let found = |job, pid: i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        Some(Found { job, pid, facts: parse_status(&status)? })
+    };
+    let of = |it: &Instance| {
+        let job = it.job;
+        cgroup::processes(*it).into_iter().filter_map(move |pid| found(job, pid))
+    };
+    instances.iter().flat_map(of).collect()
+}
+
+/// Builds rows of what was found, by number here. `facts_of` tells about a job.
 pub(crate) fn rows(
-    node: &str,
-    instances: &[Instance],
+    (node, slot): (&str, u32),
+    found: Vec<Found>,
     elsewhere: &Elsewhere<'_>,
     commands: &Commands,
     facts_of: &dyn Fn(u32) -> Option<JobFacts>,
@@ -124,35 +145,31 @@ pub(crate) fn rows(
     let known: HashMap<(u32, u32), &ProcInfo> =
         elsewhere.known.iter().map(|p| ((p.job, p.pid.unsigned_abs()), p)).collect();
     let mut rows = HashMap::new();
-    for instance in instances {
-        let job = instance.job;
+    for Found { job, pid, facts } in found {
         let Some(about) = facts_of(job) else { continue };
-        for pid in cgroup::processes(*instance) {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let Some(facts) = parse_status(&status) else {
-                continue;
-            };
-            let record = known.get(&(job, facts.inner_pid)).copied();
-            if !runs_here(record) {
-                continue;
-            }
-            let id = ProcessId { job, pid: facts.inner_pid };
-            let number = u32::try_from(pid).unwrap_or(0);
-            let lodged = elsewhere.lodged.get(&number).copied().unwrap_or(0);
-            let far = lodged.saturating_add(record.map_or(0, |r| r.remote_pages));
-            let read = || command(pid, &facts.name);
-            let is_here = far == 0 && !record.is_some_and(is_moving);
-            let command = commands.of(id, is_here, &facts.name, read);
-            rows.insert(number, row(node, &about, facts, (id, record, far), command));
+        let id = ProcessId { job, pid: facts.inner_pid };
+        let record = known.get(&(job, facts.inner_pid)).copied();
+        if !runs_here(id, slot, record) {
+            continue;
         }
+        let number = u32::try_from(pid).unwrap_or(0);
+        let lodged = elsewhere.lodged.get(&number).copied().unwrap_or(0);
+        let far = lodged.saturating_add(record.map_or(0, |r| r.remote_pages));
+        let read = || command(pid, &facts.name);
+        let is_here = far == 0 && !record.is_some_and(is_moving);
+        let command = commands.of(id, is_here, &facts.name, read);
+        rows.insert(number, row(node, &about, facts, (id, record, far), command));
     }
     rows
 }
 
 /// Whether it is the process. A surrogate's row comes from where the body is, and so does that of
-/// one that is only being made; nor may anybody wait for memory of theirs.
-fn runs_here(record: Option<&ProcInfo>) -> bool {
-    !record.is_some_and(|r| r.role == ROLE_SURROGATE || r.role == ROLE_RESTORING)
+/// one that is only being made, or has just left; nor may anybody wait for memory of theirs.
+fn runs_here(id: ProcessId, slot: u32, record: Option<&ProcInfo>) -> bool {
+    match record {
+        Some(record) => record.role != ROLE_SURROGATE && record.role != ROLE_RESTORING,
+        None => id.origin_slot() == slot,
+    }
 }
 
 fn is_moving(record: &ProcInfo) -> bool {
@@ -232,9 +249,14 @@ mod tests {
             row("node1", &about, facts(), (id, r, far), "counter".into())
         };
         assert_eq!(make(None).user, "joe");
-        assert!(runs_here(None) && runs_here(Some(&record(2))));
-        assert!(!runs_here(Some(&record(ROLE_SURROGATE))));
-        assert!(!runs_here(Some(&record(ROLE_RESTORING))));
+        let runs = |slot, role| {
+            let id = ProcessId { job: 3, pid: facts().inner_pid };
+            runs_here(id, slot, role)
+        };
+        assert!(runs(1, None) && runs(0, Some(&record(2))));
+        assert!(!runs(1, Some(&record(ROLE_SURROGATE))));
+        assert!(!runs(1, Some(&record(ROLE_RESTORING))));
+        assert!(!runs(0, None), "of slot 1, and no body that the module knows");
         assert_eq!(make(None).remote_bytes, 0);
         assert_eq!(make(Some(&record(2))).remote_bytes, 8192);
     }

@@ -46,7 +46,7 @@ pub(crate) fn handle(
             PeerReply::Hello(Box::new(own_hello(node)))
         }
         PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
-        PeerRequest::Rows => PeerReply::Rows { rows: local::rows(node) },
+        PeerRequest::Rows => answer(local::rows(node), |rows| PeerReply::Rows { rows }),
         request
         @ (PeerRequest::Memory | PeerRequest::Hurt { .. } | PeerRequest::DownFor { .. }) => {
             handle_memory(node, request)
