@@ -133,6 +133,8 @@ impl Leaving {
         let generation = {
             let mut stopping = self.stopping.lock();
             if stopping.parked {
+                // It was to go on and has not got to it: it stays where it stands.
+                stopping.command.take_if(|command| matches!(command, Command::Thaw));
                 return Ok(true);
             }
             stopping.generation += 1;
@@ -202,12 +204,17 @@ impl Leaving {
 
     fn wait_command(&self) -> Option<Command> {
         let told = || self.stopping.lock().command.is_some();
-        let waited = self.wake.wait(Mode::Killable, None, told);
-        let mut stopping = self.stopping.lock();
-        stopping.parked = false;
-        let command = stopping.command.take();
-        // Killed: the kernel ends the task on its way to user mode.
-        waited.ok().and(command)
+        loop {
+            let waited = self.wake.wait(Mode::Killable, None, told);
+            let mut stopping = self.stopping.lock();
+            let command = stopping.command.take();
+            // What it was told may have been taken back. Killed: the kernel ends the task on its
+            // way to user mode.
+            if command.is_some() || waited.is_err() {
+                stopping.parked = false;
+                return waited.ok().and(command);
+            }
+        }
     }
 
     #[inline(never)]
