@@ -56,6 +56,7 @@ void kpi_noreclaim_exit(u32 cookie);
 u64 kpi_memory_available(void);
 u64 kpi_memory_total(void);
 /* Pages of files that came back soon after the kernel threw them out, ever. */
+u64 kpi_memory_files(void);
 u64 kpi_memory_files_back(void);
 
 /* Memory that the kernel may ask back; free() waits until no call is under way. */
@@ -110,6 +111,7 @@ int kpi_thread_run(const char *name, int (*fn)(void *), void *arg, struct kpi_th
 int kpi_thread_stop(struct kpi_thread *t); /* asks, waits for the end, gives its result */
 void kpi_thread_wake(struct kpi_thread *t);
 void kpi_thread_urgent(struct kpi_thread *t); /* goes before all ordinary tasks */
+void kpi_thread_set_nice(struct kpi_thread *t, s32 nice); /* -20 .. 19 */
 bool kpi_thread_should_stop(void);
 bool kpi_fatal_signal_pending(void);
 bool kpi_signal_pending(void);

@@ -286,6 +286,8 @@ int kpi_mm_swapped(struct mm_struct *mm);
  * access is tried again.  May sleep.
  */
 int kapi_mm_page_wanted(const struct kpi_fault *fault, struct page *dst);
+/* Has pages go, if some can, and waits for them for a moment. */
+void kapi_mm_make_room(void);
 /* How many pages were made free; with none a process is killed.  May sleep. */
 u64 kapi_mm_oom(void);
 /* Pages of the pool were given up by their last user, page i with tag + i.  Must not sleep. */

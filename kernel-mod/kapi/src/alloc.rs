@@ -84,6 +84,8 @@ pub struct Memory {
     pub available: u64,
     /// All of it.
     pub total: u64,
+    /// Pages of files.
+    pub files: u64,
     /// Pages of files that came back soon after the kernel threw them out: a counter.
     pub files_back: u64,
 }
@@ -96,6 +98,7 @@ impl Memory {
             Self {
                 available: raw::kpi_memory_available(),
                 total: raw::kpi_memory_total(),
+                files: raw::kpi_memory_files(),
                 files_back: raw::kpi_memory_files_back(),
             }
         }

@@ -286,6 +286,9 @@ pub trait Pager: Sync {
     /// A task needs a page: fill `page`. May sleep, but for a bounded time, and not against a fatal
     /// signal. An error is SIGBUS to the task.
     fn page_wanted(&self, wanted: &Wanted<'_>, page: Page) -> Result;
+    /// A task that faults on a page of the pool finds none free for its content: has others go, if
+    /// some can, and waits for that for a moment. The task has its address space locked.
+    fn make_room(&self);
     /// Pages of the pool were given up by their last user, page `i` with `tag + i`. Any context:
     /// must not sleep.
     fn pages_freed(&self, tag: u64, pages: u64);
@@ -324,6 +327,13 @@ unsafe extern "C" fn kapi_mm_page_wanted(
     // The shim doesn't look at the content before we return, and the pager has given the page up
     // by then.
     crate::errno::to_code(pager.page_wanted(&Wanted::new(fault), Page { raw }))
+}
+
+#[no_mangle]
+extern "C" fn kapi_mm_make_room() {
+    if let Some(pager) = PAGER.get() {
+        pager.make_room();
+    }
 }
 
 #[no_mangle]

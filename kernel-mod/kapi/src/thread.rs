@@ -74,6 +74,12 @@ impl KThread {
         unsafe { raw::kpi_thread_urgent(self.raw.as_ptr()) }
     }
 
+    /// Gives it its share beside ordinary tasks, as nice(2) counts it: -20 (most) to 19.
+    pub fn set_nice(&self, nice: i32) {
+        // SAFETY: the thread is there until `self` is dropped.
+        unsafe { raw::kpi_thread_set_nice(self.raw.as_ptr(), nice) }
+    }
+
     /// Wakes the thread out of a wait so that it looks at its conditions.
     pub fn wake(&self) {
         // SAFETY: kept alive by our reference.

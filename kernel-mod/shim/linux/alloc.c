@@ -48,6 +48,11 @@ static unsigned long kept_by(const struct zone *zone)
 	return min(kept + high_wmark_pages(zone), zone_managed_pages(zone));
 }
 
+u64 kpi_memory_files(void)
+{
+	return global_node_page_state(NR_ACTIVE_FILE) + global_node_page_state(NR_INACTIVE_FILE);
+}
+
 /*
  * As si_mem_available(), and with what the processors keep for themselves: what is
  * freed page by page while kswapd sleeps is kept there first, and may be as much as
@@ -71,7 +76,7 @@ u64 kpi_memory_available(void)
 				free += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count);
 		}
 	}
-	files = global_node_page_state(NR_ACTIVE_FILE) + global_node_page_state(NR_INACTIVE_FILE);
+	files = kpi_memory_files();
 	slab = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 	       global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
 	free += files - min(files / 2, low) + slab - min(slab / 2, low);

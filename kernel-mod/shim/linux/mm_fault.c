@@ -132,9 +132,24 @@ static vm_fault_t fault_answer(struct vm_fault *vmf, struct page *fresh, unsigne
 	return rc ? VM_FAULT_SIGBUS : 0;
 }
 
+/*
+ * A page for the content.  Where none is free, others' pages go first: the kernel's
+ * reclaim asks for these only beside files, and without swap takes files alone meanwhile.
+ */
+static struct page *fault_fresh(struct vm_fault *vmf)
+{
+	const gfp_t easily = (GFP_HIGHUSER_MOVABLE | __GFP_NOWARN) & ~__GFP_DIRECT_RECLAIM;
+	struct page *fresh = alloc_page_vma(easily, vmf->vma, vmf->address);
+
+	if (fresh)
+		return fresh;
+	kapi_mm_make_room();
+	return alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma, vmf->address);
+}
+
 vm_fault_t holon_mm_fault(struct vm_fault *vmf)
 {
-	struct page *fresh = alloc_page_vma(GFP_HIGHUSER_MOVABLE, vmf->vma, vmf->address);
+	struct page *fresh = fault_fresh(vmf);
 	unsigned long *pfns = NULL;
 	vm_fault_t result;
 

@@ -36,6 +36,11 @@ void kpi_thread_urgent(struct kpi_thread *thread)
 	sched_set_fifo_low((struct task_struct *)thread);
 }
 
+void kpi_thread_set_nice(struct kpi_thread *thread, s32 nice)
+{
+	set_user_nice((struct task_struct *)thread, nice);
+}
+
 bool kpi_thread_should_stop(void)
 {
 	return kthread_should_stop();

@@ -24,4 +24,4 @@ mod wire;
 
 pub(crate) use area::{lodge_get, lodge_piece, AREA};
 pub(crate) use holder::{gate, set_gate, with_held};
-pub(crate) use owner::{held as far, kept_by, page_freed, page_wanted};
+pub(crate) use owner::{held as far, kept_by, make_room, page_freed, page_wanted};

@@ -48,7 +48,7 @@ use vm_remote::{
     },
 };
 
-pub(crate) use fault::{page_freed, page_wanted};
+pub(crate) use fault::{make_room, page_freed, page_wanted};
 pub(super) use state::pid_of;
 use state::Owning;
 pub(super) use urgent::piece_came;
@@ -78,6 +78,10 @@ fn owning() -> Option<&'static Owning> {
     OWNING.get()
 }
 
+/// Whoever needs memory waits for it; and when all are busy with fetching what was thrown out, it is
+/// the one that can end that.
+const EVICTOR_NICE: i32 = -10;
+
 pub(super) fn load() -> Result {
     let base = BASE.set(Base {
         evict: WaitQueue::new()?,
@@ -87,7 +91,9 @@ pub(super) fn load() -> Result {
     })?;
     let mut threads = base.threads.lock();
     threads.try_reserve_exact(3)?;
-    threads.push(KThread::spawn(c"holon-evict", move || evict::run(base))?);
+    let evictor = KThread::spawn(c"holon-evict", move || evict::run(base))?;
+    evictor.set_nice(EVICTOR_NICE);
+    threads.push(evictor);
     drop(threads);
     let shrinker = Shrinker::new(c"holon-lodge", &reclaim::COLD_PAGES, reclaim::ASK_MOST);
     let calls = shrinker.and_then(|it| Ok((it, OutOfMemory::begin(need::out_of_memory)?)));

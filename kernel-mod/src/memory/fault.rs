@@ -57,6 +57,10 @@ impl Pager for Faults {
         result
     }
 
+    fn make_room(&self) {
+        crate::lodge::make_room();
+    }
+
     fn pages_freed(&self, tag: u64, pages: u64) {
         if let Some(entry) = lodged_entry(tag) {
             return crate::lodge::page_freed(entry); // never part of a huge one

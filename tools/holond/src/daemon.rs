@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use holon_api::rows::EventRow;
 use holon_api::SOCKET_PATH;
 use holon_uapi::proc as uapi;
+use nix::sys::mman::{mlockall, MlockAllFlags};
 use nix::unistd::{chown, Gid, Uid};
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsFd;
@@ -30,6 +31,7 @@ const HELPER: &str = "/usr/libexec/holon/holon-restore";
 /// Runs the daemon; returns only on an error.
 pub fn run() -> Result<()> {
     let config = Config::load(Path::new(config::PATH))?;
+    stay_in_memory();
     homes::unshare()?;
     fs::create_dir_all(STATE_DIR).with_context(|| format!("can't make {STATE_DIR}"))?;
     fs::create_dir_all("/run/holon").context("can't make /run/holon")?;
@@ -63,6 +65,15 @@ pub fn run() -> Result<()> {
     let worker = node.clone();
     std::thread::Builder::new().name("tick".into()).spawn(move || tick::run(&worker))?;
     listen(&node)
+}
+
+/// What it has used of its program and data stays: a node that is short of memory is one that has
+/// the most to do for it.
+fn stay_in_memory() {
+    let flags = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    if let Err(errno) = mlockall(MlockAllFlags::from_bits_retain(flags)) {
+        log::warn!("the daemon's memory may be taken from it: {}", errno.desc());
+    }
 }
 
 /// Loads the module, tells it who we are, and becomes its daemon.

@@ -19,6 +19,7 @@ use vm_remote::{
 };
 
 use super::{
+    fault::make_room,
     knobs,
     send::Full,
     state::{Owning, State, PAGES},
@@ -196,10 +197,12 @@ impl Owning {
             }
         });
         let mut left = usize::from(Plan::count(&plan));
+        // Once, lest the fault wait for long.
+        let mut may_wait = true;
         while left > 0 {
             let mut list = List::of(wanted, &mut plan);
             left = left.saturating_sub(PAGES);
-            if !self.begin_ahead(wanted, plan.shape(), &mut list) {
+            if !self.begin_ahead(wanted, plan.shape(), &mut list, &mut may_wait) {
                 return;
             }
         }
@@ -207,7 +210,13 @@ impl Owning {
 
     /// Begins a batch. False if no more should be begun.
     #[inline(never)]
-    fn begin_ahead(&self, wanted: &Wanted<'_>, shape: Shape, list: &mut List) -> bool {
+    fn begin_ahead(
+        &self,
+        wanted: &Wanted<'_>,
+        shape: Shape,
+        list: &mut List,
+        may_wait: &mut bool,
+    ) -> bool {
         let state = self.state.lock();
         list.retain_free(&state);
         let is_calm = state.owner.batches() < AHEAD_BATCHES;
@@ -216,6 +225,10 @@ impl Owning {
         let mut easy = 0;
         for page in pages.iter_mut().take(list.count) {
             *page = Page::new_easily();
+            if page.is_none() && core::mem::take(may_wait) {
+                make_room();
+                *page = Page::new_easily();
+            }
             if page.is_none() {
                 break;
             }

@@ -17,7 +17,7 @@ use zerocopy::IntoBytes;
 
 use super::{
     ahead::Ahead,
-    knobs, owning,
+    knobs, owning, reclaim,
     send::Full,
     state::{Batch, Fetch, Owning, State, PAGES},
     stats,
@@ -61,6 +61,11 @@ pub(crate) fn page_wanted(wanted: &Wanted<'_>, entry: u32, page: Page) -> Result
             Err(Errno::EIO)
         }
     }
+}
+
+/// Nothing is free for a page that comes.
+pub(crate) fn make_room() {
+    stats::ROOM_MADE.add(reclaim::make_room(PAGES as u64));
 }
 
 /// A page of the pool was given up. From any context.

@@ -9,10 +9,10 @@ use kapi::{alloc::Memory, page::PAGE_LEN, wait::Mode};
 use netproto::{Duration as Span, Instant};
 use vm_remote::cold::{
     pressure::{Limits, Pressure, Reading, State},
-    reserve::Reserve,
+    reserve::{Pages, Reserve},
 };
 
-use super::{knobs, owning, stats, BASE};
+use super::{knobs, owning, reclaim, stats, BASE};
 use crate::{lodge::stall, port::net::now};
 
 /// Pages at once at most.
@@ -140,11 +140,14 @@ impl Need {
 
     /// How much is to be kept available.
     fn reckon(&mut self, memory: &Memory, total: u64) {
-        let files = memory.files_back.saturating_sub(self.files_back);
         let came_back = came_back();
-        let ours = came_back - self.reckoned;
+        let back = Pages {
+            files: memory.files_back.saturating_sub(self.files_back),
+            ours: came_back - self.reckoned,
+        };
         (self.files_back, self.reckoned) = (memory.files_back, came_back);
-        let marks = self.reserve.turn(total, files, ours);
+        let here = Pages { files: memory.files, ours: reclaim::here() };
+        let marks = self.reserve.turn(total, memory.available / PAGE_LEN as u64, here, back);
         KEPT.store(marks.low, Ordering::Relaxed);
         self.pressure.set_free(marks.low, marks.high);
     }

@@ -30,7 +30,7 @@ pub(super) const ASK_MOST: u32 = 16;
 /// But no fewer go then: as many as two batches, for the next ones will be asked for soon.
 const GO_LEAST: u64 = 2 * PAGES as u64;
 /// After none went, it does not wait for so long.
-const NO_WAIT_NS: u64 = 500_000_000;
+const NO_WAIT_NS: u64 = 50_000_000;
 
 /// Pages here that may go, as of the last round of sampling.
 static HERE: AtomicU64 = AtomicU64::new(0);
@@ -40,6 +40,11 @@ static NO_WAIT_UNTIL_NS: AtomicU64 = AtomicU64::new(0);
 /// A round of sampling has found so many.
 pub(super) fn set_here(pages: u64) {
     HERE.store(pages, Ordering::Relaxed);
+}
+
+/// So many did the last one find.
+pub(super) fn here() -> u64 {
+    HERE.load(Ordering::Relaxed)
 }
 
 /// Pages of programs that may go.
@@ -54,30 +59,48 @@ impl Reclaim for ColdPages {
     fn count(&self) -> u64 {
         let may_go = is_reclaiming() && owning().is_some() && knobs::scope() != Scope::None;
         if may_go {
-            HERE.load(Ordering::Relaxed)
+            here()
         } else {
             0
         }
     }
 
     fn scan(&self, pages: u64) -> Option<u64> {
-        let base = BASE.get().filter(|_| is_reclaiming() && !is_reclaim_done())?;
-        let before = stats::EVICTED.get();
-        let gone = || stats::EVICTED.get() - before;
+        if !is_reclaiming() || is_reclaim_done() {
+            return None;
+        }
         stats::RECLAIM_ASKED.add(pages);
-        need::want(pages.max(GO_LEAST));
-        base.evict.wake_all();
-        if clock::now_ns() < NO_WAIT_UNTIL_NS.load(Ordering::Relaxed) {
-            return None;
-        }
-        // Whatever ends it, what went by then counts.
-        let _ = base.freed.wait(Mode::Idle, Some(WAIT), || gone() >= pages);
-        // Others who wait count the same pages.
-        let gone = gone().min(pages.max(GO_LEAST));
-        if gone == 0 {
-            NO_WAIT_UNTIL_NS.store(clock::now_ns() + NO_WAIT_NS, Ordering::Relaxed);
-            return None;
-        }
-        Some(gone)
+        Some(have_go(pages)).filter(|gone| *gone != 0)
     }
+}
+
+/// A task needs so many pages for what comes, and finds none free.
+pub(super) fn make_room(pages: u64) -> u64 {
+    let may_go = owning().is_some() && knobs::scope() != Scope::None;
+    if may_go {
+        have_go(pages)
+    } else {
+        0
+    }
+}
+
+/// Has pages go, and waits for a moment until so many have gone. How many did.
+fn have_go(pages: u64) -> u64 {
+    let Some(base) = BASE.get() else { return 0 };
+    let before = stats::EVICTED.get();
+    let gone = || stats::EVICTED.get() - before;
+    need::want(pages.max(GO_LEAST));
+    base.evict.wake_all();
+    if clock::now_ns() < NO_WAIT_UNTIL_NS.load(Ordering::Relaxed) {
+        return 0;
+    }
+    // Whatever ends it, what went by then counts.
+    let _ = base.freed.wait(Mode::Idle, Some(WAIT), || gone() >= pages);
+    // Others who wait count the same pages.
+    let gone = gone().min(pages.max(GO_LEAST));
+    if gone == 0 {
+        stats::WAITED_IN_VAIN.add(1);
+        NO_WAIT_UNTIL_NS.store(clock::now_ns() + NO_WAIT_NS, Ordering::Relaxed);
+    }
+    gone
 }

@@ -45,8 +45,14 @@ pub(super) static LAST_CALLS: Counter = Counter::new(c"last_calls");
 /// Pages that the kernel's reclaim asked for.
 pub(super) static RECLAIM_ASKED: Counter = Counter::new(c"reclaim_asked");
 
+/// Pages that went while a task waited for room for those that come.
+pub(super) static ROOM_MADE: Counter = Counter::new(c"room_made");
+
+/// Times that none went in such a wait, or that of reclaim.
+pub(super) static WAITED_IN_VAIN: Counter = Counter::new(c"waited_in_vain");
+
 /// All, for the table.
-pub(super) static ALL: [&Counter; 19] = [
+pub(super) static ALL: [&Counter; 21] = [
     &PIECES_STRAY,
     &FETCHED_FAULT,
     &FETCHED_AHEAD,
@@ -66,6 +72,8 @@ pub(super) static ALL: [&Counter; 19] = [
     &ROUNDS,
     &LAST_CALLS,
     &RECLAIM_ASKED,
+    &ROOM_MADE,
+    &WAITED_IN_VAIN,
 ];
 
 /// Latencies of faults.
