@@ -78,8 +78,8 @@ fn owning() -> Option<&'static Owning> {
     OWNING.get()
 }
 
-/// Whoever needs memory waits for it; and when all are busy with fetching what was thrown out, it is
-/// the one that can end that.
+/// Whoever needs memory waits for it; and when all are busy with fetching what was thrown out, it
+/// is the one that can end that.
 const EVICTOR_NICE: i32 = -10;
 
 pub(super) fn load() -> Result {

@@ -249,13 +249,13 @@ mod tests {
             row("node1", &about, facts(), (id, r, far), "counter".into())
         };
         assert_eq!(make(None).user, "joe");
-        let runs = |slot, role| {
+        let runs = |slot, role: Option<u32>| {
             let id = ProcessId { job: 3, pid: facts().inner_pid };
-            runs_here(id, slot, role)
+            runs_here(id, slot, role.map(record).as_ref())
         };
-        assert!(runs(1, None) && runs(0, Some(&record(2))));
-        assert!(!runs(1, Some(&record(ROLE_SURROGATE))));
-        assert!(!runs(1, Some(&record(ROLE_RESTORING))));
+        assert!(runs(1, None) && runs(0, Some(2)));
+        assert!(!runs(1, Some(ROLE_SURROGATE)));
+        assert!(!runs(1, Some(ROLE_RESTORING)));
         assert!(!runs(0, None), "of slot 1, and no body that the module knows");
         assert_eq!(make(None).remote_bytes, 0);
         assert_eq!(make(Some(&record(2))).remote_bytes, 8192);

@@ -10,8 +10,8 @@ use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 const SLEEP_S: f64 = 20.0;
 /// So much earlier they may be seen to end, by a clock of hundredths.
 const EARLY_S: f64 = 0.05;
-/// So much later: the program starts, is stopped, and its shell has to hear of its end. One that began
-/// anew at the target would be later.
+/// So much later: the program starts, is stopped, and its shell has to hear of its end. One that
+/// began anew at the target would be later.
 const LATE_S: f64 = 8.0;
 /// So long it has slept before it is moved.
 const BEFORE_S: f64 = 10.0;

@@ -172,8 +172,7 @@ impl rpc::Send for Device {
                 uapi::Send { slot, len, ptr: address(part.as_ptr()), flags: 0, reserved: 0 };
             match ioctl_record(self.as_fd(), uapi::SEND, &mut record) {
                 Ok(_) => return Ok(()),
-                // The link's queue is full, or memory for a moment. There is no event for its getting
-                // empty.
+                // The link's queue is full, or memory. There is no event for its getting empty.
                 Err(Errno::EAGAIN | Errno::EBUSY | Errno::ENOBUFS | Errno::ENOMEM) => {
                     std::thread::sleep(std::time::Duration::from_millis(BUSY_WAIT_MS));
                 }
