@@ -55,7 +55,7 @@ void kpi_noreclaim_exit(u32 cookie);
 /* Bytes that programs could still be given without paging out; all that the machine has. */
 u64 kpi_memory_available(void);
 u64 kpi_memory_total(void);
-/* Pages of files that came back soon after the kernel threw them out, ever. */
+/* Pages of files; those that came back soon after the kernel threw them out, ever. */
 u64 kpi_memory_files(void);
 u64 kpi_memory_files_back(void);
 
@@ -66,6 +66,8 @@ struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data, u32 batch);
 void kpi_shrinker_free(struct kpi_shrinker *shrinker);
 /* The calling task has got as many pages as it looks for, or it could not be told when. */
 bool kpi_reclaim_is_done(void);
+/* It may wait for programs' pages to go, and would get what they leave. */
+bool kpi_may_make_room(void);
 /* In any task that allocates. How many pages; how many were given back, or -1: not from here. */
 u64 kapi_shrinker_count(void *data);
 s64 kapi_shrinker_scan(void *data, u64 pages);

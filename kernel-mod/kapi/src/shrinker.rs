@@ -53,6 +53,12 @@ impl Shrinker {
     }
 }
 
+/// Whether the calling task may wait for programs' pages to go, and would get what they leave.
+pub fn may_make_room() -> bool {
+    // SAFETY: no condition on the caller.
+    unsafe { raw::kpi_may_make_room() }
+}
+
 /// Whether the calling task has got as many pages by now as it looks for at a time, or it could not
 /// be told when: so of tasks other than kswapd where there are several memory nodes.
 pub fn is_reclaim_done() -> bool {

@@ -39,6 +39,12 @@ bool kpi_reclaim_is_done(void)
 	return state && state->reclaimed >= (current_is_kswapd() ? KSWAPD_MANY : SWAP_CLUSTER_MAX);
 }
 
+bool kpi_may_make_room(void)
+{
+	/* What goes may need a thread of the kernel, and be another node's than the one that is short. */
+	return !(current->flags & (PF_KTHREAD | PF_MEMALLOC)) && num_online_nodes() == 1;
+}
+
 struct kpi_shrinker *kpi_shrinker_new(const char *name, void *data, u32 batch)
 {
 	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);

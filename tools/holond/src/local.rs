@@ -7,7 +7,8 @@ use crate::node::Node;
 use crate::nodes::{self, NodeInfo};
 use crate::procs;
 use holon_api::rows::{EventRow, Left, ProcessRow};
-use holon_api::{ApiError, Code};
+use holon_api::{ApiError, Code, ProcessId};
+use holon_uapi::proc::ProcInfo;
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,25 +25,36 @@ pub(crate) fn info(node: &Node) -> NodeInfo {
     }
 }
 
-/// Processes that run here. An error if the module does not tell which came from elsewhere: some
-/// would be left out without that.
+/// Processes that run here. One of another node's that the module does not know is being made, or
+/// has just left; an error if it does not tell which it knows.
 pub(crate) fn rows(node: &Node) -> Result<Vec<ProcessRow>, ApiError> {
-    let mut rows: Vec<ProcessRow> = numbered_rows(node)?.into_values().collect();
+    let (rows, known) = look(node);
+    let what = "can't list processes";
+    let known = known.map_err(|errno| ApiError::new(Code::Failure, what, errno))?;
+    let is_ours = |id: ProcessId| {
+        id.origin_slot() == node.own()
+            || known.iter().any(|it| it.job == id.job && it.pid.unsigned_abs() == id.pid)
+    };
+    let mut rows: Vec<ProcessRow> = rows.into_values().filter(|row| is_ours(row.id)).collect();
     rows.sort_by_key(|row| row.id);
     Ok(rows)
 }
 
-/// The same, by their numbers here.
-pub(crate) fn numbered_rows(node: &Node) -> Result<HashMap<u32, ProcessRow>, ApiError> {
+/// All that may run here, by their numbers here.
+pub(crate) fn numbered_rows(node: &Node) -> HashMap<u32, ProcessRow> {
+    look(node).0
+}
+
+/// The same, and what the module knows.
+fn look(node: &Node) -> (HashMap<u32, ProcessRow>, nix::Result<Vec<ProcInfo>>) {
     let inits = node.inits.jobs().into_iter().filter_map(|job| node.inits.get(job));
     let instances: Vec<Instance> = inits.map(|init| init.instance).collect();
     let found = procs::find(&instances);
     let lodged = node.device.as_ref().and_then(|d| d.memory_of(None).ok()).unwrap_or_default();
-    let known = match node.device.as_ref().map(|device| device.processes()).transpose() {
-        Ok(known) => known.unwrap_or_default(),
+    let known = match node.device.as_ref().map(|device| device.processes()) {
         // A module that moves none.
-        Err(Errno::ENOTTY) => Vec::new(),
-        Err(errno) => return Err(ApiError::new(Code::Failure, "can't list processes", errno)),
+        None | Some(Err(Errno::ENOTTY)) => Ok(Vec::new()),
+        Some(known) => known,
     };
     let home = |job| {
         let state = node.state();
@@ -52,13 +64,10 @@ pub(crate) fn numbered_rows(node: &Node) -> Result<HashMap<u32, ProcessRow>, Api
             user: r.account.name.clone(),
         })
     };
-    Ok(procs::rows(
-        (node.name(), node.own()),
-        found,
-        &procs::Elsewhere { known: &known, lodged: &lodged },
-        &node.commands,
-        &home,
-    ))
+    let told = known.as_deref().unwrap_or_default();
+    let elsewhere = procs::Elsewhere { known: told, lodged: &lodged };
+    let rows = procs::rows((node.name(), node.own()), found, &elsewhere, &node.commands, &home);
+    (rows, known)
 }
 
 /// Hears whether a node is cordoned.
@@ -102,7 +111,7 @@ pub(crate) fn read_cordon(node: &Node) {
 
 /// What of Holon's is here; counted by the module, jobs and running processes by us.
 pub(crate) fn left(node: &Node) -> Result<Left, ApiError> {
-    let running = u32::try_from(rows(node)?.len()).unwrap_or(u32::MAX);
+    let running = u32::try_from(numbered_rows(node).len()).unwrap_or(u32::MAX);
     let jobs = nodes::count_jobs(node.state().jobs.all(), node.own());
     let clients = u32::try_from(node.sessions.count_remotes()).unwrap_or(u32::MAX);
     let mut left = Left { jobs, running, clients, ..Left::default() };

@@ -113,8 +113,7 @@ pub(crate) fn migrate(node: &Arc<Node>, process: ProcessId, to: u32) -> Result<M
 
 /// Has the target know the command line: there it is in memory that is still here.
 fn tell_command(node: &Arc<Node>, process: ProcessId, to: u32) {
-    let rows = local::rows(node).unwrap_or_default();
-    let Some(row) = rows.into_iter().find(|row| row.id == process) else {
+    let Some(row) = local::numbered_rows(node).into_values().find(|row| row.id == process) else {
         return;
     };
     let node = node.clone();

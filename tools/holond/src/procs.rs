@@ -149,27 +149,25 @@ pub(crate) fn rows(
         let Some(about) = facts_of(job) else { continue };
         let id = ProcessId { job, pid: facts.inner_pid };
         let record = known.get(&(job, facts.inner_pid)).copied();
-        if !runs_here(id, slot, record) {
+        if !may_run_here(record) {
             continue;
         }
         let number = u32::try_from(pid).unwrap_or(0);
         let lodged = elsewhere.lodged.get(&number).copied().unwrap_or(0);
         let far = lodged.saturating_add(record.map_or(0, |r| r.remote_pages));
         let read = || command(pid, &facts.name);
-        let is_here = far == 0 && !record.is_some_and(is_moving);
+        let is_whole = far == 0 && !record.is_some_and(is_moving);
+        let is_here = is_whole && (record.is_some() || id.origin_slot() == slot);
         let command = commands.of(id, is_here, &facts.name, read);
         rows.insert(number, row(node, &about, facts, (id, record, far), command));
     }
     rows
 }
 
-/// Whether it is the process. A surrogate's row comes from where the body is, and so does that of
-/// one that is only being made, or has just left; nor may anybody wait for memory of theirs.
-fn runs_here(id: ProcessId, slot: u32, record: Option<&ProcInfo>) -> bool {
-    match record {
-        Some(record) => record.role != ROLE_SURROGATE && record.role != ROLE_RESTORING,
-        None => id.origin_slot() == slot,
-    }
+/// Whether it may be the process. A surrogate's row comes from where the body is, and so does that
+/// of one that is only being made; nor may anybody wait for memory of theirs.
+fn may_run_here(record: Option<&ProcInfo>) -> bool {
+    !record.is_some_and(|r| r.role == ROLE_SURROGATE || r.role == ROLE_RESTORING)
 }
 
 fn is_moving(record: &ProcInfo) -> bool {
@@ -249,14 +247,9 @@ mod tests {
             row("node1", &about, facts(), (id, r, far), "counter".into())
         };
         assert_eq!(make(None).user, "joe");
-        let runs = |slot, role: Option<u32>| {
-            let id = ProcessId { job: 3, pid: facts().inner_pid };
-            runs_here(id, slot, role.map(record).as_ref())
-        };
-        assert!(runs(1, None) && runs(0, Some(2)));
-        assert!(!runs(1, Some(ROLE_SURROGATE)));
-        assert!(!runs(1, Some(ROLE_RESTORING)));
-        assert!(!runs(0, None), "of slot 1, and no body that the module knows");
+        assert!(may_run_here(None) && may_run_here(Some(&record(2))));
+        assert!(!may_run_here(Some(&record(ROLE_SURROGATE))));
+        assert!(!may_run_here(Some(&record(ROLE_RESTORING))));
         assert_eq!(make(None).remote_bytes, 0);
         assert_eq!(make(Some(&record(2))).remote_bytes, 8192);
     }

@@ -41,7 +41,7 @@ pub struct Reading {
     pub stall: u32,
     /// Free pages.
     pub free: u64,
-    /// Pages that shrinkers were asked for.
+    /// Pages that somebody asks for: the kernel's reclaim, or who needs room.
     pub asked: u64,
     /// Pages that went, and that came back too soon.
     pub went: u64,

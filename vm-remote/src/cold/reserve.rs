@@ -24,8 +24,8 @@ const MOST_PART: u64 = 12;
 /// File pages that weigh as much as one of ours, where there are as many of either.
 const OURS_WEIGHS: u64 = 2;
 
-/// What is above the least fades by this part at each call: with a call each 50 ms, by half in
-/// a minute. Less is lost to what it keeps than to the files that go while it is found again.
+/// What is above the least fades by this part at each call: with a call each 50 to 100 ms, by
+/// half in one to two and a half minutes. Less is lost to what it keeps than to the files that go while it is found again.
 const FADES_PART: u64 = 2048;
 
 /// The reserve, in pages.
@@ -108,20 +108,21 @@ mod tests {
     #[test]
     fn what_counts_is_how_much_each_page_is_used() {
         let back = Pages { files: 1_000, ours: 1_000 };
+        let raised = LEAST + 4_096;
+        let fades = 4_096 / FADES_PART;
         let after = |here| {
             let mut reserve = Reserve::default();
-            reserve.turn(TOTAL, TOTAL, EVEN, Pages::default());
-            reserve.turn(TOTAL, TOTAL, here, back).low
+            turn(&mut reserve, 0, 0);
+            turn(&mut reserve, 4_096, 0);
+            reserve.turn(TOTAL, TOTAL, here, back).low + fades
         };
-        assert_eq!(after(EVEN), LEAST, "two for one");
-        assert_eq!(after(Pages { files: 10_000, ours: 20_000 }), LEAST, "as much for each");
-        assert_eq!(
-            after(Pages { files: 10_000, ours: 40_000 }),
-            LEAST + 500,
-            "files are used more"
-        );
-        assert_eq!(after(Pages { files: 10_000, ours: 0 }), LEAST, "nothing is known of ours yet");
-        assert_eq!(after(Pages { files: u64::MAX, ours: 1 }), LEAST);
+        let here = |files, ours| Pages { files, ours };
+        assert_eq!(after(EVEN), raised - 1_000, "two for one");
+        assert_eq!(after(here(10_000, 20_000)), raised, "as much for each");
+        assert_eq!(after(here(10_000, 40_000)), raised + 500, "files are used more");
+        assert_eq!(after(here(20_000, 10_000)), raised - 3_000, "ours are");
+        assert_eq!(after(here(10_000, 0)), LEAST + fades, "nothing is known of ours yet");
+        assert_eq!(after(here(u64::MAX, 1)), LEAST + fades);
     }
 
     #[test]

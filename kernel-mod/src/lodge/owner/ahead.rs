@@ -19,8 +19,7 @@ use vm_remote::{
 };
 
 use super::{
-    fault::make_room,
-    knobs,
+    knobs, reclaim,
     send::Full,
     state::{Owning, State, PAGES},
     stats,
@@ -225,8 +224,8 @@ impl Owning {
         let mut easy = 0;
         for page in pages.iter_mut().take(list.count) {
             *page = Page::new_easily();
-            if page.is_none() && core::mem::take(may_wait) {
-                make_room();
+            if page.is_none() && is_calm && core::mem::take(may_wait) {
+                reclaim::make_room((list.count - easy) as u64);
                 *page = Page::new_easily();
             }
             if page.is_none() {

@@ -65,7 +65,7 @@ pub(crate) fn page_wanted(wanted: &Wanted<'_>, entry: u32, page: Page) -> Result
 
 /// Nothing is free for a page that comes.
 pub(crate) fn make_room() {
-    stats::ROOM_MADE.add(reclaim::make_room(PAGES as u64));
+    reclaim::make_room(1);
 }
 
 /// A page of the pool was given up. From any context.

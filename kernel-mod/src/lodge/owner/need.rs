@@ -41,7 +41,7 @@ const LAST_CALL_PAGES: u64 = 1024;
 /// Pages that are wanted before a process is killed.
 static ASKED: AtomicU64 = AtomicU64::new(0);
 
-/// Pages that the kernel's reclaim wants.
+/// Pages that the kernel's reclaim wants, or who needs room for what comes.
 static WANTED: AtomicU64 = AtomicU64::new(0);
 
 /// Available pages below which some are to go.
@@ -204,7 +204,7 @@ pub(super) fn out_of_memory() -> u64 {
     gone
 }
 
-/// The kernel's reclaim wants so many pages to go.
+/// Reclaim, or who needs room, wants so many pages to go.
 pub(super) fn want(pages: u64) {
     WANTED.fetch_max(pages, Ordering::AcqRel);
 }
@@ -215,7 +215,7 @@ pub(super) fn forget() {
     ASKED.store(0, Ordering::Release);
 }
 
-/// Whether the kernel asked. For wait conditions.
+/// Whether somebody asked. For wait conditions.
 pub(super) fn is_asked() -> bool {
     ASKED.load(Ordering::Acquire) != 0 || WANTED.load(Ordering::Acquire) != 0
 }

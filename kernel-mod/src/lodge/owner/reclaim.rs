@@ -9,7 +9,7 @@ use core::{
 
 use kapi::{
     clock,
-    shrinker::{is_reclaim_done, Reclaim},
+    shrinker::{is_reclaim_done, may_make_room, Reclaim},
     thread::is_reclaiming,
     wait::Mode,
 };
@@ -70,22 +70,20 @@ impl Reclaim for ColdPages {
             return None;
         }
         stats::RECLAIM_ASKED.add(pages);
-        Some(have_go(pages)).filter(|gone| *gone != 0)
+        Some(have_go(pages, Mode::Idle)).filter(|gone| *gone != 0)
     }
 }
 
-/// A task needs so many pages for what comes, and finds none free.
-pub(super) fn make_room(pages: u64) -> u64 {
-    let may_go = owning().is_some() && knobs::scope() != Scope::None;
-    if may_go {
-        have_go(pages)
-    } else {
-        0
+/// A task needs so many pages for what comes, and finds none free. Pages go for those that are
+/// fetched ahead as well: they would be taken from files.
+pub(super) fn make_room(pages: u64) {
+    if may_make_room() && owning().is_some() && knobs::scope() != Scope::None {
+        stats::ROOM_MADE.add(have_go(pages, Mode::Killable));
     }
 }
 
 /// Has pages go, and waits for a moment until so many have gone. How many did.
-fn have_go(pages: u64) -> u64 {
+fn have_go(pages: u64, mode: Mode) -> u64 {
     let Some(base) = BASE.get() else { return 0 };
     let before = stats::EVICTED.get();
     let gone = || stats::EVICTED.get() - before;
@@ -95,7 +93,7 @@ fn have_go(pages: u64) -> u64 {
         return 0;
     }
     // Whatever ends it, what went by then counts.
-    let _ = base.freed.wait(Mode::Idle, Some(WAIT), || gone() >= pages);
+    let _ = base.freed.wait(mode, Some(WAIT), || gone() >= pages);
     // Others who wait count the same pages.
     let gone = gone().min(pages.max(GO_LEAST));
     if gone == 0 {

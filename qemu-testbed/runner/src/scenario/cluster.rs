@@ -179,10 +179,13 @@ impl Cluster {
     /// All processes, as one node sees them: a list that lacks a node's tells nothing of who is
     /// there, so it is asked for again.
     pub(crate) fn processes(&self, node: usize) -> Result<Vec<Process>> {
-        eventually(&format!("all nodes to answer node{node}'s ps"), SOON, || {
-            let list = self.list(node, "ps", "ProcessList")?;
-            Ok(list.missing.is_empty().then_some(list.items))
-        })
+        eventually(&format!("all nodes to answer node{node}'s ps"), SOON, || self.complete(node))
+    }
+
+    /// The same, if all answer at once.
+    fn complete(&self, node: usize) -> Result<Option<Vec<Process>>> {
+        let list = self.list(node, "ps", "ProcessList")?;
+        Ok(list.missing.is_empty().then_some(list.items))
     }
 
     /// One process, if it is there.
@@ -263,7 +266,8 @@ impl Cluster {
     /// Waits until a job has no process left.
     pub(crate) fn ended(&self, node: usize, job: u32, limit: Duration) -> Result<()> {
         eventually(&format!("the end of job {job}"), limit, || {
-            Ok((!self.processes(node)?.iter().any(|p| p.job == job)).then_some(()))
+            let all = self.complete(node)?;
+            Ok(all.filter(|all| !all.iter().any(|p| p.job == job)).map(drop))
         })
     }
 

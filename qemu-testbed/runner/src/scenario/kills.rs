@@ -39,6 +39,8 @@ fn killed(cluster: &Cluster, (from, to): (usize, usize), at: usize, delay: &str)
     let counted = if at == from { "started" } else { "offered" };
     let counted = format!("/proc/sys/holon/moves/{counted}");
     let wait = if at == to && to != 1 {
+        // Of the last one's nothing may be left to be taken for it.
+        cluster.sh(at, &format!("timeout {SEEN_S} sh -c \"while pgrep {all}; do :; done\""))?;
         format!("until pgrep {all}; do :; done")
     } else {
         let before = cluster.sh(at, &format!("cat {counted}"))?;

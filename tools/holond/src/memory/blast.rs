@@ -33,7 +33,7 @@ impl Named {
 
 /// Names a process by its number here.
 pub(crate) fn name(node: &Node, pid: u32) -> Named {
-    let row = local::numbered_rows(node).unwrap_or_default().remove(&pid);
+    let row = local::numbered_rows(node).remove(&pid);
     of_row(row.as_ref(), pid)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn names(node: &Node, slot: Option<u32>) -> HashMap<u32, (Named, u64)
             return HashMap::new();
         }
     };
-    let rows = local::numbered_rows(node).unwrap_or_default();
+    let rows = local::numbered_rows(node);
     let named = |(pid, pages): (u32, u64)| {
         (pid, (of_row(rows.get(&pid), pid), pages.saturating_mul(PAGE_BYTES)))
     };
