@@ -41,7 +41,10 @@ bool kpi_reclaim_is_done(void)
 
 bool kpi_may_make_room(void)
 {
-	/* What goes may need a thread of the kernel, and be another node's than the one that is short. */
+	/*
+	 * A thread of the kernel may be needed for pages to go, and what goes may be of
+	 * another memory node than the one that is short.
+	 */
 	return !(current->flags & (PF_KTHREAD | PF_MEMALLOC)) && num_online_nodes() == 1;
 }
 

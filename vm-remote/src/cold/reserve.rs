@@ -24,8 +24,9 @@ const MOST_PART: u64 = 12;
 /// File pages that weigh as much as one of ours, where there are as many of either.
 const OURS_WEIGHS: u64 = 2;
 
-/// What is above the least fades by this part at each call: with a call each 50 to 100 ms, by
-/// half in one to two and a half minutes. Less is lost to what it keeps than to the files that go while it is found again.
+/// What is above the least fades by this part at each call: with a call each 50 to 100 ms, by half
+/// in one to two and a half minutes. Less is lost to what it keeps than to the files that go while
+/// it is found again.
 const FADES_PART: u64 = 2048;
 
 /// The reserve, in pages.
