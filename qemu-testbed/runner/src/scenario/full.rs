@@ -61,6 +61,8 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     lend_much(cluster)?;
     let number =
         |cluster: &Cluster, line: &str| -> Result<u64> { Ok(cluster.sh(1, line)?.parse()?) };
+    let locked = "awk '$1 == \"VmLck:\" { print $2 }' /proc/$(pgrep -o holond)/status";
+    ensure!(number(cluster, locked)? > 0, "the daemon's memory may be taken from it");
     let evicted = format!("cat {LODGE}/pages_evicted");
     let total = "awk '$1 == \"MemTotal:\" { print int($2 / 1024) }' /proc/meminfo";
     let total_mb = number(cluster, total)?;
