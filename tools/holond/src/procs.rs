@@ -120,8 +120,8 @@ pub(crate) struct Found {
     facts: Facts,
 }
 
-/// All that are in `instances` now. To be looked for before the module is asked: it knows of each
-/// that came from elsewhere before that is in a cgroup here.
+/// All that are in `instances` now. To be looked for before the module is asked: else one that it
+/// takes up in between would seem to be none of its own.
 pub(crate) fn find(instances: &[Instance]) -> Vec<Found> {
     let found = |job, pid: i32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
