@@ -107,11 +107,9 @@ pub(super) fn recall(cluster: &Cluster) -> Result<()> {
 
 /// Whether a loss would hurt a process for its memory, as another node tells.
 fn blast_names(cluster: &Cluster, from: usize, lost: usize, id: &str) -> Result<bool> {
-    let jq = format!(".processes[] | select(.process == \"{id}\" and .why == \"memory\") | .bytes");
-    let line = format!(
-        "clusterctl blast node{lost} -o json >/root/blast && jq '.missing | length' /root/blast && \
-         jq '{jq}' /root/blast"
-    );
+    let wanted = format!("select(.process == \"{id}\" and .why == \"memory\")");
+    let jq = format!("(.missing | length), (.processes[] | {wanted} | .bytes)");
+    let line = format!("clusterctl blast node{lost} -o json | jq '{jq}'");
     // Who does not answer might have named it.
     eventually(&format!("all nodes to answer node{from}'s blast"), SOON, || {
         let text = cluster.sh(from, &line)?;
