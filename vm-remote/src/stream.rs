@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use netproto::Duration;
 
-use crate::limits::FETCH_PAGES_MAX;
+use crate::limits::{FETCH_PAGES_MAX, HUGE_PAGES};
 
 /// Neighbouring pages in neighbouring frames of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +53,22 @@ impl Pace {
     pub const GENTLE: Self = Self { requests: 2, pages: FETCH_PAGES_MAX / 2 };
 
     /// The pace when the last fault was so long ago, if there was any; `calm` is how long a
-    /// process must not have faulted to count as one that has what it needs.
+    /// process must not have faulted to count as one that has what it needs. One that walks behind
+    /// the stream ([`Stream::is_followed`]) waits for just what the stream brings.
     #[must_use]
-    pub fn after(since_fault: Option<Duration>, calm: Duration) -> Self {
+    pub fn after(since_fault: Option<Duration>, calm: Duration, is_followed: bool) -> Self {
         match since_fault {
-            Some(since) if since < calm => Self::GENTLE,
+            Some(since) if since < calm && !is_followed => Self::GENTLE,
             Some(_) | None => Self::FULL,
         }
     }
 }
+
+/// A fault so many pages from the cursor at most meets the stream: more than there may be under
+/// way, which are two huge pages and [`Pace::FULL`].
+const MEET: u64 = 3 * HUGE_PAGES;
+/// Faults in a row, each above the last one and meeting the stream, that make a walk.
+const WALK: u8 = 4;
 
 /// One space's pages and the cursor over them.
 #[derive(Debug, Default)]
@@ -71,13 +78,17 @@ pub struct Stream {
     at: usize,
     offset: u64,
     fruitless: u64,
+    /// The page that was last faulted on.
+    fault: u64,
+    /// Faults in a row that walked behind the stream.
+    walked: u8,
 }
 
 impl Stream {
     /// Without pages.
     #[must_use]
     pub const fn new() -> Self {
-        Self { chunks: Vec::new(), total: 0, at: 0, offset: 0, fruitless: 0 }
+        Self { chunks: Vec::new(), total: 0, at: 0, offset: 0, fruitless: 0, fault: 0, walked: 0 }
     }
 
     /// Makes room for that many [`Self::push`]es, which can't fail then.
@@ -110,6 +121,26 @@ impl Stream {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
+    }
+
+    /// There was a fault on the page number `page`: goes on behind it, if it is one of the space's.
+    pub fn faulted(&mut self, page: u64) {
+        let cursor =
+            self.chunks.get(self.at).map_or(0, |chunk| chunk.page.saturating_add(self.offset));
+        let is_met = page.abs_diff(cursor) <= MEET;
+        // Several tasks may have waited for the same one.
+        if page != self.fault || !is_met {
+            let goes_on = is_met && page > self.fault;
+            self.walked = if goes_on { self.walked.saturating_add(1) } else { 0 };
+        }
+        self.fault = page;
+        self.seek_behind(page);
+    }
+
+    /// Whether the process walks upwards through its memory, the stream just before it.
+    #[must_use]
+    pub const fn is_followed(&self) -> bool {
+        self.walked >= WALK
     }
 
     /// Goes on behind the page number `page`, if it is one of the space's.
@@ -232,9 +263,45 @@ mod tests {
     #[test]
     fn holds_back_while_faults_come() {
         let calm = Duration::from_ms(20);
-        assert_eq!(Pace::after(None, calm), Pace::FULL);
-        assert_eq!(Pace::after(Some(Duration::from_ms(19)), calm), Pace::GENTLE);
-        assert_eq!(Pace::after(Some(Duration::from_ms(20)), calm), Pace::FULL);
+        assert_eq!(Pace::after(None, calm, false), Pace::FULL);
+        assert_eq!(Pace::after(Some(Duration::from_ms(19)), calm, false), Pace::GENTLE);
+        assert_eq!(Pace::after(Some(Duration::from_ms(19)), calm, true), Pace::FULL);
+        assert_eq!(Pace::after(Some(Duration::from_ms(20)), calm, false), Pace::FULL);
+    }
+
+    #[test]
+    fn knows_who_walks_behind_it() {
+        let mut stream = Stream::new();
+        for page in 0..100_000 {
+            stream.push(page, page).expect("memory");
+        }
+        // Each meets what is under way, or what comes next.
+        for page in [10_000, 10_001, 10_040, 10_050] {
+            assert!(!stream.is_followed());
+            stream.faulted(page);
+            let _ = (stream.next(32), stream.next(32));
+        }
+        assert!(!stream.is_followed(), "the first one may be a jump");
+        stream.faulted(10_100);
+        assert!(stream.is_followed());
+        stream.faulted(10_100);
+        assert!(stream.is_followed(), "two waited for the same page");
+        stream.faulted(10_101 + MEET);
+        assert!(stream.is_followed(), "just within reach");
+        stream.faulted(10_103 + 2 * MEET);
+        assert!(!stream.is_followed(), "just out of reach");
+        stream.faulted(50_000);
+        assert!(!stream.is_followed(), "it jumps");
+        for page in (49_000..50_000).rev() {
+            stream.faulted(page);
+            assert!(!stream.is_followed(), "downwards nothing that is brought is met");
+        }
+        let mut drawn = 1_u64;
+        for _ in 0..1000 {
+            drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            stream.faulted((drawn >> 33) % 100_000);
+            assert!(!stream.is_followed(), "at random");
+        }
     }
 
     #[test]

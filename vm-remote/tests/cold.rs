@@ -42,6 +42,30 @@ fn the_oldest_pages_go_first() {
 }
 
 #[test]
+fn what_could_not_be_looked_at_is_as_cold_as_before() {
+    let mut regions = regions(2);
+    rounds(&mut regions, 1, &[Bits::NONE, Bits::NONE]);
+    rounds(&mut regions, 9, &[Bits::NONE, bits(60..64)]);
+    let first = regions.next_cold().expect("region 0");
+    assert_eq!(first.0, RegionId(0));
+    regions.passed(first.0);
+    let (id, pages) = regions.next_cold().expect("region 1");
+    assert_eq!((id, pages), (RegionId(1), bits(0..60)), "the next one has its turn");
+    pages.iter().for_each(|page| regions.leaving(id, page));
+    assert!(regions.is_any_passed());
+    regions.again();
+    assert!(!regions.is_any_passed());
+    assert_eq!(regions.next_cold(), Some(first), "without another round");
+    first.1.iter().for_each(|page| regions.evicted(first.0, page));
+    assert_eq!(regions.next_cold(), None);
+    regions.again();
+    assert_eq!(regions.next_cold(), None, "nothing was passed");
+    regions.not_leaving(id, 0);
+    rounds(&mut regions, 1, &[Bits::NONE, Bits::NONE]);
+    assert_eq!(regions.next_cold(), Some((id, bits(0..1))), "one that could not go for now");
+}
+
+#[test]
 fn a_page_that_came_back_stays() {
     let mut regions = regions(2);
     rounds(&mut regions, 10, &[bits(0..64), bits(0..64)]);

@@ -15,21 +15,28 @@ static void chunk_free(struct holon_chunk *chunk)
 	kfree(chunk);
 }
 
-/* Nobody is killed for a chunk. */
-#define CHUNK_GFP (GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+/*
+ * Nobody is killed for a chunk.  But without one no more pages can go, so it may have some of
+ * what is kept back from those who want pages to go.
+ */
+#define CHUNK_GFP (GFP_KERNEL | __GFP_HIGH | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 /* For page tables, and for what the kernel notes of a range besides. */
 #define CHUNK_MORE 16
 
 static struct holon_chunk *chunk_alloc(u64 bytes)
 {
 	struct holon_chunk *chunk = kzalloc(sizeof(*chunk), CHUNK_GFP);
+	unsigned int scope;
 
 	if (!chunk)
 		return NULL;
 	chunk->pages = bytes >> PAGE_SHIFT;
 	chunk->map = kvzalloc(BITS_TO_LONGS(chunk->pages) * sizeof(long), CHUNK_GFP);
 	chunk->tags = kvcalloc(chunk->pages, sizeof(*chunk->tags), CHUNK_GFP);
+	/* The little that this takes is not to be had by a kill either. */
+	scope = memalloc_noreclaim_save();
 	chunk->res = request_free_mem_region(&iomem_resource, bytes, "holon");
+	memalloc_noreclaim_restore(scope);
 	if (IS_ERR(chunk->res))
 		chunk->res = NULL;
 	if (chunk->map && chunk->tags && chunk->res)

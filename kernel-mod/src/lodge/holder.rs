@@ -208,6 +208,14 @@ pub(super) fn message(from: Peer, message: &Message) {
     }
 }
 
+/// As if the memory that is lent were damaged.
+#[cfg(feature = "selftest")]
+pub(super) fn rot() {
+    if let Some(keeper) = KEEPER.get() {
+        keeper.with(|state| state.frames.rot());
+    }
+}
+
 pub(super) fn peer_up(peer: Peer) {
     if let Some(keeper) = KEEPER.get() {
         keeper.with(|state| state.peer_up(peer));

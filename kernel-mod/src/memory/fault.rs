@@ -40,7 +40,9 @@ impl Pager for Faults {
         let space = memory.targets.get(tag.handle()).ok_or(Errno::EIO)?;
         let began = clock::now_ns();
         memory.fetches.urgent_begin();
+        space.urgent_begin();
         let result = fetch(memory, &space, tag.page(), page);
+        space.urgent_end();
         memory.fetches.urgent_end();
         match result {
             Ok(()) => {

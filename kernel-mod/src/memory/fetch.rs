@@ -154,6 +154,11 @@ impl Fetches {
         }
     }
 
+    /// Faults that wait.
+    pub(super) fn urgent(&self) -> usize {
+        self.urgent.load(Ordering::Relaxed)
+    }
+
     /// Whether no fault waits.
     pub(super) fn is_quiet(&self) -> bool {
         self.urgent.load(Ordering::Acquire) == 0

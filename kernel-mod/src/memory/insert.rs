@@ -189,13 +189,10 @@ fn note(places: &mut Placed, frames: &[u64], first: u64, far: &mut RunSet) -> Re
     Ok(placed)
 }
 
-/// Pages that are kept free for those that go out, where nothing may be allocated.
-const AHEAD: u64 = 8192;
-
 /// Whether the pool is to grow before it is empty.
 pub(crate) fn pool_is_short() -> bool {
     let stat = pool_stat();
-    stat.pages.saturating_sub(stat.used) < AHEAD
+    stat.pages.saturating_sub(stat.used) < knobs::POOL_AHEAD
 }
 
 /// Has the pool grow before it is empty. May sleep and allocate, so it may wait for pages to go:

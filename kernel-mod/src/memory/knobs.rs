@@ -19,6 +19,9 @@ use crate::port::net;
 
 /// A chunk of the pool: its page descriptors are 2 MiB.
 const CHUNK_MB: u64 = 128;
+/// Pages of the pool that are kept free for those that go out, where nothing may be allocated: half
+/// a chunk, so that there is time to make another although memory is gone.
+pub(crate) const POOL_AHEAD: u64 = CHUNK_MB << 20 >> 13;
 
 /// Most far memory of all processes of this node. Its descriptors take a 64th of that.
 static POOL_MAX_MB: AtomicU64 = AtomicU64::new(16 * 1024);

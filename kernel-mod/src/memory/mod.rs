@@ -31,3 +31,4 @@ mod wire;
 use area::{get, Memory};
 pub(crate) use area::{page_get, space_piece, AREA};
 pub(crate) use insert::{pool_ahead, pool_is_short};
+pub(crate) use knobs::POOL_AHEAD;

@@ -110,6 +110,11 @@ impl Target {
         Ok(())
     }
 
+    /// The node that has the pages which are not here.
+    pub(crate) fn source(&self) -> Slot {
+        self.space.source
+    }
+
     /// Where its pages are.
     pub(crate) fn stat(&self) -> Stat {
         let outstanding = get().map_or(0, |memory| self.outstanding(memory));

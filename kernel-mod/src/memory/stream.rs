@@ -137,13 +137,19 @@ impl Worker {
     fn stream(&mut self, space: &TargetSpace) -> bool {
         let fetches = &self.memory.fetches;
         let shard = fetches.shard();
+        let calm = CALM.times(u64::from(timescale()));
         self.rest = None;
         self.gone = false;
         let (mut stuck, mut moved) = (false, 0);
         // A huge page that was begun is not fetched in vain.
         while !self.is_over(space) && !stuck && (moved < SLICE || !self.wholes.is_empty()) {
-            hold_back(fetches);
-            self.fill(space, shard, moved < SLICE);
+            let is_followed = space.places.lock().stream.is_followed();
+            // Who walks behind the stream waits for just this; others' faults go first.
+            if !is_followed || fetches.urgent() > space.urgent() {
+                hold_back(fetches);
+            }
+            let pace = Pace::after(space.since_fault(), calm, is_followed);
+            self.fill(space, shard, pace, moved < SLICE);
             stuck = self.flights.iter().all(Option::is_none);
             if !stuck {
                 self.wait(space, shard);
@@ -171,9 +177,7 @@ impl Worker {
     }
 
     /// Asks for more, as long as the window has room; without `begin` only for what was begun.
-    fn fill(&mut self, space: &TargetSpace, shard: &Shard, begin: bool) {
-        let calm = CALM.times(u64::from(timescale()));
-        let pace = Pace::after(space.since_fault(), calm);
+    fn fill(&mut self, space: &TargetSpace, shard: &Shard, pace: Pace, begin: bool) {
         for at in 0..usize::from(pace.requests) {
             if self.flights[at].is_some() {
                 continue;
@@ -204,7 +208,7 @@ impl Worker {
         let mut places = space.places.lock();
         let Placed { stream, mm, .. } = &mut *places;
         if let Some(page) = space.take_hint() {
-            stream.seek_behind(page);
+            stream.faulted(page);
             self.rest = None;
         }
         while !stream.is_stuck() {

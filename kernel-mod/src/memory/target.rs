@@ -1,7 +1,7 @@
 //! Spaces of processes that are here now.
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use holon_uapi::memory as uapi;
 use kapi::{lock_class, lodge::MmName, module::Hold, Errno, Mutex, Result, SpinLock, WaitQueue};
@@ -49,6 +49,7 @@ pub(super) struct TargetSpace {
     state: SpinLock<Target>,
     lost: AtomicBool,
     hint: AtomicU64,
+    urgent: AtomicUsize,
     fault_ns: AtomicU64,
     trip: SpinLock<RoundTrip>,
     _hold: Hold,
@@ -78,6 +79,7 @@ impl TargetSpace {
             state: SpinLock::new(lock_class!(c"holon-target"), Target::new())?,
             lost: AtomicBool::new(false),
             hint: AtomicU64::new(NO_HINT),
+            urgent: AtomicUsize::new(0),
             fault_ns: AtomicU64::new(0),
             trip: SpinLock::new(lock_class!(c"holon-trip"), RoundTrip::new())?,
             _hold: Hold::new().ok_or(Errno::ESHUTDOWN)?,
@@ -98,6 +100,21 @@ impl TargetSpace {
     pub(super) fn fetched_behind(&self, page: u64) {
         self.hint.store(page, Ordering::Relaxed);
         self.fault_ns.store(now().as_ns(), Ordering::Relaxed);
+    }
+
+    /// A fault begins to wait for one of its pages.
+    pub(super) fn urgent_begin(&self) {
+        self.urgent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has ended.
+    pub(super) fn urgent_end(&self) {
+        self.urgent.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Faults that wait for its pages.
+    pub(super) fn urgent(&self) -> usize {
+        self.urgent.load(Ordering::Relaxed)
     }
 
     /// How long ago the last fault was, if there was any.

@@ -27,9 +27,12 @@ use super::{
     state::{self, Helper, Input, Proc, Tables},
     survey,
 };
-use crate::ioctl::{
-    open::OpenFile,
-    table::{must_be_zero, take, Record},
+use crate::{
+    ioctl::{
+        open::OpenFile,
+        table::{must_be_zero, take, Record},
+    },
+    memory::space::Target,
 };
 
 const ADMIN: Option<u32> = Some(CAP_SYS_ADMIN);
@@ -262,8 +265,17 @@ fn info(process: GlobalPid, task: &Task, role: u32, slot: Slot, epoch: u64) -> u
         state: 0,
         kept_pages: 0,
         remote_pages: 0,
+        remote_slot: uapi::NO_SLOT,
+        reserved: 0,
         comm: task.comm(),
     }
+}
+
+/// What of its memory is not here, and where that is.
+fn tell_remote(entry: &mut uapi::ProcInfo, space: &Target) {
+    let pages = space.stat().outstanding;
+    let slot = if pages == 0 { uapi::NO_SLOT } else { u32::from(space.source().get()) };
+    (entry.remote_pages, entry.remote_slot) = (pages, slot);
 }
 
 fn infos(tables: &Tables) -> Result<Vec<uapi::ProcInfo>> {
@@ -285,8 +297,15 @@ fn infos(tables: &Tables) -> Result<Vec<uapi::ProcInfo>> {
             entry.state |= uapi::PSTATE_MOVING;
         }
         if let Some(space) = tables.spaces.get(process) {
-            entry.remote_pages = space.stat().outstanding;
+            tell_remote(&mut entry, space);
         }
+        list.push(entry);
+    }
+    for process in &tables.at_home {
+        let Some(space) = tables.spaces.get(*process) else { continue };
+        let (job, pid) = (process.job.0, i32::try_from(process.pid.0).unwrap_or(0));
+        let mut entry = uapi::ProcInfo { job, pid, role: uapi::ROLE_HOME, ..Default::default() };
+        tell_remote(&mut entry, space);
         list.push(entry);
     }
     for (_, incoming) in tables.incoming.iter() {

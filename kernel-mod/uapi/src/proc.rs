@@ -196,9 +196,15 @@ pub struct ProcInfo {
     pub kept_pages: u64,
     /// Pages that are not here yet.
     pub remote_pages: u64,
+    /// The slot of the node that has those pages, and nobody else; [`NO_SLOT`] if there is none.
+    pub remote_slot: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Name of the program.
     pub comm: [u8; 16],
 }
+/// For [`ProcInfo::remote_slot`]: all its pages are here, or not by a move.
+pub const NO_SLOT: u32 = u32::MAX;
 /// The task here stands for a body elsewhere.
 pub const ROLE_SURROGATE: u32 = 1;
 /// The task here is the body of a process that started elsewhere.
@@ -207,6 +213,9 @@ pub const ROLE_BODY: u32 = 2;
 pub const ROLE_RESTORING: u32 = 3;
 /// Plain process that is being moved away.
 pub const ROLE_LEAVING: u32 = 4;
+/// The process came home, and some of its memory is not here yet. The kernel finds no task for it:
+/// `host_pid` is 0 and `comm` empty.
+pub const ROLE_HOME: u32 = 5;
 /// The body is stopped.
 pub const PSTATE_STOPPED: u32 = 1;
 /// A hand-off is going on.
@@ -419,7 +428,7 @@ const _: () = {
     assert!(size_of::<PlaceSet>() == 144);
     assert!(size_of::<Migrate>() == 32);
     assert!(size_of::<Explain>() == 32);
-    assert!(size_of::<ProcInfo>() == 64);
+    assert!(size_of::<ProcInfo>() == 72);
     assert!(size_of::<ImageAttach>() == 32);
     assert!(size_of::<EvRestore>() == 40);
     assert!(size_of::<EvMigrated>() == 56);

@@ -305,6 +305,12 @@ pub struct MemoryRow {
     pub faults: u64,
     /// The same per second, lately.
     pub faults_per_second: f64,
+    /// Pages that went, per second, lately.
+    #[serde(default)]
+    pub evicted_per_second: f64,
+    /// Pages that came back, per second, lately.
+    #[serde(default)]
+    pub fetched_per_second: f64,
     /// How long these took: the median.
     pub fault_median_us: f64,
     /// 99 % of them at most.

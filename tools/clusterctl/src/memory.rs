@@ -2,16 +2,12 @@
 
 use crate::table::{render, size, Align};
 use holon_api::rows::{Blast, Hurt, MemoryRow};
+use std::collections::BTreeSet;
 
-/// `mem status`: one table of the nodes, one of who has what of whom.
+/// `mem status`: one table of the nodes, one of who has what of whom, one of how long faults took.
 pub(crate) fn status(rows: &[MemoryRow]) -> String {
-    let mut out = nodes(rows);
-    let shared = shared(rows);
-    if !shared.is_empty() {
-        out += "\n";
-        out += &shared;
-    }
-    out
+    let tables = [nodes(rows), shared(rows), latencies(rows)];
+    tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn nodes(rows: &[MemoryRow]) -> String {
@@ -23,7 +19,9 @@ fn nodes(rows: &[MemoryRow]) -> String {
         ("AWAY", Align::Right),
         ("TO MEND", Align::Right),
         ("EVICTED", Align::Right),
+        ("/S", Align::Right),
         ("FETCHED", Align::Right),
+        ("/S", Align::Right),
         ("AHEAD", Align::Right),
         ("LOST", Align::Right),
         ("FAULTS/S", Align::Right),
@@ -45,8 +43,10 @@ fn nodes(rows: &[MemoryRow]) -> String {
             size(r.lodged_bytes),
             size(r.to_mend_bytes),
             r.evicted_pages.to_string(),
+            format!("{:.0}", r.evicted_per_second),
             r.fetched_pages.to_string(),
-            r.ahead_pages.to_string(),
+            format!("{:.0}", r.fetched_per_second),
+            ahead(r),
             r.lost_pages.to_string(),
             format!("{:.1}", r.faults_per_second),
             time(r.fault_median_us),
@@ -54,6 +54,43 @@ fn nodes(rows: &[MemoryRow]) -> String {
         ]
     };
     render(&heads, &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// Which part of what came back was there before anybody touched it.
+fn ahead(row: &MemoryRow) -> String {
+    match row.ahead_pages.saturating_mul(100).checked_div(row.fetched_pages) {
+        Some(share) => format!("{share} %"),
+        None => "-".into(),
+    }
+}
+
+/// How many faults of whose processes took how long.
+fn latencies(rows: &[MemoryRow]) -> String {
+    let rows: Vec<_> = rows.iter().filter(|row| !row.fault_latencies.is_empty()).collect();
+    let all = rows.iter().flat_map(|row| &row.fault_latencies);
+    let bounds: BTreeSet<u64> = all.map(|some| some.below_ns).collect();
+    if bounds.is_empty() {
+        return String::new();
+    }
+    let mut heads = vec![("FAULTS TOOK", Align::Right)];
+    heads.extend(rows.iter().map(|row| (row.node.as_str(), Align::Right)));
+    let cells = |bound: &u64| {
+        let of = |row: &&MemoryRow| {
+            let found = row.fault_latencies.iter().find(|some| some.below_ns == *bound);
+            found.map_or("-".into(), |some| some.count.to_string())
+        };
+        std::iter::once(span(*bound)).chain(rows.iter().map(of)).collect()
+    };
+    render(&heads, &bounds.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// From half of these nanoseconds on and below them, for people.
+fn span(ns: u64) -> String {
+    match ns {
+        u64::MAX => "more".into(),
+        1_000_000.. => format!("{:.2} .. {:.2} ms", ns as f64 / 2e6, ns as f64 / 1e6),
+        _ => format!("{:.1} .. {:.1} us", ns as f64 / 2e3, ns as f64 / 1e3),
+    }
 }
 
 fn shared(rows: &[MemoryRow]) -> String {
@@ -116,7 +153,7 @@ pub(crate) fn blast(blast: &Blast) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holon_api::rows::MemoryPeer;
+    use holon_api::rows::{Latencies, MemoryPeer};
     use holon_api::ProcessId;
 
     #[test]
@@ -143,6 +180,40 @@ mod tests {
         assert_eq!(lines[3], "OWNER  HOLDER  STATE    USED   LIMIT  SPARE");
         assert_eq!(lines[4], "node1  node2   up     64 MiB  64 MiB    0 B");
         assert_eq!(lines.len(), 5, "a node that has nothing is not told of");
+    }
+
+    #[test]
+    fn how_long_faults_took() {
+        let took = |below_ns, count| Latencies { below_ns, count };
+        let row = |node: &str, fault_latencies| MemoryRow {
+            node: node.into(),
+            fault_latencies,
+            ..MemoryRow::default()
+        };
+        let rows = [
+            row("node1", vec![took(1 << 17, 8), took(1 << 21, 2)]),
+            row("node2", vec![]),
+            row("node3", vec![took(1 << 17, 1), took(u64::MAX, 4)]),
+        ];
+        assert_eq!(
+            latencies(&rows),
+            "     FAULTS TOOK  node1  node3\n\
+             65.5 .. 131.1 us      8      1\n\
+             \x201.05 .. 2.10 ms      2      -\n\
+             \x20           more      -      4\n"
+        );
+        assert_eq!(latencies(&[]), "");
+    }
+
+    #[test]
+    fn what_came_before_it_was_touched() {
+        let row = |ahead_pages, fetched_pages| MemoryRow {
+            ahead_pages,
+            fetched_pages,
+            ..MemoryRow::default()
+        };
+        assert_eq!(ahead(&row(30, 40)), "75 %");
+        assert_eq!(ahead(&row(0, 0)), "-");
     }
 
     #[test]

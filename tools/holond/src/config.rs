@@ -55,6 +55,8 @@ pub(crate) struct MemoryConfig {
     pub(crate) lend_max_mb: Option<u64>,
     /// What stays available to it.
     pub(crate) lend_keep_mb: Option<u64>,
+    /// What it lends to one other node at most.
+    pub(crate) lend_owner_max_mb: Option<u64>,
     /// After how long a node that most others miss is given up, at timescale 1.
     pub(crate) lost_after: Duration,
 }
@@ -67,6 +69,7 @@ impl Default for MemoryConfig {
             job_max_mb: None,
             lend_max_mb: None,
             lend_keep_mb: None,
+            lend_owner_max_mb: None,
             lost_after: Duration::from_millis(LOST_AFTER_MS),
         }
     }
@@ -151,6 +154,7 @@ struct MemoryNumbers {
     job_max_mb: Option<u64>,
     lend_max_mb: Option<u64>,
     lend_keep_mb: Option<u64>,
+    lend_owner_max_mb: Option<u64>,
     lost_after_ms: Option<u64>,
 }
 
@@ -262,6 +266,7 @@ fn memory(numbers: &MemoryNumbers) -> Result<MemoryConfig> {
         job_max_mb: numbers.job_max_mb,
         lend_max_mb: numbers.lend_max_mb,
         lend_keep_mb: numbers.lend_keep_mb,
+        lend_owner_max_mb: numbers.lend_owner_max_mb,
         lost_after: Duration::from_millis(lost_after_ms),
     })
 }

@@ -114,3 +114,26 @@ fn a_file_that_anybody_may_write_is_refused() {
     assert!(error.to_string().contains("chmod o-w"), "{error}");
     let _ = fs::remove_file(&path);
 }
+
+#[test]
+fn remote_memory() {
+    let of = |table: &str| Config::parse(&format!("{GOOD}\n[memory]\n{table}"), "node1");
+    let all = "scope = \"all\"\ncopies = 2\njob_max_mb = 1\nlend_max_mb = 2\nlend_keep_mb = 3\n\
+               lend_owner_max_mb = 4\nlost_after_ms = 9000";
+    let memory = of(all).expect("good").memory;
+    assert_eq!((memory.scope, memory.copies), (Some(Scope::All), Some(2)));
+    assert_eq!((memory.job_max_mb, memory.lend_max_mb), (Some(1), Some(2)));
+    assert_eq!((memory.lend_keep_mb, memory.lend_owner_max_mb), (Some(3), Some(4)));
+    assert_eq!(memory.lost_after, Duration::from_secs(9));
+    assert_eq!(of("").expect("good").memory, MemoryConfig::default());
+    for (table, what) in [
+        ("copies = 3", "copies must be 1 or 2"),
+        ("copies = 0", "copies must be 1 or 2"),
+        ("lost_after_ms = 1", "lost_after_ms must be"),
+        ("scope = \"some\"", "scope"),
+        ("lend_max = 1", "lend_max"),
+        ("lend_max_mb = -1", "lend_max_mb"),
+    ] {
+        wrong(&format!("{GOOD}\n[memory]\n{table}"), "node1", what);
+    }
+}

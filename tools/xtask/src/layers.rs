@@ -27,7 +27,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("holon-uapi", &[]),
     ("kapi", &[]),
     ("holon", &["kapi", "holon-uapi", "netproto", "vm-remote", "ckpt", "sched-migrate"]),
-    ("holon-devtest", &["holon-simkit", "holon-uapi"]),
+    ("holon-devtest", &["holon-simkit", "holon-uapi", "netproto"]),
     ("holon-api", &[]),
     ("clusterctl", &["holon-api", "holon-uapi"]),
     ("holond", &["holon-api", "holon-uapi", "netproto", "ckpt", "sched-migrate"]),

@@ -72,6 +72,8 @@ struct Region {
     /// The clock of evictions when pages last went from here.
     went_at: u64,
     coldness: u32,
+    /// The turn in which it could not be looked at.
+    passed: u32,
 }
 
 const NEW: Region = Region {
@@ -89,6 +91,7 @@ const NEW: Region = Region {
     interval: PARTS,
     went_at: 0,
     coldness: 0,
+    passed: 0,
 };
 
 impl Region {
@@ -133,6 +136,10 @@ pub struct Regions {
     order: Vec<RegionId>,
     at: usize,
     generation: usize,
+    /// Changes when regions that were passed are to be offered again.
+    turn: u32,
+    /// Where the first of those was passed: place and generation.
+    passed: Option<(usize, usize)>,
     round: u32,
     evicted: u64,
     present: u64,
@@ -150,8 +157,18 @@ impl Regions {
         list.try_reserve_exact(count)?;
         list.resize(count, NEW);
         order.try_reserve_exact(count)?;
-        let generation = GENERATION_END;
-        Ok(Self { list, order, at: 0, generation, round: 0, evicted: 0, present: 0, staying: 0 })
+        Ok(Self {
+            list,
+            order,
+            at: 0,
+            generation: GENERATION_END,
+            turn: 1,
+            passed: None,
+            round: 0,
+            evicted: 0,
+            present: 0,
+            staying: 0,
+        })
     }
 
     fn get_mut(&mut self, id: RegionId) -> Option<&mut Region> {
@@ -226,7 +243,7 @@ impl Regions {
             core::cmp::Reverse(region.map_or(0, |region| region.coldness))
         };
         self.order.sort_unstable_by_key(|id| (coldness(id), *id));
-        (self.at, self.generation) = (0, 0);
+        (self.at, self.generation, self.passed) = (0, 0, None);
     }
 
     /// The coldest region that has something to give, and which of its pages: of the oldest
@@ -235,21 +252,50 @@ impl Regions {
     /// use, and to evict it would be to thrash.
     ///
     /// The same pages are offered again until each was [`Self::evicted`] or [`Self::kept`], or is
-    /// [`Self::leaving`].
+    /// [`Self::leaving`], or the region was [`Self::passed`].
     pub fn next_cold(&mut self) -> Option<(RegionId, Bits)> {
+        let turn = self.turn;
         while self.generation < GENERATION_END {
             let Some(id) = self.order.get(self.at).copied() else {
                 (self.at, self.generation) = (0, self.generation.saturating_add(1));
                 continue;
             };
             let age = GENERATIONS.get(self.generation).copied().unwrap_or(u8::MAX);
-            let cold = self.get_mut(id).map_or(Bits::NONE, |region| region.older(age));
-            if !cold.is_empty() {
-                return Some((id, cold));
+            let region = self.get_mut(id);
+            if region.as_ref().is_some_and(|region| region.passed == turn) {
+                self.passed.get_or_insert((self.at, self.generation));
+            } else {
+                let cold = region.map_or(Bits::NONE, |region| region.older(age));
+                if !cold.is_empty() {
+                    return Some((id, cold));
+                }
             }
             self.at = self.at.saturating_add(1);
         }
         None
+    }
+
+    /// The region that was just offered can't be looked at now: it is not offered before
+    /// [`Self::again`], and its pages stay as cold as they are.
+    pub fn passed(&mut self, id: RegionId) {
+        let turn = self.turn;
+        if let Some(region) = self.get_mut(id) {
+            region.passed = turn;
+        }
+    }
+
+    /// Whether [`Self::next_cold`] has left out regions that were passed.
+    #[must_use]
+    pub const fn is_any_passed(&self) -> bool {
+        self.passed.is_some()
+    }
+
+    /// Regions that were passed may be offered again.
+    pub fn again(&mut self) {
+        self.turn = self.turn.wrapping_add(1);
+        if let Some(first) = self.passed.take() {
+            (self.at, self.generation) = first;
+        }
     }
 
     /// A page that was offered does not go: it was touched since the last round, or can't.
@@ -267,7 +313,9 @@ impl Regions {
         }
     }
 
-    fn not_leaving(&mut self, id: RegionId, page: u16) {
+    /// A page that was on its way could not go for now. It is as cold as before, and offered in the
+    /// next round at the latest.
+    pub fn not_leaving(&mut self, id: RegionId, page: u16) {
         if let Some(region) = self.get_mut(id) {
             region.leaving.remove(page);
         }

@@ -47,6 +47,14 @@ impl Frames {
         self.pages.get(frame.0 as usize)?.as_ref()?.bytes().get(..seal.len.into())
     }
 
+    /// Changes the content of all.
+    #[cfg(feature = "selftest")]
+    pub(super) fn rot(&mut self) {
+        for page in self.pages.iter_mut().flatten() {
+            page.bytes_mut()[0] ^= 1;
+        }
+    }
+
     pub(super) fn bytes_mut(&mut self, frame: Frame) -> Option<&mut [u8; PAGE_LEN]> {
         self.pages.get_mut(frame.0 as usize)?.as_mut().map(Page::bytes_mut)
     }

@@ -138,6 +138,7 @@ impl Evictor {
     fn turn(&mut self, owning: &'static Owning, forced: u64) {
         // Memory may be all gone: nothing here allocates, or waits for who does.
         let _reserves = NoReclaim::enter();
+        self.sampler.begin_turn();
         if crate::memory::pool_is_short() || owning.entries_missing() != 0 {
             owning.want_pool();
         }
@@ -236,7 +237,7 @@ impl Evictor {
                 true
             }
             None => {
-                self.kept(&mut store, 0);
+                self.kept(&mut store, Some(0));
                 false
             }
         }
@@ -251,11 +252,13 @@ impl Evictor {
             let limit = knobs::job_max_pages();
             let room = |job| owning.state.lock().shares.room(job, limit);
             let Some(whose) = self.sampler.choose(&mut store.pages, most, room) else {
+                let is_busy = self.sampler.is_any_busy();
                 match self.rounds.checked_sub(1) {
-                    Some(left) => self.rounds = left,
+                    // The next turn, which is soon, tries the busy ones again.
+                    Some(left) if !is_busy || self.need.may_sample() => self.rounds = left,
                     None if !is_fresh && !self.is_forced && self.need.may_sample() => (),
-                    None => {
-                        if is_fresh {
+                    _ => {
+                        if is_fresh && !is_busy {
                             self.need.found(false);
                         }
                         return false;
@@ -265,16 +268,17 @@ impl Evictor {
                 is_fresh = true;
                 continue;
             };
-            self.need.found(true);
             let copied = match whose.mm.get() {
                 Some(mm) => store.pages.copy_out(&mm),
                 None => Err(Errno::ESRCH),
             };
             if copied == Err(Errno::EAGAIN) {
-                stats::BUSY_SPACES.add(1);
+                self.sampler.found_busy(&whose);
+            } else {
+                self.sampler.chosen(&store.pages, copied.is_ok());
             }
-            self.sampler.chosen(&store.pages, copied.is_ok());
             if copied.is_ok() && !store.pages.is_empty() {
+                self.need.found(true);
                 store.whose = Some(whose);
                 return true;
             }
@@ -305,18 +309,22 @@ impl Evictor {
             }
             _ => Err(Errno::ESRCH),
         };
-        let gone = result.unwrap_or_else(|errno| {
-            stats::BUSY_SPACES.add(u64::from(errno == Errno::EAGAIN));
+        let gone = result.unwrap_or_else(|_| {
             owning.commit(op, 0, &[0; PAGES]);
             0
         });
+        let is_busy = result == Err(Errno::EAGAIN);
+        if let Some(whose) = store.whose.as_ref().filter(|_| is_busy) {
+            self.sampler.found_busy(whose);
+            self.left += u64::from(stored.count_ones());
+        }
         stats::EVICTED.add(u64::from(gone.count_ones()));
         if gone != 0 {
             need::made_free();
         }
         stats::STAYED.add(u64::from((stored & !gone).count_ones()));
         let is_all = gone.count_ones() as usize == store.pages.len();
-        self.kept(&mut store, gone);
+        self.kept(&mut store, (!is_busy).then_some(gone));
         drop(store);
         drop(mm);
         if !is_all {
@@ -325,8 +333,8 @@ impl Evictor {
         }
     }
 
-    /// Frees a buffer; those pages that are not `gone` stay.
-    fn kept(&mut self, store: &mut Store, gone: u32) {
+    /// Frees a buffer; those pages that are not `gone` stay, as cold as they were with `None`.
+    fn kept(&mut self, store: &mut Store, gone: Option<u32>) {
         if let Some(whose) = store.whose.take() {
             self.sampler.went(&whose, &store.pages, gone);
         }

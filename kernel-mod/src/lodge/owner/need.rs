@@ -13,7 +13,10 @@ use vm_remote::cold::{
 };
 
 use super::{knobs, owning, reclaim, stats, BASE};
-use crate::{lodge::stall, port::net::now};
+use crate::{
+    lodge::stall,
+    port::net::{now, timescale},
+};
 
 /// Pages at once at most.
 const STEP_MAX: u32 = 2048;
@@ -33,7 +36,7 @@ const EARLY_ROUND: Span = Span::from_ms(2_000);
 /// Between two looks at memory.
 const LOOK: Span = Span::from_ms(50);
 
-/// For pages to go before the kernel kills.
+/// For pages to go before the kernel kills, times the time scale.
 const LAST_CALL: Duration = Duration::from_millis(1_000);
 /// Pages that are asked for then.
 const LAST_CALL_PAGES: u64 = 1024;
@@ -198,7 +201,7 @@ pub(super) fn out_of_memory() -> u64 {
     base.evict.wake_all();
     let has_gone = || stats::EVICTED.get() != before;
     // If none went in that time, the kernel does what it has to.
-    let _ = base.freed.wait(Mode::Killable, Some(LAST_CALL), has_gone);
+    let _ = base.freed.wait(Mode::Killable, Some(LAST_CALL * timescale()), has_gone);
     let gone = stats::EVICTED.get() - before;
     stats::LAST_CALLS.add(1);
     gone

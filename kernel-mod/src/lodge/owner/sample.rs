@@ -12,6 +12,7 @@ use kapi::{
     thread::{cond_resched, should_stop},
     Errno, Result,
 };
+use netproto::{Duration, Instant};
 use vm_remote::cold::{
     bits::{Bits, REGION_PAGES},
     regions::{RegionId, Regions},
@@ -23,12 +24,16 @@ use super::{
     stats,
     watch::{self, Watch},
 };
+use crate::port::net::now;
 
 /// Bytes of a region.
 const REGION_LEN: u64 = (REGION_PAGES * PAGE_LEN) as u64;
 
 /// Regions that page tables are asked for at once.
 const LOOK: usize = 32;
+
+/// Until an address space that was being changed is looked at again.
+const BUSY: Duration = Duration::from_ms(20);
 
 /// Processes watched at most.
 const WATCHED_MAX: usize = 2048;
@@ -43,6 +48,8 @@ struct Watched {
     first: Option<RegionId>,
     /// It was there in the last round.
     is_seen: bool,
+    /// Its address space is being changed: nothing of it can go for now.
+    is_busy: bool,
 }
 
 /// Where a region is.
@@ -70,6 +77,8 @@ pub(super) struct Sampler {
     watched: Vec<Watched>,
     known: Known,
     look: Vec<Region>,
+    /// When the first of those was found that are busy.
+    busy_since: Option<Instant>,
     /// What was chosen last: the regions of the pages.
     last: [Option<(RegionId, u16)>; 32],
 }
@@ -126,7 +135,7 @@ impl Sampler {
         let mut watched = Vec::new();
         watched.try_reserve_exact(WATCHED_MAX)?;
         let known = Known { regions, places, free };
-        Ok(Self { watch: Watch::new()?, watched, known, look, last: [None; 32] })
+        Ok(Self { watch: Watch::new()?, watched, known, look, busy_since: None, last: [None; 32] })
     }
 
     /// Looks at all processes once.
@@ -158,7 +167,14 @@ impl Sampler {
                     (watched.is_seen, watched.pid, watched.job) = (true, pid, job);
                 }
                 None if has_room => {
-                    watched.push(Watched { mm, pid, job, first: None, is_seen: true });
+                    watched.push(Watched {
+                        mm,
+                        pid,
+                        job,
+                        first: None,
+                        is_seen: true,
+                        is_busy: false,
+                    });
                 }
                 None => {}
             }
@@ -235,6 +251,14 @@ impl Sampler {
             let place = self.known.place(id);
             // Without one its process is no more.
             let watched = self.watched.iter().find(|it| it.mm.number() == place.mm);
+            if watched.is_some_and(|watched| watched.is_busy) {
+                self.known.regions.passed(id);
+                if should_stop() {
+                    return None;
+                }
+                cond_resched();
+                continue;
+            }
             let most = watched.map_or(0, |watched| most.min(room(watched.job)));
             if let Some(&Watched { ref mm, pid, job, .. }) = watched.filter(|_| most != 0) {
                 break (id, cold, place, Whose { mm: mm.clone(), pid, job, region: id }, most);
@@ -256,6 +280,31 @@ impl Sampler {
         Some(whose)
     }
 
+    /// A new turn: address spaces may be looked at again that could not be, after a while.
+    pub(super) fn begin_turn(&mut self) {
+        if self.busy_since.is_some_and(|since| now().since(since) >= BUSY) {
+            self.busy_since = None;
+            self.watched.iter_mut().for_each(|watched| watched.is_busy = false);
+            self.known.regions.again();
+        }
+    }
+
+    /// An address space is being changed, which may take long. What was chosen of it is as cold as
+    /// before, but nothing of it is chosen for a while.
+    pub(super) fn found_busy(&mut self, whose: &Whose) {
+        stats::BUSY_SPACES.add(1);
+        let same = |it: &&mut Watched| watch::is_same(&it.mm, &whose.mm);
+        if let Some(watched) = self.watched.iter_mut().find(same) {
+            watched.is_busy = true;
+            self.busy_since.get_or_insert_with(now);
+        }
+    }
+
+    /// Whether cold pages may have been left out for that.
+    pub(super) fn is_any_busy(&self) -> bool {
+        self.known.regions.is_any_passed()
+    }
+
     /// Which of the pages last chosen were copied; the others can't go.
     pub(super) fn chosen(&mut self, batch: &LodgeBatch, any: bool) {
         for (id, page) in self.last.into_iter().flatten() {
@@ -271,8 +320,8 @@ impl Sampler {
         }
     }
 
-    /// How a batch ended: those in `gone` went, the others stay.
-    pub(super) fn went(&mut self, whose: &Whose, batch: &LodgeBatch, gone: u32) {
+    /// How a batch ended: those in `gone` went, the others stay; `None` if none could be looked at.
+    pub(super) fn went(&mut self, whose: &Whose, batch: &LodgeBatch, gone: Option<u32>) {
         let (id, place) = (whose.region, self.known.place(whose.region));
         for at in 0..batch.len() {
             let addr = batch.address(at);
@@ -281,10 +330,10 @@ impl Sampler {
                 continue;
             }
             let page = ((addr - place.start) / PAGE_LEN as u64) as u16;
-            if gone & 1 << at != 0 {
-                self.known.regions.evicted(id, page);
-            } else {
-                self.known.regions.kept(id, page);
+            match gone {
+                Some(gone) if gone & 1 << at != 0 => self.known.regions.evicted(id, page),
+                Some(_) => self.known.regions.kept(id, page),
+                None => self.known.regions.not_leaving(id, page),
             }
         }
     }

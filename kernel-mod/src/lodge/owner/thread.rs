@@ -58,7 +58,7 @@ pub(super) fn run(owning: &Owning, mut home: Home) {
 
 /// Entries that are kept free for pages that go out, where nothing may be allocated: as many as
 /// the pool keeps free.
-const ENTRIES_AHEAD: u32 = 8192;
+const ENTRIES_AHEAD: u32 = crate::memory::POOL_AHEAD as u32;
 
 /// Grows the pool and the table when it is wanted, until the thread is stopped. Growing takes
 /// memory: it may have to wait until pages have gone, so it is not for the thread that has them go.
@@ -68,9 +68,10 @@ pub(super) fn grow_pool(owning: &Owning) {
         // Its condition ends this wait.
         let _ = owning.pool.wait(Mode::Idle, None, is_wanted);
         if owning.is_pool_wanted.swap(false, Ordering::AcqRel) {
-            let pool = crate::memory::pool_ahead();
+            // The table takes little, and never waits; the pool may have to.
             let table = owning.grow_table();
-            if let Err(errno) = pool.and(table) {
+            let pool = crate::memory::pool_ahead();
+            if let Err(errno) = table.and(pool) {
                 log::debug!("no room for more pages elsewhere: {errno}");
                 // Its time ends this wait.
                 let _ = owning.pool.wait(Mode::Idle, Some(GROW_PAUSE), should_stop);

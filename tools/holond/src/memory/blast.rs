@@ -6,6 +6,7 @@ use crate::node::{Node, ANSWER_TIME};
 use crate::peer::message::{PeerReply, PeerRequest};
 use holon_api::rows::{Blast, Hurt, ProcessRow};
 use holon_api::{ApiError, Code, ProcessId, API_VERSION};
+use holon_uapi::proc::ProcInfo;
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
@@ -65,7 +66,8 @@ pub(crate) fn names(node: &Node, slot: Option<u32>) -> HashMap<u32, (Named, u64)
     pages.into_iter().map(named).collect()
 }
 
-/// Who of this node has memory that is nowhere but at `slot`.
+/// Who of this node has memory that is nowhere but at `slot`: it lodges there, or stayed there when
+/// the process moved.
 pub(crate) fn own(node: &Node, slot: u32) -> Vec<Hurt> {
     let hurt = |(pid, (named, bytes)): (u32, (Named, u64))| Hurt {
         process: named.process,
@@ -75,7 +77,42 @@ pub(crate) fn own(node: &Node, slot: u32) -> Vec<Hurt> {
         why: "memory".into(),
         bytes,
     };
-    names(node, Some(slot)).into_iter().map(hurt).collect()
+    let mut found = names(node, Some(slot));
+    let mut others = Vec::new();
+    let left = left_behind(&records(node), slot);
+    if !left.is_empty() {
+        let rows = local::numbered_rows(node);
+        for (process, pages) in left {
+            let bytes = pages.saturating_mul(PAGE_BYTES);
+            match rows.iter().find(|(_, row)| row.id == process) {
+                Some((pid, row)) => {
+                    let (_, sum) =
+                        found.entry(*pid).or_insert_with(|| (of_row(Some(row), *pid), 0));
+                    *sum = sum.saturating_add(bytes);
+                }
+                // It has ended meanwhile, or is just being seen to.
+                None => {
+                    others.push((0, (Named { process: Some(process), ..Named::default() }, bytes)))
+                }
+            }
+        }
+    }
+    found.into_iter().chain(others).map(hurt).collect()
+}
+
+fn records(node: &Node) -> Vec<ProcInfo> {
+    let Some(device) = &node.device else { return Vec::new() };
+    device.processes().unwrap_or_else(|errno| {
+        log::warn!("the module does not tell whose memory was left behind: {errno}");
+        Vec::new()
+    })
+}
+
+/// Processes here with memory that was not fetched from `slot` yet, and how many pages.
+fn left_behind(records: &[ProcInfo], slot: u32) -> Vec<(ProcessId, u64)> {
+    let is_hurt = |it: &&ProcInfo| it.remote_slot == slot && it.remote_pages != 0;
+    let id = |it: &ProcInfo| ProcessId { job: it.job, pid: it.pid.unsigned_abs() };
+    records.iter().filter(is_hurt).map(|it| (id(it), it.remote_pages)).collect()
 }
 
 /// All that is known of it.
@@ -130,6 +167,19 @@ fn by_place(rows: &[ProcessRow], name: &str, slot: u32) -> Vec<Hurt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_left_memory_behind() {
+        let record = |pid, remote_slot, remote_pages| ProcInfo {
+            job: 3,
+            pid,
+            remote_slot,
+            remote_pages,
+            ..ProcInfo::default()
+        };
+        let records = [record(7, 1, 300), record(8, 2, 5), record(9, 1, 0)];
+        assert_eq!(left_behind(&records, 1), [(ProcessId { job: 3, pid: 7 }, 300)]);
+    }
 
     #[test]
     fn who_runs_there_and_who_comes_from_there() {

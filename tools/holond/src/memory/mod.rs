@@ -24,15 +24,26 @@ pub(crate) struct Memory(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Faults so far, and when that was.
-    faults: Option<(Instant, u64)>,
-    faults_per_second: f64,
+    /// What there was so far, and when that was.
+    counted: Option<(Instant, Counts)>,
+    rates: Rates,
     /// Who has pages elsewhere, by number here: to be named when it has died of their loss.
     names: HashMap<u32, Named>,
     /// When that was found out.
     named: Option<Instant>,
     /// Whose loss was told lately.
     told: HashMap<u32, Instant>,
+}
+
+/// Since the module was loaded: faults, pages that went, pages that came back.
+type Counts = [u64; 3];
+/// The same, per second.
+type Rates = [f64; 3];
+
+fn rates(before: Counts, now: Counts, seconds: f64) -> Rates {
+    let seconds = seconds.max(0.001);
+    // A module that was loaded anew counts from zero. Far below 2^53 in any second.
+    std::array::from_fn(|at| now[at].saturating_sub(before[at]) as f64 / seconds)
 }
 
 impl Memory {
@@ -60,12 +71,11 @@ pub(crate) fn look(node: &Node) {
         _ => None,
     };
     let mut inner = node.memory.inner();
-    if let Some((before, faults)) = inner.faults {
-        let seconds = now.duration_since(before).as_secs_f64().max(0.001);
-        // Far below 2^53 in any second.
-        inner.faults_per_second = status.faults.saturating_sub(faults) as f64 / seconds;
+    let counts = [status.faults, status.evicted, status.fetched];
+    if let Some((at, before)) = inner.counted {
+        inner.rates = rates(before, counts, now.duration_since(at).as_secs_f64());
     }
-    inner.faults = Some((now, status.faults));
+    inner.counted = Some((now, counts));
     if let Some((named, names)) = found {
         inner.named = named;
         inner.names = names.into_iter().map(|(pid, (named, _))| (pid, named)).collect();

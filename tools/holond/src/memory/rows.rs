@@ -36,7 +36,9 @@ pub(crate) fn own(node: &Node) -> MemoryRow {
     let Some(device) = &node.device else { return row };
     if let Ok(status) = device.memory() {
         fill(&mut row, &status);
-        row.faults_per_second = node.memory.inner().faults_per_second;
+        let [faults, evicted, fetched] = node.memory.inner().rates;
+        row.faults_per_second = faults;
+        (row.evicted_per_second, row.fetched_per_second) = (evicted, fetched);
     }
     let peers = device.memory_peers().unwrap_or_default();
     row.peers = peers.iter().map(|peer| shared(node.config.name(peer.slot), peer)).collect();

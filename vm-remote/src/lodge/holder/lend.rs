@@ -119,3 +119,38 @@ impl Holder {
         due.map(|tenant| tenant.hand_back_at.max(now)).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use netproto::{Duration, Incarnation};
+
+    use super::super::Config;
+    use super::*;
+
+    fn peer(slot: u8) -> Peer {
+        Peer { slot: Slot::new(slot).expect("a slot"), incarnation: Incarnation([slot + 1; 16]) }
+    }
+
+    #[test]
+    fn one_owner_gets_no_more_than_its_quota() {
+        let config = Config { frames: 20, tombs: 8, hand_back_pause: Duration::from_ms(50) };
+        let mut holder = Holder::new(config).expect("memory");
+        assert!((0..20).all(|frame| holder.add_frame(Frame(frame))));
+        let ask = |holder: &mut Holder, slot, sequence, limit| {
+            let told = holder.reserve(peer(slot), &Limit { sequence, limit, spare: 0 });
+            told.map(|told| (told.limit, told.spare))
+        };
+        for slot in [0, 1] {
+            holder.peer_up(peer(slot));
+            holder.set_quota(peer(slot).slot, 8);
+        }
+        assert_eq!(ask(&mut holder, 0, 1, 16), Some((8, 0)));
+        assert_eq!(ask(&mut holder, 1, 1, 5), Some((5, 3)), "the quota is each one's own");
+        holder.set_quota(peer(0).slot, 6);
+        assert_eq!(ask(&mut holder, 0, 2, 16), Some((8, 0)), "what was promised stays");
+        assert_eq!(ask(&mut holder, 0, 3, 2), Some((2, 4)));
+        assert_eq!(ask(&mut holder, 0, 4, 16), Some((6, 0)));
+        holder.set_quota(peer(0).slot, u32::MAX);
+        assert_eq!(ask(&mut holder, 0, 5, 99), Some((15, 0)), "all that nobody else was promised");
+    }
+}
