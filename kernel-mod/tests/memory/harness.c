@@ -31,6 +31,26 @@ struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc)
 	return t;
 }
 
+int put(const char *file, const char *text)
+{
+	int fd = open(file, O_WRONLY);
+	int ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+int scratch(u64 pages, int flags)
+{
+	char name[] = "/var/tmp/holontest.XXXXXX";
+	int fd = mkostemp(name, flags);
+
+	CHECK(fd >= 0 && unlink(name) == 0);
+	CHECK(ftruncate(fd, pages * PAGE) == 0);
+	return fd;
+}
+
 void set(const char *name, u64 value)
 {
 	char path[128], text[32];

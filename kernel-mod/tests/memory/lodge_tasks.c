@@ -179,16 +179,6 @@ void far_shared(void)
 
 #define GROUP "/sys/fs/cgroup/lodgetest"
 
-static int put(const char *file, const char *text)
-{
-	int fd = open(file, O_WRONLY);
-	int ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static u64 number(const char *file, const char *name)
 {
 	char text[1024] = "", *at;

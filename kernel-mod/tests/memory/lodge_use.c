@@ -17,17 +17,6 @@
 
 #include "lodgetest.h"
 
-/* A file without a name, of `pages`; on a disk, for direct I/O. */
-static int scratch(u64 pages, int flags)
-{
-	char name[] = "/var/tmp/lodgetest.XXXXXX";
-	int fd = mkostemp(name, flags);
-
-	CHECK(fd >= 0 && unlink(name) == 0);
-	CHECK(ftruncate(fd, pages * PAGE) == 0);
-	return fd;
-}
-
 /* A device reads from lodged pages and writes into them. */
 void far_direct_io(void)
 {
@@ -145,14 +134,6 @@ void far_locks_all(void)
 	drop(m);
 }
 
-static void write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	close(fd);
-}
-
 static u64 merged(void)
 {
 	char text[32] = "";
@@ -202,9 +183,9 @@ void far_merges(void)
 	CHECK(twin != MAP_FAILED);
 	fill(twin, some, SEED);
 	fill(twin + some * PAGE, some, SEED);
-	write_to("/sys/kernel/mm/ksm/pages_to_scan", "20000");
-	write_to("/sys/kernel/mm/ksm/sleep_millisecs", "20");
-	write_to("/sys/kernel/mm/ksm/run", "1");
+	CHECK(put("/sys/kernel/mm/ksm/pages_to_scan", "20000"));
+	CHECK(put("/sys/kernel/mm/ksm/sleep_millisecs", "20"));
+	CHECK(put("/sys/kernel/mm/ksm/run", "1"));
 	/* The same content, elsewhere: nothing of it is merged as long as it is there. */
 	CHECK(madvise(m, some * PAGE, MADV_MERGEABLE) == 0);
 	CHECK(madvise(twin, twins * PAGE, MADV_MERGEABLE) == 0);
@@ -225,10 +206,10 @@ void far_merges(void)
 	CHECK(wrong(twin + some * PAGE, some, SEED) == 0);
 	CHECK(wrong(m + some * PAGE, N - some, SEED_AT(some)) == 0);
 	merge_meanwhile(twin, some);
-	write_to("/sys/kernel/mm/ksm/run", "2");
+	CHECK(put("/sys/kernel/mm/ksm/run", "2"));
 	CHECK(merged() == 0);
 	CHECK(wrong(m, some / 2, SEED) == 0);
-	write_to("/sys/kernel/mm/ksm/run", "0");
+	CHECK(put("/sys/kernel/mm/ksm/run", "0"));
 	munmap(twin, twins * PAGE);
 	drop(m);
 }

@@ -69,6 +69,10 @@ static void loop(void)
 	RUN(occupied());
 	RUN(kernel_access());
 	RUN(advice());
+	RUN(direct_io());
+	RUN(pinned());
+	RUN(traced());
+	RUN(killed());
 	RUN(core_dump());
 	RUN(many_places(0));
 	RUN(many_places(1));

@@ -51,6 +51,11 @@ extern int fails;
 struct self_test call(int op, u64 a, u64 b, u64 c, u64 d, int *rc);
 u64 now_ns(void);
 
+/* Writes a text into a file that is there.  Whether that went well. */
+int put(const char *file, const char *text);
+/* A file of the guest without a name; on a disk, for direct I/O. */
+int scratch(u64 pages, int flags);
+
 /* A knob or counter of the module, in holon/lodge. */
 void set(const char *name, u64 value);
 u64 get(const char *name);
@@ -108,6 +113,12 @@ void unmapped(void);
 void exits(int huge);
 void kernel_access(void);
 void advice(void);
+
+/* use.c: others do, devices and debuggers, and the kernel when it kills. */
+void direct_io(void);
+void pinned(void);
+void traced(void);
+void killed(void);
 
 /* loss.c: memory that can't be had, not yet or not any more. */
 void lost(int running);

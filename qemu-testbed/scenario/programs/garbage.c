@@ -2,6 +2,7 @@
 //
 // garbage udp ADDRESS PORT N    sends N datagrams that are random, cut short, or larger than any
 //                               that Holon sends, some with a right-looking beginning
+// garbage flood ADDRESS PORT N  the same as fast as it can
 // garbage ioctl DEVICE N        makes N ioctl calls with random numbers, sizes and arguments
 // The receiver must refuse each; that it did, its counters tell.
 #include <arpa/inet.h>
@@ -14,6 +15,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* The protocol's version, netproto/src/wire/header.rs: what is of another is not looked at. */
+#define VERSION 5
 
 static uint64_t state = 88172645463325252ULL;
 
@@ -31,7 +35,7 @@ static void fill(uint8_t *bytes, size_t count)
 		bytes[i] = dice();
 }
 
-static int udp(const char *address, int port, long count)
+static int udp(const char *address, int port, long count, int is_slow)
 {
 	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_port = htons(port) };
 	static uint8_t bytes[60000];
@@ -43,11 +47,11 @@ static int udp(const char *address, int port, long count)
 		fill(bytes, size);
 		if (n % 3 == 0 && size >= 8) {
 			memcpy(bytes, "HOLN", 4);
-			bytes[4] = 1;
-			bytes[5] = 0;
+			bytes[4] = VERSION;
+			bytes[5] = dice() % 9;
 		}
 		sendto(fd, bytes, size, 0, (struct sockaddr *)&peer, sizeof(peer));
-		if (n % 64 == 0)
+		if (is_slow && n % 64 == 0)
 			usleep(2000); /* the receiver's queue is no part of this test */
 	}
 	return 0;
@@ -76,10 +80,10 @@ static int calls(const char *device, long count)
 
 int main(int argc, char **argv)
 {
-	if (argc == 5 && !strcmp(argv[1], "udp"))
-		return udp(argv[2], atoi(argv[3]), atol(argv[4]));
+	if (argc == 5 && (!strcmp(argv[1], "udp") || !strcmp(argv[1], "flood")))
+		return udp(argv[2], atoi(argv[3]), atol(argv[4]), argv[1][0] == 'u');
 	if (argc == 4 && !strcmp(argv[1], "ioctl"))
 		return calls(argv[2], atol(argv[3]));
-	fprintf(stderr, "usage: garbage udp ADDRESS PORT N | garbage ioctl DEVICE N\n");
+	fprintf(stderr, "usage: garbage udp|flood ADDRESS PORT N | garbage ioctl DEVICE N\n");
 	return 2;
 }

@@ -110,8 +110,8 @@ mount -o remount,bind,ro "$1/src"
 mount --bind "$3" "$1/out"
 mount --bind "$4" "$1/vendor"
 exec chroot "$1" /usr/bin/env HOME=/root CARGO_HOME=/out/cargo-home LC_ALL=C \
-    make -C /src/kernel-mod "KDIR=/usr/src/linux-headers-$5" "OUT=/out/$6" VENDOR=/vendor \
-    CARGO_TARGET=/out/cargo "FEATURES=$7"
+    make -j"$(nproc)" -C /src/kernel-mod "KDIR=/usr/src/linux-headers-$5" "OUT=/out/$6" \
+    VENDOR=/vendor CARGO_TARGET=/out/cargo "FEATURES=$7"
 "#;
 
 /// All crates of the module, and of the toolchain's own library, at the versions that the root

@@ -7,34 +7,49 @@ use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, SOON};
 use super::counting::{self, finished};
+use super::holders::owned;
 use super::links::{between, BAD};
-use super::lodges::{holds_nothing, lenders, Lodged, BACK, MIB};
+use super::lodges::{blast_names, holds_nothing, lenders, Lodged, BACK, MIB};
 use crate::switch::Faults;
 
 /// What a fault waits for its page when the holder is not reached; the module takes it times 4.
 const GIVE_UP_MS: u64 = 2_000;
-/// What has the process look at all of its memory.
-const LOOK: &str = "pkill -USR1 -x touch";
 /// Of the program whose link is bad: each page that gets lost is waited for.
 const BAD_MIB: u64 = 1;
 /// Until such a process is dead, and its job over.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// A process with pages on node2 moves to node3, and home: each is fetched from where it is. Then
-/// it moves to node2 itself.
+/// it moves to node2 itself, which is not sent what it has. On its way home it leaves memory
+/// behind.
 pub(crate) fn moved(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2])?;
     let lodged = Lodged::begin(cluster, "/root/afar-moved.out")?;
+    let held = |cluster: &Cluster| -> Result<u64> {
+        Ok(cluster.sh(2, "cat /proc/sys/holon/memory/pages_held")?.parse()?)
+    };
     for to in [3, 2] {
         lodged.evict(cluster)?;
+        eventually("no more to be on its way", SOON, || {
+            Ok((owned(cluster, 1, "batches")? == 0).then_some(()))
+        })?;
+        let (before, away) = (held(cluster)?, owned(cluster, 1, "far")?);
         cluster.migrate(&lodged.id, to)?;
         lodged.is_intact(cluster)?;
-        cluster.migrate(&lodged.id, 1)?;
+        let spared = held(cluster)? - before;
+        // Some may have come home, of what it used last.
+        let is_right = if to == 2 { spared > away - away / 8 } else { spared == 0 };
+        ensure!(is_right, "node2 had {away} pages, and was not sent {spared} at a move to {to}");
+        // At home it has nothing but what it fetches: the rest is still where it was.
+        cluster.sh(1, "sysctl -qw holon.memory.stream=0")?;
+        let named = cluster
+            .migrate(&lodged.id, 1)
+            .and_then(|()| blast_names(cluster, 4 - to + 1, to, &lodged.id));
+        cluster.sh(1, "sysctl -qw holon.memory.stream=1")?;
+        ensure!(named?, "blast node{to} does not name memory that {} left there", lodged.id);
         lodged.is_intact(cluster)?;
     }
-    let held = cluster.sh(2, "cat /proc/sys/holon/memory/pages_held")?;
-    ensure!(held.parse::<u64>()? > 0, "node2 was sent what it held: pages_held is {held}");
-    no_loss(cluster, &lodged)?;
+    lodged.has_no_loss(cluster)?;
     lodged.end(cluster)?;
     holds_nothing(cluster, 2)
 }
@@ -47,26 +62,27 @@ pub(crate) fn bad_link(cluster: &mut Cluster) -> Result<()> {
     lodged.evict(cluster)?;
     lodged.is_intact(cluster)?;
     cluster.instance().link_clear()?;
-    no_loss(cluster, &lodged)?;
+    lodged.has_no_loss(cluster)?;
     lodged.end(cluster)?;
     holds_nothing(cluster, 2)
 }
 
-/// The holder is cut off for longer than a session lasts: the process waits, and goes on.
+/// The holder is heard no more, though it hears, for longer than a session lasts: the process
+/// waits, and goes on.
 pub(crate) fn cut_heals(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2])?;
     let lodged = Lodged::begin(cluster, "/root/afar-heals.out")?;
     lodged.evict(cluster)?;
-    cut(cluster)?;
+    cluster.instance().link(2, 1, Faults { down: true, ..Faults::default() })?;
     lists_processes(cluster)?;
-    cluster.sh(1, &format!(": >{}; {LOOK}", lodged.output))?;
+    lodged.look(cluster)?;
     cluster.sees_up(1, 2)?;
     let said = cluster.sh(1, &format!("cat {}", lodged.output))?;
     ensure!(!said.contains("intact"), "it has its pages, though nobody could bring them");
     cluster.instance().link_clear()?;
     lodged.said(cluster, "intact", BACK)?;
     cluster.sees_up(1, 3)?;
-    no_loss(cluster, &lodged)?;
+    lodged.has_no_loss(cluster)?;
     lodged.end(cluster)?;
     holds_nothing(cluster, 2)
 }
@@ -87,7 +103,7 @@ pub(crate) fn cut_stays(cluster: &mut Cluster) -> Result<()> {
         cluster.event(1, "memory-lost", &lodged.id)
     });
     let is_here = cluster.process(1, &lodged.id)?.is_some();
-    cluster.sh(1, LOOK)?;
+    lodged.look(cluster)?;
     let ended = cluster.ended(1, lodged.job, GIVEN_UP);
     cluster.sh(1, &format!("echo {usual} >{knob}"))?;
     read?;
@@ -135,11 +151,4 @@ fn read_by_another(cluster: &Cluster) -> Result<()> {
 /// Nothing passes between node1 and node2.
 fn cut(cluster: &mut Cluster) -> Result<()> {
     between(cluster, 1, 2, Faults { down: true, ..Faults::default() })
-}
-
-fn no_loss(cluster: &Cluster, lodged: &Lodged) -> Result<()> {
-    let lost = cluster.event(1, "memory-lost", &lodged.id)?;
-    ensure!(lost.is_none(), "it has lost memory: {lost:?}");
-    let killed = eventually("the process in ps", SOON, || cluster.process(1, &lodged.id));
-    killed.map(drop)
 }

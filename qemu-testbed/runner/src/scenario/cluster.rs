@@ -14,8 +14,10 @@ use crate::instance::ready;
 use crate::instance::up::{self, Payload, Size};
 use crate::node::ssh::{Ssh, Terminal};
 
-/// How often a state that nobody announces is looked at.
+/// Between two looks at a state that nobody announces. A look that takes longer is followed by a
+/// pause of its own length, up to a second: what is waited for has the processors as long.
 const LOOK: Duration = Duration::from_millis(300);
+const LOOK_MOST: Duration = Duration::from_secs(1);
 /// For what takes a second on metal; guests run under emulation.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// For all memory of a process that is busy itself, over an emulated wire.
@@ -67,6 +69,8 @@ pub(crate) struct Memory {
     pub lodged_bytes: u64,
     /// Of that, what has too few copies.
     pub to_mend_bytes: u64,
+    /// It needs its memory itself.
+    pub short: bool,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +87,11 @@ struct List<T> {
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// Whether it has.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_some())
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(self) -> Result<Output> {
         Ok(self.0.wait_with_output()?)
@@ -243,15 +252,17 @@ impl Cluster {
         })
     }
 
-    /// Moves a process and checks that `ps` on every node then shows it there.
+    /// Moves a process and checks that `ps` of another node than it is on then shows it there.
     pub(crate) fn migrate(&self, id: &str, to: usize) -> Result<()> {
         let from = if to == 1 { 2 } else { 1 };
         self.sh(from, &format!("clusterctl migrate {id} --to node{to}"))?;
-        let wanted = format!("node{to}");
-        for node in 1..=self.len() {
-            let seen = self.alive(node, id)?;
-            ensure!(seen.node == wanted, "node{node} sees {id} on {}, not {wanted}", seen.node);
-        }
+        self.sees_on(from, id, to)
+    }
+
+    /// Checks that `ps` of a node shows a process on another.
+    pub(crate) fn sees_on(&self, node: usize, id: &str, on: usize) -> Result<()> {
+        let (seen, wanted) = (self.alive(node, id)?, format!("node{on}"));
+        ensure!(seen.node == wanted, "node{node} sees {id} on {}, not {wanted}", seen.node);
         Ok(())
     }
 
@@ -305,12 +316,13 @@ pub(crate) fn eventually<T>(
 ) -> Result<T> {
     let started = Instant::now();
     loop {
+        let began = Instant::now();
         if let Some(found) = look()? {
             return Ok(found);
         }
         if started.elapsed() > limit {
             bail!("waited {} s in vain for {what}", limit.as_secs());
         }
-        thread::sleep(LOOK);
+        thread::sleep(began.elapsed().clamp(LOOK, LOOK_MOST));
     }
 }

@@ -4,6 +4,7 @@ use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 use super::counting::{self, finished};
+use super::lodges::{blast_names, holds_nothing, lenders, Lodged, MIB};
 
 /// The target dies while a process is handed to it: the process runs on where it was.
 pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
@@ -22,8 +23,13 @@ pub(crate) fn target_killed(cluster: &mut Cluster) -> Result<()> {
     cluster.start(3)
 }
 
-/// The source dies while it still has most of the memory: the process ends with that reason.
+/// The source dies while it still has most of the memory: the process ends with that reason, which
+/// `blast` has told before. What the source had on another node is let go there.
 pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[])?;
+    let lodged = Lodged::begin_on(cluster, 2, "/root/source-lodged.out", MIB)?;
+    lodged.evict(cluster)?;
+    ensure!(cluster.memory(3, 1)?.held_bytes > 0, "node1 holds nothing");
     let job = cluster.run(2, &format!("-- sh -c 'exec {PROGRAMS}/touch 128 >/root/touch.out'"))?;
     let id = cluster.find(1, job, "touch")?;
     eventually("the memory to be touched", SOON, || {
@@ -32,6 +38,8 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
     let bystander = cluster.run(1, &format!("-- {}", counting::command("/root/source.out")))?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=0")?;
     cluster.migrate(&id, 3)?;
+    ensure!(blast_names(cluster, 1, 2, &id)?, "blast node2 does not name memory of {id}");
+    ensure!(!blast_names(cluster, 2, 1, &id)?, "blast node1 names memory of {id}");
     cluster.kill(2)?;
     cluster.sees_up(1, 2)?;
     cluster.ended(1, job, SOON)?;
@@ -39,7 +47,8 @@ pub(crate) fn source_killed(cluster: &mut Cluster) -> Result<()> {
     lost.context("no event names the process that was lost")?;
     finished(cluster, 1, bystander, "/root/source.out")?;
     cluster.sh(3, "sysctl -qw holon.memory.stream=1")?;
-    cluster.start(2)
+    cluster.start(2)?;
+    holds_nothing(cluster, 1)
 }
 
 /// A node with a body dies: its surrogate says so; others go on; `--restart exec` runs again.

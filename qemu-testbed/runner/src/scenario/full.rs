@@ -76,7 +76,11 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     let ran = ran?;
     let said = String::from_utf8_lossy(&ran.stdout);
     let killed = cluster.sh(1, "dmesg | grep -iE 'oom-kill|out of memory' | tail -n 3; true")?;
-    ensure!(killed.is_empty(), "there was a kill for want of memory: {killed}");
+    ensure!(
+        killed.is_empty(),
+        "there was a kill for want of memory: {killed}{}",
+        counters(cluster)?
+    );
     ensure!(
         ran.status.success() && said.starts_with("done"),
         "{total_mb} MB on a node that has as much in all: {}: {said}",

@@ -5,18 +5,34 @@ use anyhow::{ensure, Context, Result};
 use super::cluster::{Cluster, PROGRAMS, SOON};
 use super::counting::{self, finished};
 
-/// Seconds from the moment that the process is seen on its way at a node to its death there.
-const DELAYS: [&str; 6] = ["0", "0.02", "0.05", "0.1", "0.2", "0.4"];
+/// Seconds from the moment that the process is seen on its way at a node to its death there; each
+/// part dies at every other one.
+const DELAYS: [[&str; 3]; 2] = [["0", "0.05", "0.2"], ["0.02", "0.1", "0.4"]];
 
 /// So long a move may take to begin.
 const SEEN_S: u32 = 60;
+
+/// Hand-offs that a node has begun.
+pub(super) const STARTED: &str = "/proc/sys/holon/moves/started";
+/// And that were offered to it.
+const OFFERED: &str = "/proc/sys/holon/moves/offered";
+
+/// A shell line that ends as soon as a counter is not what it was before.
+pub(super) fn until_changed(counter: &str, before: &str) -> String {
+    seen(&format!("while read -r now <{counter} && [ \\$now = {before} ]; do :; done"))
+}
+
+fn seen(wait: &str) -> String {
+    format!("timeout {SEEN_S} sh -c \"{wait}\"")
+}
 
 /// Every part of a process that is on its way is killed, at moments all over the way: what takes
 /// part ends, and the nodes have nothing left of it.
 pub(crate) fn mid_move(cluster: &mut Cluster) -> Result<()> {
     // Its body's helper, its surrogate's helper, the body that leaves, the surrogate to be.
-    for (from, to, at) in [(1, 2, 2), (2, 1, 1), (2, 1, 2), (1, 2, 1)] {
-        for delay in DELAYS {
+    let parts = [(1, 2, 2), (2, 1, 1), (2, 1, 2), (1, 2, 1)];
+    for ((from, to, at), delays) in parts.into_iter().zip(DELAYS.into_iter().cycle()) {
+        for delay in delays {
             killed(cluster, (from, to), at, delay)
                 .with_context(|| format!("node{from} to node{to}, killed at node{at} + {delay}"))?;
         }
@@ -36,19 +52,16 @@ fn killed(cluster: &Cluster, (from, to): (usize, usize), at: usize, delay: &str)
     // Away from home it appears with the move; elsewhere something of it is there before, and the
     // module tells when the move begins.
     let all = "-x 'counter|holon-restore'";
-    let counted = if at == from { "started" } else { "offered" };
-    let counted = format!("/proc/sys/holon/moves/{counted}");
+    let counted = if at == from { STARTED } else { OFFERED };
     let wait = if at == to && to != 1 {
         // Of the last one's nothing may be left to be taken for it.
-        cluster.sh(at, &format!("timeout {SEEN_S} sh -c \"while pgrep {all}; do :; done\""))?;
-        format!("until pgrep {all}; do :; done")
+        cluster.sh(at, &seen(&format!("while pgrep {all}; do :; done")))?;
+        seen(&format!("until pgrep {all}; do :; done"))
     } else {
-        let before = cluster.sh(at, &format!("cat {counted}"))?;
-        format!("while read -r now <{counted} && [ $now = {before} ]; do :; done")
+        until_changed(counted, &cluster.sh(at, &format!("cat {counted}"))?)
     };
-    let seen = format!("timeout {SEEN_S} sh -c \"{}\"", wait.replace('$', "\\$"));
     let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
-    cluster.sh(at, &format!("{seen} && sleep {delay} && {{ pkill -9 {all}; true; }}"))?;
+    cluster.sh(at, &format!("{wait} && sleep {delay} && {{ pkill -9 {all}; true; }}"))?;
     let _either_way = moving.finish()?;
     // The surrogate's death is the body's, and the other way round; one that was not there yet
     // leaves a process that runs.

@@ -7,10 +7,13 @@ use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 use super::counting::{self, finished};
+use super::holders::dies_midway;
 
 /// Of the program that is evicted, and pages of it that are to go.
 pub(super) const MIB: u64 = 8;
 const PAGES: u64 = 2048;
+/// What has the program look.
+pub(super) const LOOK: &str = "pkill -USR1 -x touch";
 /// Until all of it came back by faults: one took 55 ms where three guests shared two busy cores.
 pub(super) const BACK: Duration = Duration::from_secs(300);
 /// What each of the others lends at most, where much of node1 goes; and until that is home.
@@ -19,8 +22,10 @@ const HOME: Duration = Duration::from_secs(180);
 /// A node is given up after 15 s, here times 4, and its processes' faults are answered then.
 const GIVEN_UP: Duration = Duration::from_secs(180);
 
-/// A job on node1 whose memory is known to the byte.
+/// A job whose memory is known to the byte.
 pub(super) struct Lodged {
+    /// Whose memory goes.
+    pub(super) owner: usize,
     pub(super) job: u32,
     pub(super) id: String,
     pub(super) output: &'static str,
@@ -35,17 +40,28 @@ impl Lodged {
 
     /// With so much memory.
     pub(super) fn begin_of(cluster: &Cluster, output: &'static str, mib: u64) -> Result<Self> {
+        Self::begin_on(cluster, 1, output, mib)
+    }
+
+    /// On another node than node1.
+    pub(super) fn begin_on(
+        cluster: &Cluster,
+        owner: usize,
+        output: &'static str,
+        mib: u64,
+    ) -> Result<Self> {
         let command = format!("-- sh -c 'exec {PROGRAMS}/touch {mib} >{output}'");
-        let job = cluster.run(1, &command)?;
-        let id = cluster.find(1, job, "touch")?;
-        let lodged = Self { job, id, output, gone_min: mib << 19 };
+        let job = cluster.run(owner, &command)?;
+        let id = cluster.find(owner, job, "touch")?;
+        let lodged = Self { owner, job, id, output, gone_min: mib << 19 };
         lodged.said(cluster, "ready", SOON)?;
         Ok(lodged)
     }
 
     pub(super) fn said(&self, cluster: &Cluster, word: &str, limit: Duration) -> Result<()> {
         eventually(&format!("{word:?} from {}", self.id), limit, || {
-            Ok(cluster.sh(1, &format!("cat {}", self.output))?.contains(word).then_some(()))
+            let said = cluster.sh(self.owner, &format!("cat {}", self.output))?;
+            Ok(said.contains(word).then_some(()))
         })
     }
 
@@ -53,22 +69,54 @@ impl Lodged {
     pub(super) fn evict(&self, cluster: &Cluster) -> Result<()> {
         eventually("its memory to lodge elsewhere", SOON, || {
             // Asked again each time: room is reserved, and coldness measured, on the way.
-            cluster.sh(1, &format!("sysctl -qw holon.lodge.force_pages={PAGES}"))?;
-            Ok((cluster.memory(1, 1)?.lodged_bytes >= self.gone_min).then_some(()))
+            self.force(cluster)?;
+            let away = cluster.memory(self.owner, self.owner)?.lodged_bytes;
+            Ok((away >= self.gone_min).then_some(()))
         })?;
-        cluster.sh(1, "sysctl -qw holon.lodge.force_pages=0")?;
-        Ok(())
+        self.rest(cluster)
+    }
+
+    /// Pages of jobs of its node are to go, as many as it has.
+    pub(super) fn force(&self, cluster: &Cluster) -> Result<()> {
+        cluster.sh(self.owner, &format!("sysctl -qw holon.lodge.force_pages={PAGES}")).map(drop)
+    }
+
+    /// No more are to go.
+    pub(super) fn rest(&self, cluster: &Cluster) -> Result<()> {
+        cluster.sh(self.owner, "sysctl -qw holon.lodge.force_pages=0").map(drop)
+    }
+
+    /// Has it look at all of its memory, without `clusterctl`: that would say who can't be reached.
+    pub(super) fn look(&self, cluster: &Cluster) -> Result<()> {
+        cluster.sh(self.owner, &format!(": >{}; {LOOK}", self.output)).map(drop)
     }
 
     /// It looks at all of its memory.
     pub(super) fn is_intact(&self, cluster: &Cluster) -> Result<()> {
-        cluster.sh(1, &format!(": >{}; clusterctl job kill {} -s USR1", self.output, self.job))?;
+        let line = format!(": >{}; clusterctl job kill {} -s USR1", self.output, self.job);
+        cluster.sh(self.owner, &line)?;
         self.said(cluster, "intact", BACK)
     }
 
+    /// It has lost nothing, as its node tells.
+    pub(super) fn has_no_loss(&self, cluster: &Cluster) -> Result<()> {
+        let lost = cluster.event(self.owner, "memory-lost", &self.id)?;
+        ensure!(lost.is_none(), "it has lost memory: {lost:?}");
+        let shown = eventually("the process in ps", SOON, || cluster.process(self.owner, &self.id));
+        shown.map(drop)
+    }
+
+    /// It dies of what it has lost, and its node says so.
+    pub(super) fn dies_of_loss(&self, cluster: &Cluster) -> Result<()> {
+        self.look(cluster)?;
+        cluster.ended(self.owner, self.job, GIVEN_UP)?;
+        let lost = cluster.event(self.owner, "memory-lost", &self.id)?;
+        lost.context("no event says that it lost memory").map(drop)
+    }
+
     pub(super) fn end(&self, cluster: &Cluster) -> Result<()> {
-        cluster.sh(1, &format!("clusterctl job kill {} -s KILL", self.job))?;
-        cluster.ended(1, self.job, SOON)
+        cluster.sh(self.owner, &format!("clusterctl job kill {} -s KILL", self.job))?;
+        cluster.ended(self.owner, self.job, SOON)
     }
 }
 
@@ -106,7 +154,7 @@ pub(super) fn recall(cluster: &Cluster) -> Result<()> {
 }
 
 /// Whether a loss would hurt a process for its memory, as another node tells.
-fn blast_names(cluster: &Cluster, from: usize, lost: usize, id: &str) -> Result<bool> {
+pub(super) fn blast_names(cluster: &Cluster, from: usize, lost: usize, id: &str) -> Result<bool> {
     let wanted = format!("select(.process == \"{id}\" and .why == \"memory\")");
     let jq = format!("(.missing | length), (.processes[] | {wanted} | .bytes)");
     let line = format!("clusterctl blast node{lost} -o json | jq '{jq}'");
@@ -118,11 +166,23 @@ fn blast_names(cluster: &Cluster, from: usize, lost: usize, id: &str) -> Result<
     })
 }
 
-/// Memory goes to node2 and comes back; every node tells the truth about it meanwhile.
+/// Memory of a job goes to node2 and comes back, and of who is of no job it stays; every node tells
+/// the truth about it meanwhile.
 pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2])?;
+    // It is there for longer than the job, so what it has is colder.
+    let alone = "systemd-run -q --collect --unit alone -p StandardOutput=truncate:/root/alone.out";
+    cluster.sh(1, &format!("{alone} {PROGRAMS}/touch {MIB}"))?;
+    eventually("who is of no job to be ready", SOON, || {
+        let said = cluster.sh(1, "cat /root/alone.out 2>/dev/null; true")?;
+        Ok(said.contains("ready").then_some(()))
+    })?;
     let lodged = Lodged::begin(cluster, "/root/lodge.out")?;
     lodged.evict(cluster)?;
+    let of_no_job = "[.processes[] | select(.process == null)] | length";
+    let line = format!("clusterctl blast node2 -o json | jq '{of_no_job}'");
+    ensure!(cluster.sh(1, &line)? == "0", "pages of who is of no job went");
+    cluster.sh(1, "systemctl stop alone")?;
     let (away, held) = (cluster.memory(3, 1)?.lodged_bytes, cluster.memory(3, 2)?.held_bytes);
     ensure!(held >= away, "node1 has {away} bytes away, node2 holds {held}");
     ensure!(cluster.memory(3, 3)?.held_bytes == 0, "node3 holds pages though it lends nothing");
@@ -131,8 +191,7 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     let shown = cluster.alive(2, &lodged.id)?;
     ensure!(shown.remote_bytes >= lodged.gone_min, "ps shows {} remote bytes", shown.remote_bytes);
     lodged.is_intact(cluster)?;
-    let lost = cluster.event(1, "memory-lost", &lodged.id)?;
-    ensure!(lost.is_none(), "it has lost memory: {lost:?}");
+    lodged.has_no_loss(cluster)?;
     lodged.end(cluster)?;
     holds_nothing(cluster, 2)
 }
@@ -200,15 +259,13 @@ pub(crate) fn holder_killed(cluster: &mut Cluster) -> Result<()> {
     let bystander = cluster.run(1, &format!("-- {}", counting::command("/root/lodge-by.out")))?;
     ensure!(blast_names(cluster, 3, 2, &lodged.id)?, "blast node2 does not name {}", lodged.id);
     cluster.kill(2)?;
-    // Not by `job kill`: that says that it can't reach node2.
-    cluster.sh(1, "pkill -USR1 -x touch")?;
-    cluster.ended(1, lodged.job, GIVEN_UP)?;
-    cluster.event(1, "memory-lost", &lodged.id)?.context("no event says that it lost memory")?;
+    lodged.dies_of_loss(cluster)?;
     finished(cluster, 1, bystander, "/root/lodge-by.out")?;
     cluster.start(2)
 }
 
-/// Each page is on two nodes. One dies: nobody is hurt, and with its new life there are two again.
+/// Each page is on two nodes. One dies while it is asked for pages: nobody is hurt, and with its
+/// new life there are two again.
 pub(crate) fn two_copies(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2, 3])?;
     cluster.sh(1, "sysctl -qw holon.lodge.copies=2")?;
@@ -218,17 +275,17 @@ pub(crate) fn two_copies(cluster: &mut Cluster) -> Result<()> {
     cluster.sh(1, "sysctl -qw holon.lodge.copies=1")?;
     mended?;
     lodged.is_intact(cluster)?;
-    let lost = cluster.event(1, "memory-lost", &lodged.id)?;
-    ensure!(lost.is_none(), "it has lost memory: {lost:?}");
+    lodged.has_no_loss(cluster)?;
     lodged.end(cluster)
 }
 
 fn holder_again(cluster: &mut Cluster, lodged: &Lodged) -> Result<()> {
     ensure!(!blast_names(cluster, 1, 2, &lodged.id)?, "blast node2 names {}", lodged.id);
-    cluster.kill(2)?;
-    cluster.start(2)?;
+    let died = dies_midway(cluster, lodged)?;
+    cluster.start(died)?;
+    lodged.evict(cluster)?;
     eventually("the copies to be made again", GIVEN_UP, || {
-        let (owner, holder) = (cluster.memory(3, 1)?, cluster.memory(3, 2)?);
+        let (owner, holder) = (cluster.memory(1, 1)?, cluster.memory(1, died)?);
         let is_mended = owner.lodged_bytes == 0 || owner.to_mend_bytes == 0;
         Ok((is_mended && holder.held_bytes >= owner.lodged_bytes).then_some(()))
     })

@@ -12,6 +12,7 @@ mod counting;
 mod deaths;
 mod drains;
 mod full;
+mod holders;
 mod hostile;
 mod kills;
 mod links;
@@ -65,6 +66,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "lodge-round-trip", run: lodges::round_trip },
     Scenario { name: "lodge-job-limit", run: lodges::job_limit },
     Scenario { name: "lodge-moved", run: afar::moved },
+    Scenario { name: "lodge-holder-short", run: holders::short },
     Scenario { name: "lodge-bad-link", run: afar::bad_link },
     Scenario { name: "lodge-cut-heals", run: afar::cut_heals },
     Scenario { name: "lodge-cut-stays", run: afar::cut_stays },
@@ -74,6 +76,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "lodge-drained", run: lodges::drained },
     Scenario { name: "lodge-two-copies", run: lodges::two_copies },
     Scenario { name: "lodge-holder-killed", run: lodges::holder_killed },
+    Scenario { name: "attacker", run: hostile::attacker },
     Scenario { name: "hand-off-target-killed", run: deaths::target_killed },
     Scenario { name: "source-killed", run: deaths::source_killed },
     Scenario { name: "node-killed", run: deaths::node_killed },

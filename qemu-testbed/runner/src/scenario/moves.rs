@@ -11,6 +11,10 @@ use super::lodges::Lodged;
 /// A program's run under emulation, with moves in it.
 const RUN: Duration = Duration::from_secs(240);
 
+/// Of a program that checks and changes it, and more rounds of that than it is left to make.
+const PATTERN_MIB: u64 = 200;
+const ROUNDS: u64 = 1_000_000;
+
 /// A huge page, and memory in such ones.
 const HUGE_PAGE_MIB: u64 = 2;
 const HUGE_MIB: u64 = 64;
@@ -21,6 +25,7 @@ pub(crate) fn counter(cluster: &mut Cluster) -> Result<()> {
     let id = cluster.find(2, job, "counter")?;
     for to in [2, 3, 1] {
         cluster.migrate(&id, to)?;
+        (1..=cluster.len()).try_for_each(|node| cluster.sees_on(node, &id, to))?;
         let event = cluster.event(1, "migrate-done", &id)?.context("no event tells of the move")?;
         ensure!(event.freeze_us.is_some_and(|us| us > 0), "the event has no stop time");
         let before = counting::last_line(cluster, "/root/counter.out")?;
@@ -38,25 +43,65 @@ pub(crate) fn counter(cluster: &mut Cluster) -> Result<()> {
 
 /// 200 MB that follow a pattern are moved twice while the program checks and rewrites them.
 pub(crate) fn pattern(cluster: &mut Cluster) -> Result<()> {
-    let command = format!("-- sh -c 'exec {PROGRAMS}/pattern 200 24 >/root/pattern.out'");
-    let job = cluster.run(1, &command)?;
-    let id = cluster.find(1, job, "pattern")?;
-    eventually("the first round", SOON, || {
-        Ok(cluster.sh(1, "cat /root/pattern.out")?.contains("round 0").then_some(()))
-    })?;
+    let moved = Pattern::begin(cluster, PATTERN_MIB, "/root/pattern.out")?;
+    let id = &moved.id;
     let before = Served::by(cluster, 1)?;
-    cluster.migrate(&id, 2)?;
-    cluster.fetched(1, &id)?;
+    cluster.migrate(id, 2)?;
+    cluster.fetched(1, id)?;
     eventually("node1 to keep nothing of it", SOON, || {
         let kept = cluster.sh(1, "cat /proc/sys/holon/memory/spaces")?;
         Ok(kept.contains("sources 0").then_some(()))
     })?;
     before.went_in_place(cluster, 1)?;
-    cluster.migrate(&id, 3)?;
-    cluster.ended(1, job, RUN)?;
-    let said = cluster.sh(1, "cat /root/pattern.out")?;
-    ensure!(said.ends_with("ok"), "the program found: {said}");
-    Ok(())
+    cluster.migrate(id, 3)?;
+    moved.goes_on(cluster)?;
+    moved.is_right(cluster)
+}
+
+/// A program that checks all of its memory and changes it, round after round, on node1 at first.
+pub(super) struct Pattern {
+    pub(super) id: String,
+    job: u32,
+    output: &'static str,
+}
+
+impl Pattern {
+    /// With so much memory, filled once.
+    pub(super) fn begin(cluster: &Cluster, mib: u64, output: &'static str) -> Result<Self> {
+        let command = format!("-- sh -c 'exec {PROGRAMS}/pattern {mib} {ROUNDS} >{output}'");
+        let job = cluster.run(1, &command)?;
+        let pattern = Self { id: cluster.find(1, job, "pattern")?, job, output };
+        eventually("the first round", SOON, || {
+            Ok(pattern.said(cluster)?.contains("round 0").then_some(()))
+        })?;
+        Ok(pattern)
+    }
+
+    fn said(&self, cluster: &Cluster) -> Result<String> {
+        cluster.sh(1, &format!("cat {}", self.output))
+    }
+
+    /// It goes through all of its memory where it is now.
+    pub(super) fn goes_on(&self, cluster: &Cluster) -> Result<()> {
+        let rounds = || -> Result<usize> {
+            let said = self.said(cluster)?;
+            ensure!(!said.contains("bad"), "the program found: {said}");
+            Ok(said.lines().count())
+        };
+        // The one that it is in began elsewhere.
+        let whole = rounds()? + 2;
+        eventually("a whole round", RUN, || Ok((rounds()? >= whole).then_some(())))
+    }
+
+    /// It is told to end, and has found nothing wrong.
+    pub(super) fn is_right(&self, cluster: &Cluster) -> Result<()> {
+        // If it has ended by itself, what it said tells.
+        cluster.sh(1, &format!("clusterctl job kill {} -s USR1; true", self.job))?;
+        cluster.ended(1, self.job, RUN)?;
+        let said = self.said(cluster)?;
+        ensure!(said.ends_with("ok"), "the program found: {said}");
+        Ok(())
+    }
 }
 
 /// How pages of processes that left a node were sent, so far.

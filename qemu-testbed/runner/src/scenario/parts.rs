@@ -3,6 +3,7 @@
 use anyhow::{ensure, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::holders::rots;
 use super::lodges::{holds_nothing, lend_much, lenders, recall};
 use crate::build;
 
@@ -33,8 +34,10 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     cluster.push(3, &build::selftest_module()?, SELFTEST)?;
     cluster.sh(3, "systemctl stop holond && rmmod holon")?;
     cluster.sees_up(1, 2)?;
-    let tested =
-        cluster.sh(3, &format!("insmod {SELFTEST} && {PROGRAMS}/memtest loop && rmmod holon"));
+    let tested = cluster.sh(
+        3,
+        &format!("insmod {SELFTEST} && timeout 1200 {PROGRAMS}/memtest loop && rmmod holon"),
+    );
     if tested.is_ok() {
         cluster.sh(3, "systemctl start holond")?;
         cluster.sees_up(1, 3)?;
@@ -46,7 +49,8 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
 }
 
 /// Lodged pages: whatever a process, its kernel and others may do with its memory, each with the
-/// content checked; then the same while one allocation after the other fails.
+/// content checked; then the same while one allocation after the other fails; then what becomes of
+/// pages that rot where they lie.
 pub(crate) fn lodged(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2, 3])?;
     lend_much(cluster)?;
@@ -60,8 +64,9 @@ pub(crate) fn lodged(cluster: &mut Cluster) -> Result<()> {
     recall(cluster)?;
     holds_nothing(cluster, 2)?;
     holds_nothing(cluster, 3)?;
-    reload(cluster, "modprobe holon")?;
-    tested
+    let tested = tested.and_then(|()| rots(cluster)).and_then(|()| holds_nothing(cluster, 1));
+    let reloaded = reload(cluster, "modprobe holon");
+    tested.and(reloaded)
 }
 
 fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {

@@ -1,36 +1,45 @@
 //! Processes that wait, are signalled, or talk through pipes while they are moved.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 
 /// So long the calls sleep.
-const SLEEP_S: f64 = 20.0;
+const SLEEP_S: f64 = 40.0;
 /// So much earlier they may be seen to end, by a clock of hundredths.
 const EARLY_S: f64 = 0.05;
 /// So much later: the program starts, is stopped, and its shell has to hear of its end. One that
 /// began anew at the target would be later.
 const LATE_S: f64 = 8.0;
-/// So long it has slept before it is moved.
-const BEFORE_S: f64 = 10.0;
+/// At least so long it has slept before it is moved.
+const BEFORE: Duration = Duration::from_secs(10);
 
 /// Sleeping system calls end on time and right after a move.
 pub(crate) fn calls(cluster: &mut Cluster) -> Result<()> {
+    let output = |kind: &str| format!("/root/calls-{kind}.out");
+    let mut begun = Vec::new();
     for kind in ["nanosleep", "poll", "futex"] {
-        let output = format!("/root/calls-{kind}.out");
+        let output = output(kind);
         // The shell stays at home: its clock is one and the same at both ends.
         let command = format!(
             "-- sh -c 'read a x </proc/uptime; {PROGRAMS}/calls {kind} {SLEEP_S} >{output}; s=$?; \
              read b x </proc/uptime; echo status $s from $a to $b >>{output}'"
         );
-        let job = cluster.run(1, &command)?;
-        let id = cluster.find(1, job, &format!("calls {kind}"))?;
-        cluster.sh(1, &format!("sleep {BEFORE_S}"))?;
-        cluster.migrate(&id, 2)?;
+        begun.push((kind, cluster.run(1, &command)?));
+    }
+    let all_begun = Instant::now();
+    let found = |(kind, job)| Ok((kind, job, cluster.find(1, job, &format!("calls {kind}"))?));
+    let begun = begun.into_iter().map(found).collect::<Result<Vec<_>>>()?;
+    thread::sleep(BEFORE.saturating_sub(all_begun.elapsed()));
+    // Nothing but the moves: where the others are looked at meanwhile, the first one is over.
+    let moves = begun.iter().map(|(_, _, id)| format!("clusterctl migrate {id} --to node2"));
+    cluster.sh(1, &moves.collect::<Vec<_>>().join(" && "))?;
+    for (kind, job, _) in begun {
         cluster.ended(1, job, SOON)?;
-        let said = cluster.sh(1, &format!("cat {output}"))?;
+        let said = cluster.sh(1, &format!("cat {}", output(kind)))?;
         let took = took(&said).with_context(|| format!("{kind}: {said}"))?;
         ensure!(
             (SLEEP_S - EARLY_S..SLEEP_S + LATE_S).contains(&took),

@@ -91,7 +91,8 @@ const SERVERS: &[&str] = &["bench-stat", "bench-echo", "bench-iperf"];
 
 /// Starts the servers on node 2 and makes the devices of node 1.
 pub(super) fn up(cluster: &Cluster) -> Result<()> {
-    let serve = |unit: &str, line: &str| format!("systemd-run -q --unit {unit} {line}");
+    // Collected: one that ended badly, as iperf3 does when it is stopped, would keep its name.
+    let serve = |unit: &str, line: &str| format!("systemd-run -q --collect --unit {unit} {line}");
     cluster.sh(2, &serve("bench-stat", &format!("{PROGRAMS}/pageout stat {STAT_PORT}")))?;
     cluster.sh(2, &serve("bench-echo", &format!("{PROGRAMS}/udpecho serve {ECHO_PORT}")))?;
     cluster.sh(2, &serve("bench-iperf", "iperf3 -s"))?;
