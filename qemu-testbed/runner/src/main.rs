@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod cli;
 mod demo;
+mod given;
 mod host;
 mod image;
 mod instance;

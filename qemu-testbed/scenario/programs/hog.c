@@ -3,7 +3,7 @@
 // hog PAGES: locks memory until there is none left, has Holon page out then (lodge/scope 1), and
 // goes on locking until so many pages have gone: what it gets are these, and the last of the files.
 // It prints what there was when it was full, and what went:
-//     full locked_kb N available_kb N stalls N
+//     full locked_kb N available_kb N files_kb N stalls N
 //     went pages N more_kb N ms N
 // It must be root.
 #include <fcntl.h>
@@ -18,6 +18,8 @@
 #define STEP_KB 256
 /* Less than what the kernel keeps for itself, and a few files that are running. */
 #define FULL_KB 8192
+/* Where the kernel's own thread took all files away in time, who asks next finds nothing. */
+#define FILES_KB 4096
 #define LIMIT_MS 120000
 
 static char text[65536], line[256];
@@ -56,6 +58,11 @@ static uint64_t available_kb(void)
 	return sum("/proc/meminfo", "MemAvailable");
 }
 
+static uint64_t files_kb(void)
+{
+	return sum("/proc/meminfo", "Active(file)") + sum("/proc/meminfo", "Inactive(file)");
+}
+
 static uint64_t stalls(void)
 {
 	return sum("/proc/vmstat", "allocstall_");
@@ -87,17 +94,18 @@ static uint64_t lock_step(void)
 	return STEP_KB;
 }
 
-/* Until the kernel had to look for free pages in vain, and hardly any is left. */
+/* Until hardly a page is left, and a task had to look for one itself or would do so in vain. */
 static void fill(void)
 {
 	uint64_t before = stalls(), locked = 0, step = 1;
 
-	while (step && (stalls() == before || available_kb() > FULL_KB)) {
+	while (step && (available_kb() > FULL_KB || (stalls() == before && files_kb() > FILES_KB))) {
 		step = lock_step();
 		locked += step;
 	}
-	printf("full locked_kb %llu available_kb %llu stalls %llu\n", (unsigned long long)locked,
-	       (unsigned long long)available_kb(), (unsigned long long)(stalls() - before));
+	printf("full locked_kb %llu available_kb %llu files_kb %llu stalls %llu\n",
+	       (unsigned long long)locked, (unsigned long long)available_kb(),
+	       (unsigned long long)files_kb(), (unsigned long long)(stalls() - before));
 }
 
 int main(int argc, char **argv)

@@ -8,8 +8,9 @@ mod tools;
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{anyhow, Context, Result};
 use module::Variant;
 
 use crate::image::disk::{self, Image};
@@ -18,15 +19,27 @@ use crate::place;
 /// The packages to install in a guest.
 pub(crate) fn packages(image: &Image) -> Result<Vec<PathBuf>> {
     let _lock = place::lock("build")?;
-    let module = module::build(&image.root, Variant::Shipped)?;
-    let mut packages = vec![module_package(module, &image.root.kernel)];
-    packages.extend(tool_packages(&tools::build()?));
-    let mut programs = programs::build()?;
-    programs.extend(tools::build_tests()?);
-    packages.push(program_package(&programs));
+    // The module's last step keeps one processor busy.
+    let (module, host_side) = thread::scope(|scope| {
+        let host_side = scope.spawn(host_side);
+        let module = module::build(&image.root, Variant::Shipped);
+        let host_side = host_side.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked")));
+        (module, host_side)
+    });
+    let mut packages = vec![module_package(module?, &image.root.kernel)];
+    packages.extend(host_side?);
     let out = packages_dir();
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
     packages.iter().map(|package| package.write(&out)).collect()
+}
+
+/// What the host's own compilers make.
+fn host_side() -> Result<Vec<deb::Package>> {
+    let mut packages = Vec::from(tool_packages(&tools::build()?));
+    let mut programs = programs::build()?;
+    programs.extend(tools::build_tests()?);
+    packages.push(program_package(&programs));
+    Ok(packages)
 }
 
 /// The module with its self-tests, for the one scenario that wants it.

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{bail, Context, Result};
 
@@ -19,6 +20,11 @@ const SHOWN_LINES: usize = 60;
 /// What the module is built from.
 const SOURCES: &[&str] =
     &["Cargo.toml", "kernel-mod", "netproto", "vm-remote", "ckpt", "sched-migrate"];
+
+/// Begin of the folders in the cache that keep a module each, and how many of them there are.
+const KEPT: &str = "module-";
+const KEPT_MOST: usize = 8;
+const MODULE: &str = "holon.ko";
 
 /// Which module.
 #[derive(Clone, Copy, Debug)]
@@ -54,23 +60,48 @@ impl Variant {
     }
 }
 
-/// Builds and gives the path of `holon.ko`. Quick if nothing has changed.
+/// Builds and gives the path of `holon.ko`, which the cache keeps by all that it was made of.
 pub(crate) fn build(root: &Root, variant: Variant) -> Result<PathBuf> {
-    let out = place::repo().join("target/module").join(&root.kernel);
-    let dir = out.join(variant.dir());
-    let (module, stamp) = (dir.join("holon.ko"), dir.join("built-from"));
+    let kept = place::cache()?.join(format!("{KEPT}{}", key(root, variant)?));
+    if !kept.exists() {
+        prune()?;
+        let out = place::repo().join("target/module").join(&root.kernel);
+        make(root, variant, &out)?;
+        let part = kept.with_extension("part");
+        fs::create_dir_all(&part)?;
+        fs::copy(out.join(variant.dir()).join(MODULE), part.join(MODULE))?;
+        fs::rename(&part, &kept)?;
+    }
+    // Those that were used least recently go first.
+    File::open(&kept)?.set_modified(SystemTime::now())?;
+    Ok(kept.join(MODULE))
+}
+
+/// Sources, how they are built, and what with: every package of the root with its version.
+fn key(root: &Root, variant: Variant) -> Result<String> {
     let mut key = Key::default();
-    key.add(&root.key).add(INSIDE).add(variant.features());
+    key.add(&root.key).add_tree(&root.path.join("var/lib/dpkg/status"))?;
+    key.add(INSIDE).add(variant.features());
     for source in SOURCES.iter().map(|name| place::repo().join(name)).filter(|path| path.exists()) {
         key.add_tree(&source)?;
     }
-    let key = key.finish();
-    if module.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == key) {
-        return Ok(module);
+    Ok(key.finish())
+}
+
+/// Makes room for one more.
+fn prune() -> Result<()> {
+    let mut known = Vec::new();
+    for entry in fs::read_dir(place::cache()?)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(KEPT) {
+            known.push((entry.metadata()?.modified()?, entry.path()));
+        }
     }
-    make(root, variant, &out)?;
-    fs::write(&stamp, key)?;
-    Ok(module)
+    known.sort();
+    let surplus = known.len().saturating_sub(KEPT_MOST - 1);
+    for (_, dir) in known.into_iter().take(surplus) {
+        fs::remove_dir_all(dir)?;
+    }
+    Ok(())
 }
 
 fn make(root: &Root, variant: Variant, out: &Path) -> Result<()> {

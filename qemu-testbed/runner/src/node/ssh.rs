@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
+use crate::given::Stopwatch;
 use crate::process::{self, quote};
 
 /// How often a guest that boots is asked.
@@ -45,9 +46,9 @@ impl Ssh {
         limit: Duration,
         mut alive: impl FnMut() -> bool,
     ) -> Result<()> {
-        let started = Instant::now();
+        let watch = Stopwatch::start();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        while started.elapsed() < limit {
+        while watch.elapsed() < limit {
             if greets(address) {
                 return Ok(());
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, SOON};
+use super::counters;
 use super::counting::{self, finished};
 use super::holders::owned;
 use super::links::{between, BAD};
@@ -25,9 +26,7 @@ const GIVEN_UP: Duration = Duration::from_secs(60);
 pub(crate) fn moved(cluster: &mut Cluster) -> Result<()> {
     lenders(cluster, &[2])?;
     let lodged = Lodged::begin(cluster, "/root/afar-moved.out")?;
-    let held = |cluster: &Cluster| -> Result<u64> {
-        Ok(cluster.sh(2, "cat /proc/sys/holon/memory/pages_held")?.parse()?)
-    };
+    let held = |cluster: &Cluster| counters::read(cluster, 2, "memory/pages_held");
     for to in [3, 2] {
         lodged.evict(cluster)?;
         eventually("no more to be on its way", SOON, || {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure, Context, Result};
 use serde::Deserialize;
 
+use crate::given::Stopwatch;
 use crate::instance::client::Instance;
 use crate::instance::control::{Boot, Encryption};
 use crate::instance::ready;
@@ -308,19 +309,19 @@ impl Cluster {
     }
 }
 
-/// Looks until `look` finds what it looks for.
+/// Looks until `look` finds what it looks for, or the host has given the limit's time in vain.
 pub(crate) fn eventually<T>(
     what: &str,
     limit: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let started = Instant::now();
+    let watch = Stopwatch::start();
     loop {
         let began = Instant::now();
         if let Some(found) = look()? {
             return Ok(found);
         }
-        if started.elapsed() > limit {
+        if watch.elapsed() > limit {
             bail!("waited {} s in vain for {what}", limit.as_secs());
         }
         thread::sleep(began.elapsed().clamp(LOOK, LOOK_MOST));

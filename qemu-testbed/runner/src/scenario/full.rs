@@ -18,6 +18,8 @@ const IDLE_MIB: u64 = 48;
 const IDLE_PAGES: u64 = 4096;
 /// What may be left when there is none: what the kernel still calls available.
 const FULL_KB: u64 = 8192;
+/// And of files, if no task had to look for a page.
+const FILES_KB: u64 = 4096;
 
 /// No page is free, and what takes the memory can't go: a job's pages go out nevertheless, and come
 /// back right.
@@ -40,7 +42,8 @@ pub(crate) fn exhausted(cluster: &mut Cluster) -> Result<()> {
         Ok(word.with_context(|| format!("no {name} in: {said}"))?.parse()?)
     };
     ensure!(
-        number("available_kb")? <= FULL_KB && number("stalls")? > 0,
+        number("available_kb")? <= FULL_KB
+            && (number("stalls")? > 0 || number("files_kb")? <= FILES_KB),
         "memory was not full: {said}"
     );
     let killed = cluster.sh(1, KILLS)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{ensure, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::counters;
 use super::counting;
 use super::lodges::{lenders, Lodged, BACK, LOOK, MIB};
 
@@ -84,7 +85,7 @@ pub(crate) fn bad_input(cluster: &mut Cluster) -> Result<()> {
 
 /// Garbage as fast as two nodes can send it: no session of node1's ends of it.
 fn flood(cluster: &Cluster) -> Result<()> {
-    let down = || cluster.sh(1, "cat /proc/sys/holon/stats/peer_down");
+    let down = || counters::read(cluster, 1, "stats/peer_down");
     let (before, refused) = (down()?, bad_datagrams(cluster)?);
     let line = |port| format!("{PROGRAMS}/garbage flood 10.77.0.1 {port} {FLOOD}");
     let floods = [cluster.begin(2, &line(PORT))?, cluster.begin(3, &line(PORT + 1))?];
@@ -128,9 +129,7 @@ pub(crate) fn attacker(cluster: &mut Cluster) -> Result<()> {
 
 /// The attack itself, while the pages of these two go and come.
 fn attack(cluster: &Cluster, moving: [&Lodged; 2]) -> Result<()> {
-    let refused = || -> Result<u64> {
-        Ok(cluster.sh(1, "cat /proc/sys/holon/lodge/refused_messages")?.parse()?)
-    };
+    let refused = || counters::read(cluster, 1, "lodge/refused_messages");
     let (before, messages) = (bad_datagrams(cluster)?, refused()?);
     let line = format!("{PROGRAMS}/holon-attack 10.77.0.3 10.77.0.1 {PORT} {ATTACKS}");
     let mut attack = cluster.begin(3, &format!("timeout 300 {line}"))?;

@@ -3,28 +3,12 @@
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{Cluster, PROGRAMS, SOON};
+use super::counters::{self, in_time, until_changed, OFFERED, STARTED};
 use super::counting::{self, finished};
 
 /// Seconds from the moment that the process is seen on its way at a node to its death there; each
 /// part dies at every other one.
 const DELAYS: [[&str; 3]; 2] = [["0", "0.05", "0.2"], ["0.02", "0.1", "0.4"]];
-
-/// So long a move may take to begin.
-const SEEN_S: u32 = 60;
-
-/// Hand-offs that a node has begun.
-pub(super) const STARTED: &str = "/proc/sys/holon/moves/started";
-/// And that were offered to it.
-const OFFERED: &str = "/proc/sys/holon/moves/offered";
-
-/// A shell line that ends as soon as a counter is not what it was before.
-pub(super) fn until_changed(counter: &str, before: &str) -> String {
-    seen(&format!("while read -r now <{counter} && [ \\$now = {before} ]; do :; done"))
-}
-
-fn seen(wait: &str) -> String {
-    format!("timeout {SEEN_S} sh -c \"{wait}\"")
-}
 
 /// Every part of a process that is on its way is killed, at moments all over the way: what takes
 /// part ends, and the nodes have nothing left of it.
@@ -55,10 +39,10 @@ fn killed(cluster: &Cluster, (from, to): (usize, usize), at: usize, delay: &str)
     let counted = if at == from { STARTED } else { OFFERED };
     let wait = if at == to && to != 1 {
         // Of the last one's nothing may be left to be taken for it.
-        cluster.sh(at, &seen(&format!("while pgrep {all}; do :; done")))?;
-        seen(&format!("until pgrep {all}; do :; done"))
+        cluster.sh(at, &in_time(&format!("while pgrep {all}; do :; done")))?;
+        in_time(&format!("until pgrep {all}; do :; done"))
     } else {
-        until_changed(counted, &cluster.sh(at, &format!("cat {counted}"))?)
+        until_changed(counted, counters::read(cluster, at, counted)?)
     };
     let moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
     cluster.sh(at, &format!("{wait} && sleep {delay} && {{ pkill -9 {all}; true; }}"))?;

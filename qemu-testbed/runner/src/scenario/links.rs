@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{ensure, Result};
 
 use super::cluster::{eventually, Cluster, SOON};
+use super::counters::{self, until_changed, STARTED};
 use super::counting::{self, finished};
-use super::kills::{until_changed, STARTED};
 use super::moves::Pattern;
 use crate::switch::Faults;
 
@@ -61,13 +61,13 @@ pub(crate) fn cut(cluster: &mut Cluster) -> Result<()> {
     let mut cuts = 0;
     for (to, blind) in [(2, [true, true]), (1, [true, false]), (2, [false, true])] {
         let from = if cluster.alive(3, &id)?.node == "node1" { 1 } else { 2 };
-        let before = cluster.sh(from, &format!("cat {STARTED}"))?;
+        let before = counters::read(cluster, from, STARTED)?;
         // So slow that it is under way when its begin was seen.
         between(cluster, 1, 2, Faults { delay_ms: SLOW_MS, ..Faults::default() })?;
         let mut moving = cluster.begin(3, &format!("clusterctl migrate {id} --to node{to}"))?;
         // After the one before it may be there already.
         if from != to {
-            cluster.sh(from, &until_changed(STARTED, &before))?;
+            cluster.sh(from, &until_changed(STARTED, before))?;
         }
         let down = Faults { down: true, ..Faults::default() };
         for ((a, b), is_down) in [(1, 2), (2, 1)].into_iter().zip(blind) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::counters;
 use super::counting::{self, finished};
 use super::holders::dies_midway;
 
@@ -203,9 +204,7 @@ pub(crate) fn job_limit(cluster: &mut Cluster) -> Result<()> {
     let knob = |name: &str, value: u64| {
         cluster.sh(1, &format!("sysctl -qw holon.lodge.{name}={value}")).map(drop)
     };
-    let met = || -> Result<u64> {
-        Ok(cluster.sh(1, "cat /proc/sys/holon/lodge/job_limit_met")?.parse()?)
-    };
+    let met = || counters::read(cluster, 1, "lodge/job_limit_met");
     knob("job_max_mb", LIMIT_MIB)?;
     let before = met()?;
     let lodged = Lodged::begin(cluster, "/root/lodge-limit.out")?;

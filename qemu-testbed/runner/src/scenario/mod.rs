@@ -8,6 +8,7 @@ mod afar;
 mod builds;
 pub(crate) mod checks;
 pub(crate) mod cluster;
+mod counters;
 mod counting;
 mod deaths;
 mod drains;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::counters;
 use super::counting;
 use super::lodges::Lodged;
 
@@ -114,9 +115,9 @@ struct Served {
 impl Served {
     fn by(cluster: &Cluster, node: usize) -> Result<Self> {
         Ok(Self {
-            all: counter_of(cluster, node, "memory/served_data")?,
-            in_place: counter_of(cluster, node, "memory/served_in_place")?,
-            held: counter_of(cluster, node, "stats/tx_contents_held")?,
+            all: counters::read(cluster, node, "memory/served_data")?,
+            in_place: counters::read(cluster, node, "memory/served_in_place")?,
+            held: counters::read(cluster, node, "stats/tx_contents_held")?,
         })
     }
 
@@ -131,14 +132,9 @@ impl Served {
             "of {all} pages {in_place} were sent in place, {held} of them not to faults"
         );
         eventually("no page to be referred to", SOON, || {
-            Ok((counter_of(cluster, node, "stats/pages_referred_to")? == 0).then_some(()))
+            Ok((counters::read(cluster, node, "stats/pages_referred_to")? == 0).then_some(()))
         })
     }
-}
-
-fn counter_of(cluster: &Cluster, node: usize, name: &str) -> Result<u64> {
-    let text = cluster.sh(node, &format!("cat /proc/sys/holon/{name}"))?;
-    text.parse().with_context(|| format!("{name} of node{node}: {text}"))
 }
 
 /// Memory in pages of 2 MiB comes in such: elsewhere, and at home again.

@@ -3,6 +3,7 @@
 use anyhow::{ensure, Result};
 
 use super::cluster::{eventually, Cluster, SOON};
+use super::counters;
 
 /// Asks the module itself to move a process, past what the daemon knows: job, pid, slot.
 const ASK: &str = r#"
@@ -86,20 +87,16 @@ fn stays(cluster: &Cluster, id: &str, to: usize, reason: &str) -> Result<()> {
     Ok(())
 }
 
-fn counter(cluster: &Cluster, node: usize, name: &str) -> Result<u64> {
-    Ok(cluster.sh(node, &format!("cat /proc/sys/holon/moves/{name}"))?.parse()?)
-}
-
 /// Has the module of node1 offer a process to node2, which must count one more refusal.
 fn refused_by_kernel(cluster: &Cluster, id: &str) -> Result<()> {
-    let before = counter(cluster, 2, "refused_cordoned")?;
+    let before = counters::read(cluster, 2, "moves/refused_cordoned")?;
     let line =
         format!("clusterctl events | grep -c 'migrate-failed *{id} .*(target-cordoned)'; true");
     let told = || -> Result<u64> { Ok(cluster.sh(1, &line)?.parse()?) };
     let told_before = told()?;
     cluster.sh(1, &format!("python3 /root/ask.py {} 1", id.replace('.', " ")))?;
     eventually("the target's kernel to refuse", SOON, || {
-        Ok((counter(cluster, 2, "refused_cordoned")? == before + 1).then_some(()))
+        Ok((counters::read(cluster, 2, "moves/refused_cordoned")? == before + 1).then_some(()))
     })?;
     eventually("the refusal to be told by name", SOON, || {
         Ok((told()? == told_before + 1).then_some(()))

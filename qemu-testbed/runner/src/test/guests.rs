@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::Tally;
+use crate::given::Stopwatch;
 use crate::instance::control::Encryption;
 use crate::instance::up::{self, Size};
 use crate::scenario::cluster::Cluster;
@@ -18,6 +19,8 @@ use crate::ui;
 
 /// No scenario takes longer; one that does hangs. Its guests' power is cut, which ends it.
 const SCENARIO_MAX: Duration = Duration::from_secs(20 * 60);
+/// Between two looks at the clock.
+const LOOK: Duration = Duration::from_secs(1);
 const SIZE: Size = Size { nodes: 3, mem_mb: 768, cpus: 1 };
 const SEED: u64 = 1;
 /// The last test of each cluster, always run.
@@ -84,7 +87,11 @@ fn watched(dir: &Path, cluster: &mut Cluster, scenario: &Scenario) -> Result<()>
     let (end, ended) = mpsc::channel::<()>();
     let place = dir.to_owned();
     let watch = thread::spawn(move || {
-        let late = ended.recv_timeout(SCENARIO_MAX) == Err(RecvTimeoutError::Timeout);
+        let watch = Stopwatch::start();
+        let mut late = false;
+        while !late && ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+            late = watch.elapsed() > SCENARIO_MAX;
+        }
         if late {
             let _ = up::down(&place);
         }
