@@ -64,9 +64,11 @@ impl Pace {
     }
 }
 
-/// A fault so many pages from the cursor at most meets the stream: more than there may be under
+/// A fault so many pages before the cursor at most meets the stream: more than there may be under
 /// way, which are two huge pages and [`Pace::FULL`].
 const MEET: u64 = 3 * HUGE_PAGES;
+/// And so many behind the cursor at most: what the stream brings next, [`Pace::FULL`].
+const NEXT: u64 = 128;
 /// Faults in a row, each above the last one and meeting the stream, that make a walk.
 const WALK: u8 = 4;
 
@@ -127,7 +129,7 @@ impl Stream {
     pub fn faulted(&mut self, page: u64) {
         let cursor =
             self.chunks.get(self.at).map_or(0, |chunk| chunk.page.saturating_add(self.offset));
-        let is_met = page.abs_diff(cursor) <= MEET;
+        let is_met = cursor.saturating_sub(page) <= MEET && page.saturating_sub(cursor) <= NEXT;
         // Several tasks may have waited for the same one.
         if page != self.fault || !is_met {
             let goes_on = is_met && page > self.fault;
@@ -271,6 +273,7 @@ mod tests {
 
     #[test]
     fn knows_who_walks_behind_it() {
+        assert_eq!(NEXT, u64::from(Pace::FULL.requests) * u64::from(Pace::FULL.pages));
         let mut stream = Stream::new();
         for page in 0..100_000 {
             stream.push(page, page).expect("memory");
@@ -286,12 +289,16 @@ mod tests {
         assert!(stream.is_followed());
         stream.faulted(10_100);
         assert!(stream.is_followed(), "two waited for the same page");
-        stream.faulted(10_101 + MEET);
+        stream.faulted(10_101 + NEXT);
         assert!(stream.is_followed(), "just within reach");
-        stream.faulted(10_103 + 2 * MEET);
+        stream.faulted(10_103 + 2 * NEXT);
         assert!(!stream.is_followed(), "just out of reach");
-        stream.faulted(50_000);
-        assert!(!stream.is_followed(), "it jumps");
+        for stride in [NEXT + 2, 512, 1_000, 5_000] {
+            for step in 0..20 {
+                stream.faulted(20_000 + step * stride);
+                assert!(!stream.is_followed(), "nothing brings what it jumps to, by {stride}");
+            }
+        }
         for page in (49_000..50_000).rev() {
             stream.faulted(page);
             assert!(!stream.is_followed(), "downwards nothing that is brought is met");

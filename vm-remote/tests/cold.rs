@@ -66,6 +66,26 @@ fn what_could_not_be_looked_at_is_as_cold_as_before() {
 }
 
 #[test]
+fn what_was_passed_is_left_out_until_again() {
+    let mut regions = regions(2);
+    rounds(&mut regions, 1, &[Bits::NONE, Bits::NONE]);
+    rounds(&mut regions, 9, &[Bits::NONE, bits(0..64)]);
+    rounds(&mut regions, 3, &[Bits::NONE, Bits::NONE]);
+    let (busy, _) = regions.next_cold().expect("region 0");
+    assert_eq!(busy, RegionId(0));
+    regions.passed(busy);
+    let (id, pages) = regions.next_cold().expect("region 1, of a later generation");
+    assert_eq!(id, RegionId(1));
+    pages.iter().for_each(|page| regions.kept(id, page));
+    assert_eq!(regions.next_cold(), None);
+    rounds(&mut regions, 3, &[Bits::NONE, Bits::NONE]);
+    assert_eq!(regions.next_cold().map(|cold| cold.0), Some(id), "rounds don't end it");
+    assert!(regions.is_any_passed());
+    regions.again();
+    assert_eq!(regions.next_cold().map(|cold| cold.0), Some(busy), "and it is the coldest");
+}
+
+#[test]
 fn a_page_that_came_back_stays() {
     let mut regions = regions(2);
     rounds(&mut regions, 10, &[bits(0..64), bits(0..64)]);

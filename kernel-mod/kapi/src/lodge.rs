@@ -286,7 +286,7 @@ impl Processes {
 }
 
 /// Makes memory free before a process is killed for it: gives how many pages. In the context of any
-/// task that allocates; it may sleep, but only for some seconds.
+/// task that allocates; it may sleep, but only for a few seconds.
 pub type LastCall = fn() -> u64;
 
 static LAST_CALL: Global<LastCall> = Global::new();

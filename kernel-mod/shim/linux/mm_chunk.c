@@ -16,8 +16,8 @@ static void chunk_free(struct holon_chunk *chunk)
 }
 
 /*
- * Nobody is killed for a chunk.  But without one no more pages can go, so it may have some of
- * what is kept back from those who want pages to go.
+ * Nobody is to be killed for a chunk.  But without one no more pages can go or arrive, so it may
+ * have some of what is kept back from others.
  */
 #define CHUNK_GFP (GFP_KERNEL | __GFP_HIGH | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 /* For page tables, and for what the kernel notes of a range besides. */

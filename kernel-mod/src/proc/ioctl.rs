@@ -302,10 +302,15 @@ fn infos(tables: &Tables) -> Result<Vec<uapi::ProcInfo>> {
         list.push(entry);
     }
     for process in &tables.at_home {
-        let Some(space) = tables.spaces.get(*process) else { continue };
+        let space = tables.spaces.get(*process);
+        // One that has all its memory needs no word.
+        let Some(space) = space.filter(|space| space.stat().outstanding != 0) else { continue };
         let (job, pid) = (process.job.0, i32::try_from(process.pid.0).unwrap_or(0));
         let mut entry = uapi::ProcInfo { job, pid, role: uapi::ROLE_HOME, ..Default::default() };
         tell_remote(&mut entry, space);
+        if tables.leaving.get(*process).is_some() {
+            entry.state |= uapi::PSTATE_MOVING;
+        }
         list.push(entry);
     }
     for (_, incoming) in tables.incoming.iter() {

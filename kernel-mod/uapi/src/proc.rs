@@ -196,7 +196,7 @@ pub struct ProcInfo {
     pub kept_pages: u64,
     /// Pages that are not here yet.
     pub remote_pages: u64,
-    /// The slot of the node that has those pages, and nobody else; [`NO_SLOT`] if there is none.
+    /// The slot of the node that they are fetched from; [`NO_SLOT`] if there is none.
     pub remote_slot: u32,
     /// Zero.
     pub reserved: u32,

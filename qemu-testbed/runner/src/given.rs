@@ -11,8 +11,12 @@ const SHARE_MIN: f64 = 0.1;
 /// What the host's processors did so far, in ticks of all of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Ticks {
+    /// How many there are.
+    processors: u64,
     /// They ran something of ours.
     ran: u64,
+    /// They had nothing to run.
+    idle: u64,
     /// They had something to run, and others ran.
     stolen: u64,
 }
@@ -28,42 +32,60 @@ impl Ticks {
     fn parse(text: &str) -> Option<Self> {
         let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
         let all: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let ran = [0, 1, 2, 5, 6].iter().map(|place| all.get(*place)).sum::<Option<u64>>()?;
-        Some(Self { ran, stolen: *all.get(7)? })
+        let sum =
+            |places: &[usize]| places.iter().map(|place| all.get(*place)).sum::<Option<u64>>();
+        let is_one = |line: &&str| {
+            let number = line.strip_prefix("cpu");
+            number.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        };
+        Some(Self {
+            processors: text.lines().filter(is_one).count() as u64,
+            ran: sum(&[0, 1, 2, 5, 6])?,
+            idle: sum(&[3, 4])?,
+            stolen: sum(&[7])?,
+        })
     }
 
-    /// Of the time that was asked for since then, what was given.
+    /// What was given of the time since then.
     fn share_since(self, then: Self) -> f64 {
-        let ran = self.ran.saturating_sub(then.ran) as f64;
-        let stolen = self.stolen.saturating_sub(then.stolen) as f64;
-        if ran + stolen == 0.0 {
-            1.0
-        } else {
-            (ran / (ran + stolen)).max(SHARE_MIN)
+        let [ran, idle, stolen] =
+            [(self.ran, then.ran), (self.idle, then.idle), (self.stolen, then.stolen)]
+                .map(|(now, then)| now.saturating_sub(then) as f64);
+        if stolen == 0.0 {
+            return 1.0;
         }
+        // Of what was asked for, and of one processor's time: who asks for little loses little.
+        let lost = stolen / (ran + stolen);
+        let of_one = stolen * self.processors as f64 / (ran + idle + stolen);
+        (1.0 - lost.min(of_one)).max(SHARE_MIN)
     }
 }
 
 /// Runs as long as the host's processors are ours.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
-    started: Instant,
+    given: Duration,
+    looked: Instant,
     ticks: Option<Ticks>,
 }
 
 impl Stopwatch {
     /// From now on.
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), ticks: Ticks::now() }
+        Self { given: Duration::ZERO, looked: Instant::now(), ticks: Ticks::now() }
     }
 
-    /// What was given since then; all of the time where the host does not tell.
-    pub(crate) fn elapsed(&self) -> Duration {
-        let share = match (Ticks::now(), self.ticks) {
+    /// What was given since then; all of the time where the host does not tell. It is reckoned from
+    /// one call to the next, so calls should be some seconds apart at most.
+    pub(crate) fn elapsed(&mut self) -> Duration {
+        let (looked, ticks) = (Instant::now(), Ticks::now());
+        let share = match (ticks, self.ticks) {
             (Some(now), Some(then)) => now.share_since(then),
             _ => 1.0,
         };
-        self.started.elapsed().mul_f64(share)
+        self.given += (looked - self.looked).mul_f64(share);
+        (self.looked, self.ticks) = (looked, ticks);
+        self.given
     }
 }
 
@@ -71,11 +93,15 @@ impl Stopwatch {
 mod tests {
     use super::*;
 
-    const STAT: &str = "cpu  100 10 20 5000 7 3 2 65 40 0\ncpu0 1 1 1 1 1 1 1 1 0 0\nintr 5\n";
+    const STAT: &str = "cpu  100 10 20 5000 7 3 2 65 40 0\n\
+                        cpu0 50 5 10 2500 4 2 1 30 20 0\n\
+                        cpu1 50 5 10 2500 3 1 1 35 20 0\n\
+                        intr 5\n";
 
     #[test]
     fn reads_what_ran_and_what_was_stolen() {
-        assert_eq!(Ticks::parse(STAT), Some(Ticks { ran: 135, stolen: 65 }));
+        let wanted = Ticks { processors: 2, ran: 135, idle: 5007, stolen: 65 };
+        assert_eq!(Ticks::parse(STAT), Some(wanted));
     }
 
     #[test]
@@ -86,11 +112,23 @@ mod tests {
 
     #[test]
     fn time_that_was_stolen_does_not_count() {
-        let then = Ticks { ran: 100, stolen: 50 };
-        let at = |ran, stolen| Ticks { ran, stolen }.share_since(then);
-        assert_eq!(at(200, 50), 1.0);
-        assert_eq!(at(200, 150), 0.5);
-        assert_eq!(at(100, 50), 1.0, "nothing was asked for");
-        assert_eq!(at(100, 950), SHARE_MIN, "a limit ends in the end");
+        let then = Ticks { processors: 2, ran: 100, idle: 50, stolen: 50 };
+        let after = |ran: u64, idle: u64, stolen: u64| {
+            let now = Ticks { ran: 100 + ran, idle: 50 + idle, stolen: 50 + stolen, ..then };
+            now.share_since(then)
+        };
+        assert_eq!(after(200, 0, 0), 1.0);
+        assert_eq!(after(0, 200, 0), 1.0, "nothing was asked for");
+        assert_eq!(after(100, 0, 100), 0.5, "half of both processors");
+        assert_eq!(after(0, 100, 100), SHARE_MIN, "all of the one that was wanted");
+        assert_eq!(after(5, 190, 5), 0.95, "half of little");
+        assert_eq!(after(0, 0, 200), SHARE_MIN, "a limit ends in the end");
+    }
+
+    #[test]
+    fn a_stopwatch_goes_on() {
+        let mut watch = Stopwatch::start();
+        let first = watch.elapsed();
+        assert!(watch.elapsed() >= first);
     }
 }

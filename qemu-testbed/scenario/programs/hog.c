@@ -97,15 +97,20 @@ static uint64_t lock_step(void)
 /* Until hardly a page is left, and a task had to look for one itself or would do so in vain. */
 static void fill(void)
 {
-	uint64_t before = stalls(), locked = 0, step = 1;
+	uint64_t before = stalls(), locked = 0, step = 1, available, files, stalled;
 
-	while (step && (available_kb() > FULL_KB || (stalls() == before && files_kb() > FILES_KB))) {
+	for (;;) {
+		available = available_kb();
+		files = files_kb();
+		stalled = stalls() - before;
+		if (!step || (available <= FULL_KB && (stalled || files <= FILES_KB)))
+			break;
 		step = lock_step();
 		locked += step;
 	}
 	printf("full locked_kb %llu available_kb %llu files_kb %llu stalls %llu\n",
-	       (unsigned long long)locked, (unsigned long long)available_kb(),
-	       (unsigned long long)files_kb(), (unsigned long long)(stalls() - before));
+	       (unsigned long long)locked, (unsigned long long)available,
+	       (unsigned long long)files, (unsigned long long)stalled);
 }
 
 int main(int argc, char **argv)

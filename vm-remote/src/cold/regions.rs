@@ -313,8 +313,8 @@ impl Regions {
         }
     }
 
-    /// A page that was on its way could not go for now. It is as cold as before, and offered in the
-    /// next round at the latest.
+    /// A page that was on its way could not go for now. It is as cold as before, and offered after
+    /// the next round that its region is not passed in, at the latest.
     pub fn not_leaving(&mut self, id: RegionId, page: u16) {
         if let Some(region) = self.get_mut(id) {
             region.leaving.remove(page);

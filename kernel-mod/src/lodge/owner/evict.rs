@@ -255,7 +255,7 @@ impl Evictor {
                 let is_busy = self.sampler.is_any_busy();
                 match self.rounds.checked_sub(1) {
                     // The next turn, which is soon, tries the busy ones again.
-                    Some(left) if !is_busy || self.need.may_sample() => self.rounds = left,
+                    Some(left) if !is_busy || self.need.may_sample_at_once() => self.rounds = left,
                     None if !is_fresh && !self.is_forced && self.need.may_sample() => (),
                     _ => {
                         if is_fresh && !is_busy {
@@ -317,6 +317,10 @@ impl Evictor {
         if let Some(whose) = store.whose.as_ref().filter(|_| is_busy) {
             self.sampler.found_busy(whose);
             self.left += u64::from(stored.count_ones());
+            if self.is_forced {
+                // It finds them again.
+                self.rounds = self.rounds.max(1);
+            }
         }
         stats::EVICTED.add(u64::from(gone.count_ones()));
         if gone != 0 {

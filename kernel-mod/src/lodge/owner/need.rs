@@ -36,8 +36,10 @@ const EARLY_ROUND: Span = Span::from_ms(2_000);
 /// Between two looks at memory.
 const LOOK: Span = Span::from_ms(50);
 
-/// For pages to go before the kernel kills, times the time scale.
+/// For pages to go before the kernel kills, times the time scale up to a limit: nobody else who
+/// needs memory can be helped meanwhile.
 const LAST_CALL: Duration = Duration::from_millis(1_000);
+const LAST_CALL_SCALE_MAX: u32 = 8;
 /// Pages that are asked for then.
 const LAST_CALL_PAGES: u64 = 1024;
 
@@ -171,6 +173,11 @@ impl Need {
         self.is_due(if is_fruitless { ROUND } else { least.max(LEAST_ROUND).min(ROUND) })
     }
 
+    /// The same for pages that are to go at once, whatever earlier rounds found.
+    pub(super) fn may_sample_at_once(&self) -> bool {
+        self.is_due(LEAST_ROUND)
+    }
+
     /// Whether the last round found anything.
     pub(super) fn found(&mut self, any: bool) {
         self.fruitless = if any { 0 } else { self.fruitless.saturating_add(1) };
@@ -201,7 +208,11 @@ pub(super) fn out_of_memory() -> u64 {
     base.evict.wake_all();
     let has_gone = || stats::EVICTED.get() != before;
     // If none went in that time, the kernel does what it has to.
-    let _ = base.freed.wait(Mode::Killable, Some(LAST_CALL * timescale()), has_gone);
+    let _ = base.freed.wait(
+        Mode::Killable,
+        Some(LAST_CALL * timescale().min(LAST_CALL_SCALE_MAX)),
+        has_gone,
+    );
     let gone = stats::EVICTED.get() - before;
     stats::LAST_CALLS.add(1);
     gone

@@ -32,7 +32,8 @@ const REGION_LEN: u64 = (REGION_PAGES * PAGE_LEN) as u64;
 /// Regions that page tables are asked for at once.
 const LOOK: usize = 32;
 
-/// Until an address space that was being changed is looked at again.
+/// Until an address space that was being changed is looked at again. Twice as long each time until
+/// the next round, for with each look the search begins anew.
 const BUSY: Duration = Duration::from_ms(20);
 
 /// Processes watched at most.
@@ -79,6 +80,8 @@ pub(super) struct Sampler {
     look: Vec<Region>,
     /// When the first of those was found that are busy.
     busy_since: Option<Instant>,
+    /// Until those are looked at again.
+    busy_for: Duration,
     /// What was chosen last: the regions of the pages.
     last: [Option<(RegionId, u16)>; 32],
 }
@@ -135,7 +138,8 @@ impl Sampler {
         let mut watched = Vec::new();
         watched.try_reserve_exact(WATCHED_MAX)?;
         let known = Known { regions, places, free };
-        Ok(Self { watch: Watch::new()?, watched, known, look, busy_since: None, last: [None; 32] })
+        let (watch, last) = (Watch::new()?, [None; 32]);
+        Ok(Self { watch, watched, known, look, busy_since: None, busy_for: BUSY, last })
     }
 
     /// Looks at all processes once.
@@ -151,6 +155,7 @@ impl Sampler {
             self.look_at(at);
         }
         self.known.regions.end_round();
+        self.busy_for = BUSY;
         reclaim::set_here(self.known.regions.present());
         stats::ROUNDS.add(1);
     }
@@ -282,8 +287,9 @@ impl Sampler {
 
     /// A new turn: address spaces may be looked at again that could not be, after a while.
     pub(super) fn begin_turn(&mut self) {
-        if self.busy_since.is_some_and(|since| now().since(since) >= BUSY) {
+        if self.busy_since.is_some_and(|since| now().since(since) >= self.busy_for) {
             self.busy_since = None;
+            self.busy_for = Duration::from_ns(self.busy_for.as_ns().saturating_mul(2));
             self.watched.iter_mut().for_each(|watched| watched.is_busy = false);
             self.known.regions.again();
         }

@@ -68,7 +68,7 @@ pub(super) fn grow_pool(owning: &Owning) {
         // Its condition ends this wait.
         let _ = owning.pool.wait(Mode::Idle, None, is_wanted);
         if owning.is_pool_wanted.swap(false, Ordering::AcqRel) {
-            // The table takes little, and never waits; the pool may have to.
+            // The table takes less than a megabyte, and never waits; the pool may have to.
             let table = owning.grow_table();
             let pool = crate::memory::pool_ahead();
             if let Err(errno) = table.and(pool) {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::report::{median, Bar, Report};
 use crate::build;
 use crate::scenario::cluster::{eventually, Cluster, Running, PROGRAMS, SOON};
+use crate::scenario::recall;
 use crate::switch::Faults;
 
 /// Where the module that can measure is put.
@@ -35,6 +36,8 @@ const BAD: Faults = Faults {
 /// Measures with another module than the shipped one, which is put back at the end.
 pub(super) fn run(cluster: &mut Cluster, report: &mut Report) -> Result<()> {
     let module = build::selftest_module()?;
+    // What other benchmarks sent away keeps the module.
+    recall(cluster)?;
     for node in 1..=2 {
         cluster.push(node, &module, MODULE)?;
         load(cluster, node, &format!("insmod {MODULE}"))?;

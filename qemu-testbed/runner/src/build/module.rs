@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 
 use crate::host;
 use crate::image::root::Root;
@@ -62,11 +62,13 @@ impl Variant {
 
 /// Builds and gives the path of `holon.ko`, which the cache keeps by all that it was made of.
 pub(crate) fn build(root: &Root, variant: Variant) -> Result<PathBuf> {
-    let kept = place::cache()?.join(format!("{KEPT}{}", key(root, variant)?));
+    let key = key_of(root, variant)?;
+    let kept = place::cache()?.join(format!("{KEPT}{key}"));
     if !kept.exists() {
         prune()?;
         let out = place::repo().join("target/module").join(&root.kernel);
         make(root, variant, &out)?;
+        ensure!(key == key_of(root, variant)?, "the module's sources changed while it was built");
         let part = kept.with_extension("part");
         fs::create_dir_all(&part)?;
         fs::copy(out.join(variant.dir()).join(MODULE), part.join(MODULE))?;
@@ -78,7 +80,7 @@ pub(crate) fn build(root: &Root, variant: Variant) -> Result<PathBuf> {
 }
 
 /// Sources, how they are built, and what with: every package of the root with its version.
-fn key(root: &Root, variant: Variant) -> Result<String> {
+fn key_of(root: &Root, variant: Variant) -> Result<String> {
     let mut key = Key::default();
     key.add(&root.key).add_tree(&root.path.join("var/lib/dpkg/status"))?;
     key.add(INSIDE).add(variant.features());

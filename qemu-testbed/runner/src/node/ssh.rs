@@ -14,8 +14,9 @@ use crate::process::{self, quote};
 
 /// How often a guest that boots is asked.
 const POLL: Duration = Duration::from_millis(200);
-/// How long a line that is not at a terminal may take in a guest, in seconds.
-const LINE_MAX_S: u32 = 900;
+/// How long a line that is not at a terminal may take in a guest, in seconds: a last resort, for
+/// whoever waits for something has a limit of its own, by the time that the host gives.
+const LINE_MAX_S: u32 = 3_600;
 /// sshd greets at once when it runs.
 const BANNER_MAX: Duration = Duration::from_secs(5);
 
@@ -46,7 +47,7 @@ impl Ssh {
         limit: Duration,
         mut alive: impl FnMut() -> bool,
     ) -> Result<()> {
-        let watch = Stopwatch::start();
+        let mut watch = Stopwatch::start();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         while watch.elapsed() < limit {
             if greets(address) {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, SOON};
 use super::counters;
@@ -12,6 +12,10 @@ use super::holders::owned;
 use super::links::{between, BAD};
 use super::lodges::{blast_names, holds_nothing, lenders, Lodged, BACK, MIB};
 use crate::switch::Faults;
+
+/// The least MTU that a path may have, and that of jumbo frames.
+const WIDTHS: [u64; 2] = [1280, 9000];
+const ETHERNET_MTU: u64 = 1500;
 
 /// What a fault waits for its page when the holder is not reached; the module takes it times 4.
 const GIVE_UP_MS: u64 = 2_000;
@@ -64,6 +68,66 @@ pub(crate) fn bad_link(cluster: &mut Cluster) -> Result<()> {
     lodged.has_no_loss(cluster)?;
     lodged.end(cluster)?;
     holds_nothing(cluster, 2)
+}
+
+/// Pages go and come where the path is as narrow and as wide as it may be, in datagrams that it
+/// takes whole.
+pub(crate) fn widths(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/afar-widths.out")?;
+    let went = WIDTHS.into_iter().try_for_each(|mtu| {
+        set_mtu(cluster, mtu)?;
+        // The module looks at its routes from time to time.
+        eventually(&format!("pages to go by an MTU of {mtu}"), BACK, || {
+            let before = Sent::by_node1(cluster)?;
+            lodged.evict(cluster)?;
+            let sent = Sent::by_node1(cluster)?;
+            lodged.is_intact(cluster)?;
+            Ok(sent.was_whole_since(&before, mtu).then_some(()))
+        })
+    });
+    let usual = set_mtu(cluster, ETHERNET_MTU);
+    went.and(usual)?;
+    lodged.has_no_loss(cluster)?;
+    lodged.end(cluster)?;
+    holds_nothing(cluster, 2)
+}
+
+fn set_mtu(cluster: &Cluster, mtu: u64) -> Result<()> {
+    let line = format!("ip link set dev eth1 mtu {mtu}");
+    (1..=cluster.len()).try_for_each(|node| cluster.sh(node, &line).map(drop))
+}
+
+/// What node1 has sent to others so far.
+struct Sent {
+    packets: u64,
+    bytes: u64,
+    /// Datagrams that IP had to cut.
+    cut: u64,
+    /// Links whose long datagrams vanished.
+    fallbacks: u64,
+}
+
+impl Sent {
+    fn by_node1(cluster: &Cluster) -> Result<Self> {
+        let cut = "/^Ip:/ { if (at) print $at; else for (at = NF; $at != \"FragCreates\"; at--); }";
+        let line = format!(
+            "cd /sys/class/net/eth1/statistics && cat tx_packets tx_bytes && \
+             awk '{cut}' /proc/net/snmp"
+        );
+        let said = cluster.sh(1, &line)?;
+        let numbers: Vec<u64> = said.lines().map(str::parse).collect::<Result<_, _>>()?;
+        let [packets, bytes, cut] = numbers[..] else { bail!("node1 has sent: {said}") };
+        let fallbacks = counters::read(cluster, 1, "stats/mtu_fallbacks")?;
+        Ok(Self { packets, bytes, cut, fallbacks })
+    }
+
+    /// Nothing was cut, and if more than Ethernet's usual packets may pass they were longer.
+    fn was_whole_since(&self, before: &Self, mtu: u64) -> bool {
+        let is_whole = self.cut == before.cut && self.fallbacks == before.fallbacks;
+        let mean = (self.bytes - before.bytes) / (self.packets - before.packets).max(1);
+        is_whole && (mtu <= ETHERNET_MTU || mean > ETHERNET_MTU)
+    }
 }
 
 /// The holder is heard no more, though it hears, for longer than a session lasts: the process

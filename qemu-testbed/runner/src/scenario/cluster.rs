@@ -315,7 +315,7 @@ pub(crate) fn eventually<T>(
     limit: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let watch = Stopwatch::start();
+    let mut watch = Stopwatch::start();
     loop {
         let began = Instant::now();
         if let Some(found) = look()? {

@@ -9,8 +9,8 @@ pub(super) const STARTED: &str = "moves/started";
 /// And that were offered to it.
 pub(super) const OFFERED: &str = "moves/offered";
 
-/// So long what is waited for in a guest may take to begin, in seconds.
-const SEEN_S: u32 = 60;
+/// So long what is waited for in a guest may take to begin, in seconds, on the slowest host.
+const SEEN_S: u32 = 600;
 
 fn path(name: &str) -> String {
     format!("/proc/sys/holon/{name}")

@@ -5,7 +5,8 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, SOON};
 use super::links::between;
-use super::lodges::{blast_names, lenders, Lodged, BACK, MIB};
+use super::lodges::{blast_names, lenders, Lodged, BACK, GIVEN_UP, MIB};
+use super::parts::reload;
 use crate::switch::Faults;
 
 /// More than a node has: what is lent is wanted back.
@@ -44,6 +45,52 @@ pub(super) fn dies_midway(cluster: &mut Cluster, lodged: &Lodged) -> Result<usiz
         lodged.evict(cluster)?;
     }
     bail!("neither holder was asked for a page")
+}
+
+/// A holder is cut off from all for so long that they give it up: who has its pages elsewhere too
+/// is not hurt, and nothing of what it holds is used when it is back. It takes part again with its
+/// module loaded anew.
+pub(crate) fn given_up(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2, 3])?;
+    cluster.sh(1, "sysctl -qw holon.lodge.copies=2")?;
+    let lodged = Lodged::begin(cluster, "/root/given-up.out")?;
+    let over = lodged.evict(cluster).and_then(|()| cut_off(cluster, &lodged));
+    let healed = cluster.instance().link_clear();
+    let back = over.and(healed).and_then(|()| takes_part_again(cluster, &lodged));
+    cluster.sh(1, "sysctl -qw holon.lodge.copies=1")?;
+    back?;
+    lodged.is_intact(cluster)?;
+    lodged.has_no_loss(cluster)?;
+    lodged.end(cluster)
+}
+
+fn cut_off(cluster: &mut Cluster, lodged: &Lodged) -> Result<()> {
+    let given_up = |cluster: &Cluster| -> Result<usize> {
+        let events = cluster.events(1)?;
+        Ok(events.iter().filter(|event| event.kind == "node-given-up").count())
+    };
+    let before = given_up(cluster)?;
+    ensure!(cluster.memory(3, 2)?.held_bytes > 0, "node2 holds nothing");
+    for other in [1, 3] {
+        between(cluster, 2, other, Faults { down: true, ..Faults::default() })?;
+    }
+    eventually("node2 to be given up", GIVEN_UP, || {
+        Ok((given_up(cluster)? > before).then_some(()))
+    })?;
+    lodged.is_intact(cluster)?;
+    lodged.has_no_loss(cluster)
+}
+
+fn takes_part_again(cluster: &mut Cluster, lodged: &Lodged) -> Result<()> {
+    let incarnation = |cluster: &Cluster| cluster.sh(2, "cat /proc/sys/holon/incarnation");
+    let before = incarnation(cluster)?;
+    reload(cluster, 2, "modprobe holon")?;
+    ensure!(incarnation(cluster)? != before, "node2 is the same as before");
+    lenders(cluster, &[2, 3])?;
+    lodged.evict(cluster)?;
+    eventually("node2 to hold pages again", SOON, || {
+        Ok((cluster.memory(1, 2)?.held_bytes > 0).then_some(()))
+    })
 }
 
 /// Node2 needs its memory itself: what it holds goes on to node3, and it says that it is short.

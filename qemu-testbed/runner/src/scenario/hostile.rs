@@ -68,12 +68,19 @@ fn to_where_it_cannot(cluster: &mut Cluster) -> Result<()> {
 
 /// Garbage at the port, slowly and as a flood, and at the device.
 pub(crate) fn bad_input(cluster: &mut Cluster) -> Result<()> {
+    let deeper = || -> Result<u64> {
+        let read = |name: &str| counters::read(cluster, 1, &format!("stats/rx_bad_{name}"));
+        Ok(read("length")? + read("checksum")?)
+    };
+    let looked_right = deeper()?;
     for port in [PORT, PORT + 1] {
         let before = bad_datagrams(cluster)?;
         cluster.sh(2, &format!("{PROGRAMS}/garbage udp 10.77.0.1 {port} 3000"))?;
         let after = bad_datagrams(cluster)?;
         ensure!(after >= before + 1000, "{before} bad datagrams before, {after} after");
     }
+    let looked_right = deeper()? - looked_right;
+    ensure!(looked_right >= 100, "only {looked_right} datagrams had a version that is spoken");
     cluster.sh(1, &format!("{PROGRAMS}/garbage ioctl /dev/holon 20000"))?;
     flood(cluster)?;
     for node in 1..=cluster.len() {
@@ -132,7 +139,7 @@ fn attack(cluster: &Cluster, moving: [&Lodged; 2]) -> Result<()> {
     let refused = || counters::read(cluster, 1, "lodge/refused_messages");
     let (before, messages) = (bad_datagrams(cluster)?, refused()?);
     let line = format!("{PROGRAMS}/holon-attack 10.77.0.3 10.77.0.1 {PORT} {ATTACKS}");
-    let mut attack = cluster.begin(3, &format!("timeout 300 {line}"))?;
+    let mut attack = cluster.begin(3, &format!("timeout {} {line}", 10 * RUN.as_secs()))?;
     eventually("the attack to end", RUN, || {
         for lodged in moving {
             lodged.force(cluster)?;

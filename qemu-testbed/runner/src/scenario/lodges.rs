@@ -21,7 +21,7 @@ pub(super) const BACK: Duration = Duration::from_secs(300);
 const MUCH_MIB: u64 = 192;
 const HOME: Duration = Duration::from_secs(180);
 /// A node is given up after 15 s, here times 4, and its processes' faults are answered then.
-const GIVEN_UP: Duration = Duration::from_secs(180);
+pub(super) const GIVEN_UP: Duration = Duration::from_secs(180);
 
 /// A job whose memory is known to the byte.
 pub(super) struct Lodged {
@@ -147,7 +147,7 @@ pub(super) fn lend_much(cluster: &Cluster) -> Result<()> {
 }
 
 /// All that went of any process of node1 comes home; only jobs' pages may go from then on.
-pub(super) fn recall(cluster: &Cluster) -> Result<()> {
+pub(crate) fn recall(cluster: &Cluster) -> Result<()> {
     cluster.sh(1, "sysctl -qw holon.lodge.scope=1 holon.lodge.recall=1")?;
     eventually("all pages to be home", HOME, || {
         Ok((cluster.memory(1, 1)?.lodged_bytes == 0).then_some(()))
@@ -184,6 +184,9 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     let line = format!("clusterctl blast node2 -o json | jq '{of_no_job}'");
     ensure!(cluster.sh(1, &line)? == "0", "pages of who is of no job went");
     cluster.sh(1, "systemctl stop alone")?;
+    for node in [1, 2] {
+        stays_loaded(cluster, node)?;
+    }
     let (away, held) = (cluster.memory(3, 1)?.lodged_bytes, cluster.memory(3, 2)?.held_bytes);
     ensure!(held >= away, "node1 has {away} bytes away, node2 holds {held}");
     ensure!(cluster.memory(3, 3)?.held_bytes == 0, "node3 holds pages though it lends nothing");
@@ -195,6 +198,16 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     lodged.has_no_loss(cluster)?;
     lodged.end(cluster)?;
     holds_nothing(cluster, 2)
+}
+
+/// The pages that a node has elsewhere, or of others, keep its module.
+fn stays_loaded(cluster: &Cluster, node: usize) -> Result<()> {
+    let held = cluster.sh(node, "cat /proc/sys/holon/held")?;
+    ensure!(held.contains("lodgers"), "of what keeps node{node}'s module no page is named: {held}");
+    let output = cluster.capture(node, "rmmod holon")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success() && said.contains("in use"), "rmmod on node{node}: {said}");
+    Ok(())
 }
 
 /// A job has no more on other nodes than it may, and more as soon as it may.

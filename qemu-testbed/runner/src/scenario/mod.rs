@@ -27,6 +27,7 @@ mod waits;
 
 use anyhow::Result;
 use cluster::Cluster;
+pub(crate) use lodges::recall;
 
 /// One scenario.
 #[derive(Clone, Copy)]
@@ -71,6 +72,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "lodge-bad-link", run: afar::bad_link },
     Scenario { name: "lodge-cut-heals", run: afar::cut_heals },
     Scenario { name: "lodge-cut-stays", run: afar::cut_stays },
+    Scenario { name: "lodge-given-up", run: holders::given_up },
+    Scenario { name: "lodge-mtu", run: afar::widths },
     Scenario { name: "memory-full", run: full::memory },
     Scenario { name: "memory-exhausted", run: full::exhausted },
     Scenario { name: "lodge-memory", run: parts::lodged },

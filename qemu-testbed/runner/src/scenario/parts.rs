@@ -13,6 +13,10 @@ const AGENT: &str = "10.77.0.1:7799";
 /// Where the module with its self-tests is put.
 const SELFTEST: &str = "/root/holon-selftest.ko";
 
+/// Of programs that take minutes, on the slowest host: a task that faults for ever is to be a
+/// failure.
+const TEST_MAX_S: u32 = 3_000;
+
 /// Remote files: pipes, terminals and the rest, from a program's point of view.
 pub(crate) fn files(cluster: &mut Cluster) -> Result<()> {
     let agent = format!("systemd-run -q --unit filetest {PROGRAMS}/holon-filetest agent 7799");
@@ -36,7 +40,9 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     cluster.sees_up(1, 2)?;
     let tested = cluster.sh(
         3,
-        &format!("insmod {SELFTEST} && timeout 1200 {PROGRAMS}/memtest loop && rmmod holon"),
+        &format!(
+            "insmod {SELFTEST} && timeout {TEST_MAX_S} {PROGRAMS}/memtest loop && rmmod holon"
+        ),
     );
     if tested.is_ok() {
         cluster.sh(3, "systemctl start holond")?;
@@ -58,20 +64,20 @@ pub(crate) fn lodged(cluster: &mut Cluster) -> Result<()> {
     recall(cluster)?;
     tested?;
     cluster.push(1, &build::selftest_module()?, SELFTEST)?;
-    reload(cluster, &format!("insmod {SELFTEST}"))?;
+    reload(cluster, 1, &format!("insmod {SELFTEST}"))?;
     lend_much(cluster)?;
     let tested = lodgetest(cluster, "fails");
     recall(cluster)?;
     holds_nothing(cluster, 2)?;
     holds_nothing(cluster, 3)?;
     let tested = tested.and_then(|()| rots(cluster)).and_then(|()| holds_nothing(cluster, 1));
-    let reloaded = reload(cluster, "modprobe holon");
+    let reloaded = reload(cluster, 1, "modprobe holon");
     tested.and(reloaded)
 }
 
 fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {
-    // It takes minutes; a task that faults for ever is to be a failure.
-    let said = cluster.capture(1, &format!("timeout 1200 {PROGRAMS}/lodgetest {what}"))?;
+    let line = format!("timeout {TEST_MAX_S} {PROGRAMS}/lodgetest {what}");
+    let said = cluster.capture(1, &line)?;
     let (text, more) =
         (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
     ensure!(
@@ -82,9 +88,9 @@ fn lodgetest(cluster: &Cluster, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Another module on node1.
-fn reload(cluster: &Cluster, how: &str) -> Result<()> {
+/// A node's module goes and comes, this way.
+pub(super) fn reload(cluster: &Cluster, node: usize, how: &str) -> Result<()> {
     let line = format!("systemctl stop holond && rmmod holon && {how} && systemctl start holond");
-    cluster.sh(1, &line)?;
+    cluster.sh(node, &line)?;
     (1..=cluster.len()).try_for_each(|node| cluster.sees_up(node, cluster.len()))
 }

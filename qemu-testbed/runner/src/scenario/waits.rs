@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
 
 /// So long the calls sleep.
-const SLEEP_S: f64 = 40.0;
+const SLEEP_S: f64 = 60.0;
 /// So much earlier they may be seen to end, by a clock of hundredths.
 const EARLY_S: f64 = 0.05;
 /// So much later: the program starts, is stopped, and its shell has to hear of its end. One that

@@ -87,7 +87,7 @@ fn watched(dir: &Path, cluster: &mut Cluster, scenario: &Scenario) -> Result<()>
     let (end, ended) = mpsc::channel::<()>();
     let place = dir.to_owned();
     let watch = thread::spawn(move || {
-        let watch = Stopwatch::start();
+        let mut watch = Stopwatch::start();
         let mut late = false;
         while !late && ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
             late = watch.elapsed() > SCENARIO_MAX;
