@@ -79,6 +79,11 @@ impl Peers {
         self.0.lock()[peer.slot.index()] == Some((peer, Life::Dead))
     }
 
+    /// The last life of a node, if that is over for good.
+    pub(super) fn dead_of(&self, slot: Slot) -> Option<Peer> {
+        self.0.lock()[slot.index()].filter(|(_, life)| *life == Life::Dead).map(|(peer, _)| peer)
+    }
+
     /// Whether anybody is reached.
     pub(super) fn any_up(&self) -> bool {
         self.0.lock().iter().flatten().any(|(_, life)| *life == Life::Up)

@@ -15,7 +15,7 @@ use vm_remote::{
 };
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
-use super::{holder, owner};
+use super::{area, holder, owner};
 use crate::ioctl::{
     open::OpenFile,
     table::{must_be_zero, take},
@@ -89,7 +89,8 @@ fn peer(slot: Slot) -> Option<uapi::MemPeer> {
     let (lent_held, lent_limit) = holder::of(slot);
     let lender = owner::peek(|owner, _| owner.lender(slot).copied()).flatten();
     let link = lender.map_or(Link::Dead, |lender| lender.link());
-    if link == Link::Dead && lent_limit == 0 {
+    let dead = area::get().ok().and_then(|lodge| lodge.peers.dead_of(slot));
+    if link == Link::Dead && lent_limit == 0 && dead.is_none() {
         return None;
     }
     Some(uapi::MemPeer {
@@ -105,6 +106,7 @@ fn peer(slot: Slot) -> Option<uapi::MemPeer> {
         used: lender.map_or(0, |lender| lender.used()),
         spare: lender.map_or(0, |lender| lender.spare()),
         reserved: 0,
+        given_up: dead.map_or([0; 16], |peer| peer.incarnation.0),
     })
 }
 

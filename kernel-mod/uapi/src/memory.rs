@@ -167,6 +167,9 @@ pub struct MemPeer {
     pub spare: u32,
     /// Zero.
     pub reserved: u32,
+    /// Its last life that is known, if that was given up: it is not listened to even if it is
+    /// heard. Else zero.
+    pub given_up: [u8; 16],
 }
 
 /// For [`MemBlast::slot`]: pages that lodge anywhere.
@@ -198,7 +201,7 @@ pub struct MemProcess {
 
 const _: () = {
     assert!(size_of::<MemStatus>() == 144 + 8 * MEM_LATENCIES);
-    assert!(size_of::<MemPeer>() == 32);
+    assert!(size_of::<MemPeer>() == 48);
     assert!(size_of::<MemBlast>() == 16);
     assert!(size_of::<MemProcess>() == 16);
 };

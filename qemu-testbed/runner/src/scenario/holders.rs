@@ -64,18 +64,20 @@ pub(crate) fn given_up(cluster: &mut Cluster) -> Result<()> {
     lodged.end(cluster)
 }
 
+/// How many verdicts of nodes that are given up a node knows of.
+fn verdicts(cluster: &Cluster, node: usize) -> Result<usize> {
+    let events = cluster.events(node)?;
+    Ok(events.iter().filter(|event| event.kind == "node-given-up").count())
+}
+
 fn cut_off(cluster: &mut Cluster, lodged: &Lodged) -> Result<()> {
-    let given_up = |cluster: &Cluster| -> Result<usize> {
-        let events = cluster.events(1)?;
-        Ok(events.iter().filter(|event| event.kind == "node-given-up").count())
-    };
-    let before = given_up(cluster)?;
+    let before = verdicts(cluster, 1)?;
     ensure!(cluster.memory(3, 2)?.held_bytes > 0, "node2 holds nothing");
     for other in [1, 3] {
         between(cluster, 2, other, Faults { down: true, ..Faults::default() })?;
     }
     eventually("node2 to be given up", GIVEN_UP, || {
-        Ok((given_up(cluster)? > before).then_some(()))
+        Ok((verdicts(cluster, 1)? > before).then_some(()))
     })?;
     lodged.is_intact(cluster)?;
     lodged.has_no_loss(cluster)
@@ -84,6 +86,11 @@ fn cut_off(cluster: &mut Cluster, lodged: &Lodged) -> Result<()> {
 fn takes_part_again(cluster: &mut Cluster, lodged: &Lodged) -> Result<()> {
     let incarnation = |cluster: &Cluster| cluster.sh(2, "cat /proc/sys/holon/incarnation");
     let before = incarnation(cluster)?;
+    // It is told, and lets go what it has of them.
+    eventually("nothing to keep node2's module but its processes", SOON, || {
+        let held = cluster.sh(2, "cat /proc/sys/holon/held")?;
+        Ok((!held.contains("lodgers")).then_some(()))
+    })?;
     reload(cluster, 2, "modprobe holon")?;
     ensure!(incarnation(cluster)? != before, "node2 is the same as before");
     lenders(cluster, &[2, 3])?;

@@ -174,7 +174,7 @@ fn say_hello(node: &Arc<Node>, slot: u32) {
 
 /// Tells a peer what we know and learns what it knows. False if it does not answer.
 fn exchange(node: &Arc<Node>, slot: u32) -> bool {
-    let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node)));
+    let hello = PeerRequest::Hello(Box::new(crate::peer::serve::own_hello(node, slot)));
     let Ok(PeerReply::Hello(theirs)) = node.ask(slot, hello, &[], ANSWER) else {
         return false;
     };

@@ -74,6 +74,13 @@ impl Device {
         }
     }
 
+    /// The module's life: another one after each load.
+    pub(crate) fn incarnation(&self) -> nix::Result<[u8; 16]> {
+        let mut version = uapi::Version::new_zeroed();
+        ioctl_record(self.as_fd(), uapi::VERSION, &mut version)?;
+        Ok(version.incarnation)
+    }
+
     /// Refuses a module of another interface.
     pub(crate) fn check_version(&self) -> Result<()> {
         let mut version = uapi::Version::new_zeroed();

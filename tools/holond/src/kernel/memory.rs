@@ -59,12 +59,24 @@ impl Device {
     /// A node is given up for good, as far as memory goes. False if it has a new life, or none.
     pub(crate) fn give_up(&self, slot: u32) -> Result<bool> {
         let Some(incarnation) = self.life_of(slot)? else { return Ok(false) };
+        self.give_up_life(slot, incarnation)
+    }
+
+    /// The same for this life of it, though it may be heard of.
+    pub(crate) fn give_up_life(&self, slot: u32, incarnation: [u8; 16]) -> Result<bool> {
         let mut record = uapi::PeerDead { slot, reserved: 0, incarnation };
         match ioctl_record(self.as_fd(), uapi::MEM_PEER_DEAD, &mut record) {
             Ok(_) => Ok(true),
             Err(Errno::ESRCH) => Ok(false),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// The life of a node that was given up, if it has no new one that is known.
+    pub(crate) fn given_up(&self, slot: u32) -> Result<Option<[u8; 16]>> {
+        let peers = self.memory_peers()?;
+        let life = peers.iter().find(|peer| peer.slot == slot).map(|peer| peer.given_up);
+        Ok(life.filter(|life| *life != [0; 16]))
     }
 
     /// The last life of a peer that is down.

@@ -87,6 +87,7 @@ fn shared(node: String, peer: &uapi::MemPeer) -> MemoryPeer {
         state: match peer.link {
             uapi::MEM_UP => "up",
             uapi::MEM_SILENT => "silent",
+            _ if peer.given_up != [0; 16] => "given-up",
             _ => "dead",
         }
         .into(),

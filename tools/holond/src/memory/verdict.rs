@@ -4,11 +4,13 @@
 //! a moment with all that it has. Only when more than half of the configured nodes have not heard
 //! it for so long is it given up: what of ours was only there is lost from then on (its users hear
 //! of it instead of waiting), copies are made again elsewhere, and what it had here is freed. It
-//! can't be taken back: that life of the node is not listened to any more.
+//! can't be taken back: that life of the node is not listened to any more. If it is heard of again
+//! it is told so, and gives up the teller: else it would keep pages that nobody asks for, and its
+//! processes would wait for some that are no more.
 
 use super::blast;
 use crate::node::{Node, ANSWER_TIME};
-use crate::peer::message::{PeerReply, PeerRequest};
+use crate::peer::message::{GivenUp, PeerReply, PeerRequest};
 use crate::tasks;
 use holon_api::rows::EventRow;
 use std::collections::HashMap;
@@ -69,7 +71,7 @@ fn give_up(node: &Node, slot: u32) -> bool {
     let Some(device) = &node.device else { return true };
     let hurt = blast::names(node, Some(slot));
     match device.give_up(slot) {
-        Ok(true) => tell(node, slot, hurt),
+        Ok(true) => tell(node, slot, "most nodes have not heard it for too long", hurt),
         // It was known to be no more, or never was there.
         Ok(false) => {}
         Err(errno) => {
@@ -80,9 +82,36 @@ fn give_up(node: &Node, slot: u32) -> bool {
     true
 }
 
-fn tell(node: &Node, slot: u32, hurt: HashMap<u32, (blast::Named, u64)>) {
+/// What a peer is to be told that was given up in this life of it.
+pub(crate) fn given_up(node: &Node, slot: u32) -> Option<GivenUp> {
+    let device = node.device.as_ref()?;
+    let yours = device.given_up(slot).ok().flatten()?;
+    Some(GivenUp { mine: device.incarnation().ok()?, yours })
+}
+
+/// A peer says that it has given this node up.
+pub(crate) fn heard(node: &Node, from: u32, lives: &GivenUp) {
+    let Some(device) = &node.device else { return };
+    let is_meant = device.incarnation() == Ok(lives.yours);
+    let is_known = device.given_up(from) == Ok(Some(lives.mine));
+    if !is_meant || is_known {
+        return;
+    }
+    let hurt = blast::names(node, Some(from));
+    match device.give_up_life(from, lives.mine) {
+        Ok(true) => {
+            let why = "it has given this node up; to take part again, load the module here anew";
+            tell(node, from, why, hurt);
+        }
+        // It has a new life already.
+        Ok(false) => {}
+        Err(errno) => log::error!("{} can't be given up: {errno}", node.config.name(from)),
+    }
+}
+
+fn tell(node: &Node, slot: u32, why: &str, hurt: HashMap<u32, (blast::Named, u64)>) {
     let from = Some(node.config.name(slot));
-    let reason = Some("most nodes have not heard it for too long".into());
+    let reason = Some(why.into());
     let event = EventRow { kind: "node-given-up".into(), from, reason, ..EventRow::default() };
     node.note(event);
     for (pid, (named, bytes)) in hurt {

@@ -173,6 +173,18 @@ pub(crate) struct Hello {
     pub(crate) job_max: u32,
     /// The last word about each node's cordon.
     pub(crate) cordons: Vec<(u32, Word)>,
+    /// I have given you up, as far as memory goes: it is over between these lives of ours.
+    #[serde(default)]
+    pub(crate) given_up: Option<GivenUp>,
+}
+
+/// Lives of two modules that have no more to do with each other's memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct GivenUp {
+    /// The asker's.
+    pub(crate) mine: [u8; 16],
+    /// The one that was given up.
+    pub(crate) yours: [u8; 16],
 }
 
 /// What a session's home side says.

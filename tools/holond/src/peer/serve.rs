@@ -43,7 +43,7 @@ pub(crate) fn handle(
         PeerRequest::Hello(hello) => {
             take_hello(node, from, &hello);
             node.state().greet(from);
-            PeerReply::Hello(Box::new(own_hello(node)))
+            PeerReply::Hello(Box::new(own_hello(node, from)))
         }
         PeerRequest::Info => PeerReply::Info(Box::new(local::info(node))),
         PeerRequest::Rows => answer(local::rows(node), |rows| PeerReply::Rows { rows }),
@@ -190,8 +190,9 @@ fn handle_process(node: &Arc<Node>, request: PeerRequest) -> PeerReply {
     }
 }
 
-/// What this node knows.
-pub(crate) fn own_hello(node: &Node) -> Hello {
+/// What this node knows, for a peer.
+pub(crate) fn own_hello(node: &Node, to: u32) -> Hello {
+    let given_up = memory::verdict::given_up(node, to);
     let state = node.state();
     Hello {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -199,6 +200,7 @@ pub(crate) fn own_hello(node: &Node) -> Hello {
         records: state.jobs.all().cloned().collect(),
         job_max: state.jobs.number_max(),
         cordons: state.cordons.words(),
+        given_up,
     }
 }
 
@@ -214,6 +216,9 @@ pub(crate) fn take_hello(node: &Arc<Node>, from: u32, hello: &Hello) {
     let old_life = node.state().lives.insert(from, hello.life);
     if old_life.is_some_and(|life| life != hello.life) {
         input::home_restarted(node, from);
+    }
+    if let Some(lives) = &hello.given_up {
+        memory::verdict::heard(node, from, lives);
     }
     merge::take(node, hello.records.clone());
 }
