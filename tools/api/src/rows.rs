@@ -339,7 +339,7 @@ pub struct Latencies {
 pub struct MemoryPeer {
     /// The other.
     pub node: String,
-    /// `up`, `silent` (what it has stays counted), `given-up` (heard or not) or `dead`, as a holder.
+    /// As a holder: `up`, `silent` (what it has stays counted), `given-up` (heard or not), `dead`.
     pub state: String,
     /// What the other was promised here.
     pub promised_bytes: u64,
