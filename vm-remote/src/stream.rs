@@ -127,9 +127,13 @@ impl Stream {
 
     /// There was a fault on the page number `page`: goes on behind it, if it is one of the space's.
     pub fn faulted(&mut self, page: u64) {
-        let cursor =
-            self.chunks.get(self.at).map_or(0, |chunk| chunk.page.saturating_add(self.offset));
-        let is_met = cursor.saturating_sub(page) <= MEET && page.saturating_sub(cursor) <= NEXT;
+        let meets = |at: u64| at.saturating_sub(page) <= MEET && page.saturating_sub(at) <= NEXT;
+        let here = self.chunks.get(self.at);
+        let cursor = here.map(|chunk| chunk.page.saturating_add(self.offset));
+        // At a chunk's end the next one is what comes.
+        let is_through = here.is_some_and(|chunk| self.offset >= chunk.pages);
+        let next = self.chunks.get(self.at.saturating_add(1)).filter(|_| is_through);
+        let is_met = cursor.is_some_and(meets) || next.is_some_and(|chunk| meets(chunk.page));
         // Several tasks may have waited for the same one.
         if page != self.fault || !is_met {
             let goes_on = is_met && page > self.fault;
@@ -309,6 +313,18 @@ mod tests {
             stream.faulted((drawn >> 33) % 100_000);
             assert!(!stream.is_followed(), "at random");
         }
+    }
+
+    #[test]
+    fn a_walk_goes_on_over_a_hole() {
+        let mut stream = Stream::new();
+        for page in (0..100).chain(9_000..9_100) {
+            stream.push(page, page).expect("memory");
+        }
+        for page in [50, 60, 70, 80, 99, 9_000, 9_001] {
+            stream.faulted(page);
+        }
+        assert!(stream.is_followed());
     }
 
     #[test]

@@ -28,10 +28,9 @@ fn peer_dead(_file: &OpenFile, arg: u64) -> Result<u64> {
     let slot = u8::try_from(verdict.slot).ok().and_then(Slot::new).ok_or(Errno::EINVAL)?;
     let peer = Peer { slot, incarnation: Incarnation(verdict.incarnation) };
     let lodge = area::get()?;
-    if lodge.peers.of(slot) != Some(peer) {
+    if !lodge.peers.give_up(peer) {
         return Err(Errno::ESRCH);
     }
     log::info!("slot {slot} is given up: what lodges there is lost, what it has here is freed");
-    lodge.peers.dead(peer);
     Ok(0)
 }

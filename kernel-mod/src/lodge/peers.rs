@@ -5,6 +5,8 @@
 //!                       └─ silent ──> ┘
 //!        Up, Silent ── dead ──> Dead ── up, of another incarnation ──> Up
 //! ```
+//! `GivenUp` is a `Dead` that somebody said, and that may be heard of.
+//!
 //! A peer that was said to be dead and is heard of again was only cut off. Its pages are gone from
 //! here and ours from it, as far as we are concerned: it stays dead to both until it restarts.
 
@@ -21,6 +23,13 @@ enum Life {
     Up,
     Silent,
     Dead,
+    GivenUp,
+}
+
+impl Life {
+    fn is_over(self) -> bool {
+        matches!(self, Self::Dead | Self::GivenUp)
+    }
 }
 
 /// All of them, by slot.
@@ -39,11 +48,11 @@ impl Peers {
         let mut list = self.0.lock();
         let place = &mut list[peer.slot.index()];
         if let Some((known, life)) = *place {
-            if known == peer && life == Life::Dead {
+            if known == peer && life.is_over() {
                 log::warn!("slot {}: was given up, and is heard of again", peer.slot);
                 return;
             }
-            if known != peer && life != Life::Dead {
+            if known != peer && !life.is_over() {
                 tell_dead(known);
             }
         }
@@ -63,25 +72,36 @@ impl Peers {
         }
     }
 
-    /// It is certain that a peer is no more, or will never be listened to again.
+    /// It is certain that a peer is no more.
     pub(super) fn dead(&self, peer: Peer) {
+        self.end(peer, Life::Dead);
+    }
+
+    /// A peer will never be listened to again. False if it was over before, or is not known.
+    pub(super) fn give_up(&self, peer: Peer) -> bool {
+        self.end(peer, Life::GivenUp)
+    }
+
+    fn end(&self, peer: Peer, how: Life) -> bool {
         let mut list = self.0.lock();
         let place = &mut list[peer.slot.index()];
-        let is_known = place.is_some_and(|(known, life)| known == peer && life != Life::Dead);
+        let is_known = place.is_some_and(|(known, life)| known == peer && !life.is_over());
         if is_known {
-            *place = Some((peer, Life::Dead));
+            *place = Some((peer, how));
             tell_dead(peer);
         }
+        is_known
     }
 
     /// Whether this life of a node is over for good.
     pub(super) fn is_dead(&self, peer: Peer) -> bool {
-        self.0.lock()[peer.slot.index()] == Some((peer, Life::Dead))
+        let life = self.0.lock()[peer.slot.index()];
+        life.is_some_and(|(known, life)| known == peer && life.is_over())
     }
 
-    /// The last life of a node, if that is over for good.
-    pub(super) fn dead_of(&self, slot: Slot) -> Option<Peer> {
-        self.0.lock()[slot.index()].filter(|(_, life)| *life == Life::Dead).map(|(peer, _)| peer)
+    /// The last life of a node, if that was given up.
+    pub(super) fn given_up(&self, slot: Slot) -> Option<Peer> {
+        self.0.lock()[slot.index()].filter(|(_, life)| *life == Life::GivenUp).map(|(peer, _)| peer)
     }
 
     /// Whether anybody is reached.

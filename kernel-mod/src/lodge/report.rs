@@ -89,8 +89,8 @@ fn peer(slot: Slot) -> Option<uapi::MemPeer> {
     let (lent_held, lent_limit) = holder::of(slot);
     let lender = owner::peek(|owner, _| owner.lender(slot).copied()).flatten();
     let link = lender.map_or(Link::Dead, |lender| lender.link());
-    let dead = area::get().ok().and_then(|lodge| lodge.peers.dead_of(slot));
-    if link == Link::Dead && lent_limit == 0 && dead.is_none() {
+    let given_up = area::get().ok().and_then(|lodge| lodge.peers.given_up(slot));
+    if link == Link::Dead && lent_limit == 0 && given_up.is_none() {
         return None;
     }
     Some(uapi::MemPeer {
@@ -106,7 +106,7 @@ fn peer(slot: Slot) -> Option<uapi::MemPeer> {
         used: lender.map_or(0, |lender| lender.used()),
         spare: lender.map_or(0, |lender| lender.spare()),
         reserved: 0,
-        given_up: dead.map_or([0; 16], |peer| peer.incarnation.0),
+        given_up: given_up.map_or([0; 16], |peer| peer.incarnation.0),
     })
 }
 

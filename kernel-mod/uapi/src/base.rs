@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::number::{io, ior, iow, iowr};
 
 /// Version of this interface. A daemon of another one must not go on.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 /// Bytes in a node's name, the rest zero.
 pub const NAME_LEN: usize = 64;
 /// The payload of one message between daemons, at most.

@@ -78,7 +78,10 @@ impl Stopwatch {
     /// What was given since then; all of the time where the host does not tell. It is reckoned from
     /// one call to the next, so calls should be some seconds apart at most.
     pub(crate) fn elapsed(&mut self) -> Duration {
-        let (looked, ticks) = (Instant::now(), Ticks::now());
+        self.look(Instant::now(), Ticks::now())
+    }
+
+    fn look(&mut self, looked: Instant, ticks: Option<Ticks>) -> Duration {
         let share = match (ticks, self.ticks) {
             (Some(now), Some(then)) => now.share_since(then),
             _ => 1.0,
@@ -126,9 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stopwatch_goes_on() {
-        let mut watch = Stopwatch::start();
-        let first = watch.elapsed();
-        assert!(watch.elapsed() >= first);
+    fn a_stopwatch_adds_up_what_was_given() {
+        let (looked, second) = (Instant::now(), Duration::from_secs(1));
+        let ticks = Ticks { processors: 2, ran: 0, idle: 0, stolen: 0 };
+        let mut watch = Stopwatch { given: Duration::ZERO, looked, ticks: Some(ticks) };
+        let all = Ticks { ran: 200, ..ticks };
+        assert_eq!(watch.look(looked + second, Some(all)), second);
+        let half = Ticks { ran: 300, stolen: 100, ..ticks };
+        assert_eq!(watch.look(looked + 2 * second, Some(half)), second + second / 2);
+        assert_eq!(watch.look(looked + 3 * second, None), 2 * second + second / 2);
     }
 }

@@ -317,10 +317,6 @@ impl Evictor {
         if let Some(whose) = store.whose.as_ref().filter(|_| is_busy) {
             self.sampler.found_busy(whose);
             self.left += u64::from(stored.count_ones());
-            if self.is_forced {
-                // It finds them again.
-                self.rounds = self.rounds.max(1);
-            }
         }
         stats::EVICTED.add(u64::from(gone.count_ones()));
         if gone != 0 {

@@ -4,6 +4,7 @@
 use anyhow::{ensure, Context, Result};
 
 use super::cluster::{eventually, Cluster, PROGRAMS, SOON};
+use super::holders::ALL_MB;
 use super::lodges::{lend_much, lenders, recall, Lodged};
 
 const LODGE: &str = "/proc/sys/holon/lodge";
@@ -12,6 +13,8 @@ const CHANGES: u64 = 500;
 /// At least so much can't have been there: the node has a system besides the program.
 const GONE_MIN_MB: u64 = 64;
 
+/// What a shell says of a program that was killed.
+const KILLED: i32 = 128 + 9;
 const KILLS: &str = "awk '$1 == \"oom_kill\" { print $2 }' /proc/vmstat";
 /// Of a job that does nothing while memory is taken away, and pages of it that are to go then.
 const IDLE_MIB: u64 = 48;
@@ -52,6 +55,41 @@ pub(crate) fn exhausted(cluster: &mut Cluster) -> Result<()> {
     lodged.end(cluster)
 }
 
+/// Node1 has no memory left, and the others need theirs: nothing can go. Its kernel kills who
+/// wanted all, as it does without Holon; what was accepted comes back right, and nothing hangs.
+pub(crate) fn nowhere(cluster: &mut Cluster) -> Result<()> {
+    lenders(cluster, &[2])?;
+    let lodged = Lodged::begin(cluster, "/root/nowhere.out")?;
+    lodged.evict(cluster)?;
+    let keep = |cluster: &Cluster, node: usize, mb: &str| {
+        cluster.sh(node, &format!("cat {LODGE}/lend_keep_mb; echo {mb} >{LODGE}/lend_keep_mb"))
+    };
+    let usual = [2, 3].map(|node| keep(cluster, node, &ALL_MB.to_string()));
+    cluster.sh(1, &format!("echo 2 >{LODGE}/scope"))?;
+    let total = total_mb(cluster)?;
+    let ran = cluster.capture(1, &format!("choom -n 1000 -- {PROGRAMS}/workset random {total} 1"));
+    for (node, usual) in [2, 3].into_iter().zip(usual) {
+        keep(cluster, node, &usual?)?;
+    }
+    recall(cluster)?;
+    let (ran, killed) = (ran?, cluster.sh(1, "dmesg | grep 'Killed process' | tail -n 1")?);
+    ensure!(
+        ran.status.code() == Some(KILLED) && killed.contains("(workset)"),
+        "with memory nowhere it ended with {}, and killed was: {killed}",
+        ran.status
+    );
+    lodged.is_intact(cluster)?;
+    lodged.has_no_loss(cluster)?;
+    lodged.end(cluster)?;
+    (1..=cluster.len()).try_for_each(|node| cluster.sees_up(node, cluster.len()))
+}
+
+/// All of node1's memory.
+fn total_mb(cluster: &Cluster) -> Result<u64> {
+    let line = "awk '$1 == \"MemTotal:\" { print int($2 / 1024) }' /proc/meminfo";
+    Ok(cluster.sh(1, line)?.parse()?)
+}
+
 /// What node1's part that sends pages away has counted, and who has them.
 fn counters(cluster: &Cluster) -> Result<String> {
     cluster
@@ -67,8 +105,7 @@ pub(crate) fn memory(cluster: &mut Cluster) -> Result<()> {
     let locked = "awk '$1 == \"VmLck:\" { print $2 }' /proc/$(pgrep -o holond)/status";
     ensure!(number(cluster, locked)? > 0, "the daemon's memory may be taken from it");
     let evicted = format!("cat {LODGE}/pages_evicted");
-    let total = "awk '$1 == \"MemTotal:\" { print int($2 / 1024) }' /proc/meminfo";
-    let total_mb = number(cluster, total)?;
+    let total_mb = total_mb(cluster)?;
     let before = number(cluster, &evicted)?;
     let asked = format!("cat {LODGE}/reclaim_asked");
     let asked_before = number(cluster, &asked)?;

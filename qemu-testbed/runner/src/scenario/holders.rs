@@ -10,7 +10,7 @@ use super::parts::reload;
 use crate::switch::Faults;
 
 /// More than a node has: what is lent is wanted back.
-const ALL_MB: u64 = 1 << 20;
+pub(super) const ALL_MB: u64 = 1 << 20;
 
 /// A number of what node `owner` tells of its pages elsewhere.
 pub(super) fn owned(cluster: &Cluster, owner: usize, name: &str) -> Result<u64> {

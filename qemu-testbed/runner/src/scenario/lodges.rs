@@ -179,13 +179,15 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
         Ok(said.contains("ready").then_some(()))
     })?;
     let lodged = Lodged::begin(cluster, "/root/lodge.out")?;
+    let at_rest = [references_at_rest(cluster, 1)?, references_at_rest(cluster, 2)?];
     lodged.evict(cluster)?;
     let of_no_job = "[.processes[] | select(.process == null)] | length";
     let line = format!("clusterctl blast node2 -o json | jq '{of_no_job}'");
     ensure!(cluster.sh(1, &line)? == "0", "pages of who is of no job went");
     cluster.sh(1, "systemctl stop alone")?;
-    for node in [1, 2] {
-        stays_loaded(cluster, node)?;
+    for (node, at_rest) in [1, 2].into_iter().zip(at_rest) {
+        let now = references(cluster, node)?;
+        ensure!(now > at_rest, "node{node}'s module has {now} references, at rest {at_rest}");
     }
     let (away, held) = (cluster.memory(3, 1)?.lodged_bytes, cluster.memory(3, 2)?.held_bytes);
     ensure!(held >= away, "node1 has {away} bytes away, node2 holds {held}");
@@ -200,14 +202,18 @@ pub(crate) fn round_trip(cluster: &mut Cluster) -> Result<()> {
     holds_nothing(cluster, 2)
 }
 
-/// The pages that a node has elsewhere, or of others, keep its module.
-fn stays_loaded(cluster: &Cluster, node: usize) -> Result<()> {
-    let held = cluster.sh(node, "cat /proc/sys/holon/held")?;
-    ensure!(held.contains("lodgers"), "of what keeps node{node}'s module no page is named: {held}");
-    let output = cluster.capture(node, "rmmod holon")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success() && said.contains("in use"), "rmmod on node{node}: {said}");
-    Ok(())
+/// How many references to a node's module there are.
+fn references(cluster: &Cluster, node: usize) -> Result<u64> {
+    Ok(cluster.sh(node, "cat /sys/module/holon/refcnt")?.parse()?)
+}
+
+/// The same, when nothing of what moves keeps it.
+fn references_at_rest(cluster: &Cluster, node: usize) -> Result<u64> {
+    eventually(&format!("nothing to be held on node{node}"), SOON, || {
+        let held = cluster.sh(node, "cat /proc/sys/holon/held")?;
+        Ok((held == "nothing").then_some(()))
+    })?;
+    references(cluster, node)
 }
 
 /// A job has no more on other nodes than it may, and more as soon as it may.

@@ -76,6 +76,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "lodge-mtu", run: afar::widths },
     Scenario { name: "memory-full", run: full::memory },
     Scenario { name: "memory-exhausted", run: full::exhausted },
+    Scenario { name: "memory-nowhere", run: full::nowhere },
     Scenario { name: "lodge-memory", run: parts::lodged },
     Scenario { name: "lodge-drained", run: lodges::drained },
     Scenario { name: "lodge-two-copies", run: lodges::two_copies },

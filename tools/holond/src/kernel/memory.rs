@@ -58,7 +58,7 @@ impl Device {
 
     /// A node is given up for good, as far as memory goes. False if it has a new life, or none.
     pub(crate) fn give_up(&self, slot: u32) -> Result<bool> {
-        let Some(incarnation) = self.life_of(slot)? else { return Ok(false) };
+        let Some((incarnation, base::PEER_DOWN)) = self.life_of(slot)? else { return Ok(false) };
         self.give_up_life(slot, incarnation)
     }
 
@@ -79,14 +79,13 @@ impl Device {
         Ok(life.filter(|life| *life != [0; 16]))
     }
 
-    /// The last life of a peer that is down.
-    fn life_of(&self, slot: u32) -> Result<Option<[u8; 16]>> {
+    /// The present or last life of a peer, and its state (`PEER_*`).
+    pub(crate) fn life_of(&self, slot: u32) -> Result<Option<([u8; 16], u32)>> {
         let mut peers = vec![base::Peer::new_zeroed(); PEERS_MAX];
         let mut list = base::List { ptr: address(peers.as_mut_ptr()), count: 64, flags: 0 };
         ioctl_record(self.as_fd(), base::PEER_LIST, &mut list)?;
         peers.truncate(count_of(list.count, PEERS_MAX));
-        let is_it = |peer: &&base::Peer| peer.slot == slot && peer.state == base::PEER_DOWN;
-        let incarnation = peers.iter().find(is_it).map(|peer| peer.incarnation);
-        Ok(incarnation.filter(|incarnation| *incarnation != [0; 16]))
+        let known = peers.iter().find(|peer| peer.slot == slot && peer.incarnation != [0; 16]);
+        Ok(known.map(|peer| (peer.incarnation, peer.state)))
     }
 }

@@ -92,7 +92,9 @@ pub(crate) fn given_up(node: &Node, slot: u32) -> Option<GivenUp> {
 /// A peer says that it has given this node up.
 pub(crate) fn heard(node: &Node, from: u32, lives: &GivenUp) {
     let Some(device) = &node.device else { return };
-    let is_meant = device.incarnation() == Ok(lives.yours);
+    let is_teller =
+        device.life_of(from).is_ok_and(|life| life.is_some_and(|it| it.0 == lives.mine));
+    let is_meant = is_teller && device.incarnation() == Ok(lives.yours);
     let is_known = device.given_up(from) == Ok(Some(lives.mine));
     if !is_meant || is_known {
         return;
@@ -103,7 +105,7 @@ pub(crate) fn heard(node: &Node, from: u32, lives: &GivenUp) {
             let why = "it has given this node up; to take part again, load the module here anew";
             tell(node, from, why, hurt);
         }
-        // It has a new life already.
+        // It has a new life already, or another word of it was quicker.
         Ok(false) => {}
         Err(errno) => log::error!("{} can't be given up: {errno}", node.config.name(from)),
     }
